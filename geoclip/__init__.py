@@ -1,0 +1,39 @@
+"""Where was this photo taken? GeoCLIP's encoders and the search over the places they know.
+
+Importing this package loads nothing heavy; each name is resolved on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoclip.answer import Answer, Prediction
+    from geoclip.image_encoder import ImageEncoder
+    from geoclip.location_encoder import LocationEncoder
+    from geoclip.locator import Locator
+    from geoclip.model import GeoCLIP
+    from geoclip.text import TextEncoder
+
+__version__ = "0.1.0"
+__all__ = ["Answer", "GeoCLIP", "ImageEncoder", "LocationEncoder", "Locator", "Prediction", "TextEncoder"]
+
+_HOME = {
+    "Answer": "answer",
+    "GeoCLIP": "model",
+    "ImageEncoder": "image_encoder",
+    "LocationEncoder": "location_encoder",
+    "Locator": "locator",
+    "Prediction": "answer",
+    "TextEncoder": "text",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'geoclip' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"geoclip.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,26 @@
+"""What an answer is."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Prediction(NamedTuple):
+    """One place that may be where a photo was taken."""
+
+    lat: float
+    """Degrees, -90 to 90."""
+    lng: float
+    """Degrees, -180 to 180."""
+    probability: float
+    """Softmax of tau times the score over all candidates searched; not calibrated."""
+    score: float
+    """Cosine between the query's and the place's vectors."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where one query may have been taken: predictions best first, or the reason why there are none."""
+
+    query: str
+    predictions: tuple[Prediction, ...] = ()
+    error: str | None = None

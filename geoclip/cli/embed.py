@@ -1,0 +1,99 @@
+"""`geoclip embed`."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import typer
+
+from geoclip.answer import Answer
+from geoclip.cli.session import Encoding, Tally, ensure_fetched, open_locator, photo_inputs
+from geoclip.cli.terminal import progress, say
+from geoclip.errors import InputError
+from geoclip.vectors import ResumableVectors, VectorSource
+
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+COORDINATE_ROWS = 8192
+
+
+def run(
+    inputs: list[str],
+    *,
+    output: Path | None,
+    from_list: Path | None,
+    resume: bool,
+    overwrite: bool,
+    encoding: Encoding,
+) -> None:
+    """Embed one table of coordinates, or photos; exit 1 if some photos could not be read."""
+    if output is None or output.suffix != ".parquet":
+        raise InputError("Give the file to write with --output NAME.parquet.")
+    if output.exists() and resume:
+        say(f"{output} is complete already.")
+        return
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; replace it with --overwrite, or choose another name.")
+    tables = [path for path in inputs if Path(path).suffix.lower() in TABLES]
+    if tables and (len(inputs) > 1 or from_list is not None):
+        raise InputError(f"{tables[0]} is a table of coordinates; embed it alone.")
+    if tables:
+        _coordinates(Path(tables[0]), output, resume=resume, encoding=encoding)
+    else:
+        _photos(inputs, from_list, output, resume=resume, encoding=encoding)
+
+
+def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding) -> None:
+    import torch
+
+    from geoclip.coordinates import checked_lat_lng
+    from geoclip.location_encoder import LocationEncoder
+    from geoclip.precision import pick_device
+    from geoclip.release import released
+    from geoclip.tables import read_lat_lng
+
+    lat_lng = read_lat_lng(table)
+    checked_lat_lng(torch.from_numpy(lat_lng))  # all of them before the work begins
+    device = pick_device(encoding.device)
+    ensure_fetched()
+    release = released()
+    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=encoding.precision)
+    encoder.load_released(release.location_encoder())
+    encoder.to(device)
+    columns = {"lat": pa.float64(), "lng": pa.float64()}
+    source = VectorSource("coordinates", release.model_digest, str(encoding.precision))
+    with (
+        ResumableVectors(output, columns, source, resume=resume) as vectors,
+        progress("Embedding", len(lat_lng)) as update,
+    ):
+        begin = sum(1 for _ in vectors.written("lat"))
+        for start in range(begin, len(lat_lng), COORDINATE_ROWS):
+            rows = lat_lng[start : start + COORDINATE_ROWS]
+            for (lat, lng), vector in zip(rows.tolist(), encoder.embed(rows), strict=True):
+                vectors.add((lat, lng), vector)
+            update(start + len(rows), len(lat_lng))
+        say(f"{vectors.finish()} coordinates embedded in {output}.")
+
+
+def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: bool, encoding: Encoding) -> None:
+    photos = photo_inputs(inputs, from_list, frozenset())
+    locator = open_locator(encoding)
+    source = VectorSource("photos", locator.release.model_digest, str(encoding.precision))
+    tally = Tally()
+    with (
+        ResumableVectors(output, {"photo": pa.string()}, source, resume=resume) as vectors,
+        progress("Embedding") as update,
+    ):
+        done = set(vectors.written("photo"))
+        fresh = (photo for photo in photos if not isinstance(photo, str) or _printable(photo) not in done)
+        for decoded, vector in locator.embed(fresh, workers=encoding.processes):
+            if tally.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
+                vectors.add((_printable(decoded.name),), vector)
+            update(tally.answered + tally.failed, None)
+        if vectors.finish() == 0:
+            raise InputError("No photo could be embedded; nothing was written.")
+    raise typer.Exit(tally.exit_code("embedded"))
+
+
+def _printable(name: str) -> str:
+    """Return a file name as UTF-8, bytes that are none escaped: Parquet strings hold nothing else."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

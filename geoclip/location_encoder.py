@@ -1,0 +1,220 @@
+"""The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geoclip.coordinates import checked_lat_lng
+from geoclip.errors import WeightsError
+from geoclip.fourier import GaussianEncoding
+from geoclip.precision import Precision, compute_dtype
+from geoclip.projection import equal_earth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+EMBEDDING_DIM = 512
+RELEASED_SIGMA = (2**0, 2**4, 2**8)
+
+# Points computed at once. On a CPU the activations (4 kB a layer and point) should stay in the last-level cache; on
+# a GPU the products should be large enough to fill it.
+CPU_CHUNK = 1024
+GPU_CHUNK = 65536
+
+
+_Layers = list[list[tuple[Tensor, Tensor]]]
+"""Weights and biases, by capsule and layer."""
+
+
+class LocationEncoderCapsule(nn.Module):
+    """One scale of the encoder: Fourier features at `sigma`, then a four-layer perceptron.
+
+    The layout of the submodules is the released checkpoint's.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.capsule = nn.Sequential(
+            GaussianEncoding(sigma),
+            nn.Linear(512, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+        )
+        self.head = nn.Sequential(nn.Linear(1024, EMBEDDING_DIM))
+
+    def forward(self, plane: Tensor) -> Tensor:
+        """Map projected points (N, 2) to this scale's share (N, 512) of the embedding."""
+        out: Tensor = self.head(self.capsule(plane))
+        return out
+
+    def linears(self) -> list[nn.Linear]:
+        """Return the linear layers in order; a ReLU follows each but the last."""
+        return [m for m in (*self.capsule, *self.head) if isinstance(m, nn.Linear)]
+
+
+class LocationEncoder(nn.Module):
+    """GeoCLIP's location encoder, compatible with the released package's class of this name.
+
+    Without gradients (`torch.no_grad`, or frozen parameters) points are computed in chunks, in bf16 where the
+    hardware has it and `precision` allows it. With gradients it is an ordinary differentiable module in the
+    arithmetic of the caller.
+
+    Args:
+        sigma: standard deviations of the Fourier frequencies, one capsule each; the released ones by default.
+        from_pretrained: load the released weights, fetching them first if the cache is empty.
+        precision: `auto`, `fp32` or `bf16`, for computing without gradients.
+
+    Raises:
+        WeightsError: the released weights cannot be had, or do not fit `sigma`.
+    """
+
+    def __init__(
+        self,
+        sigma: Sequence[float] | None = None,
+        from_pretrained: bool = True,
+        *,
+        precision: Precision | str = Precision.AUTO,
+    ) -> None:
+        super().__init__()
+        self.sigma = list(RELEASED_SIGMA if sigma is None else sigma)
+        self.n = len(self.sigma)
+        self.precision = Precision(precision)
+        for i, scale in enumerate(self.sigma):
+            self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale))
+        self._low_precision: tuple[object, _Layers] | None = None
+        if from_pretrained:
+            from geoclip.release import released
+
+            self.load_released(released().location_encoder())
+
+    @classmethod
+    def from_pretrained(cls, path: "str | Path", *, precision: Precision | str = Precision.AUTO) -> Self:
+        """Load the encoder of a release directory (`config.json`, `model.safetensors`)."""
+        from geoclip.release import Release
+
+        release = Release.open(path)
+        encoder = cls(sigma=release.sigma, from_pretrained=False, precision=precision)
+        encoder.load_released(release.location_encoder())
+        return encoder.eval()
+
+    def load_released(self, weights: dict[str, Tensor]) -> None:
+        """Load a state dict of the released layout.
+
+        Raises:
+            WeightsError: a tensor is missing, unknown or of another shape.
+        """
+        try:
+            self.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise WeightsError(f"The location encoder's weights do not fit sigma {self.sigma}: {reason}") from error
+
+    @property
+    def capsules(self) -> list[LocationEncoderCapsule]:
+        """The capsules, in the order of `sigma`."""
+        return [m for m in self.children() if isinstance(m, LocationEncoderCapsule)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, location: Tensor) -> Tensor:
+        """Embed coordinates.
+
+        Args:
+            location: (N, 2) float32 or float64, (lat, lng) in degrees; longitude is wrapped to [-180, 180).
+                float64 is projected in float64, which keeps places below a metre apart.
+
+        Returns:
+            (N, 512) float32 on the encoder's device, *not* normalised, as in the released package.
+
+        Raises:
+            InputError: see `checked_lat_lng`.
+        """
+        lat_lng = checked_lat_lng(location).to(self.device)
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters()):
+            plane = equal_earth(lat_lng).float()
+            total = torch.zeros(len(plane), EMBEDDING_DIM, device=plane.device)
+            for capsule in self.capsules:
+                total = total + capsule(plane).float()
+            return total
+        out = torch.empty(len(lat_lng), EMBEDDING_DIM, device=self.device)
+        with torch.inference_mode():
+            self._embed_into(out, lat_lng)
+        return out
+
+    def embed(
+        self,
+        lat_lng_deg: "ArrayLike",
+        *,
+        precision: Precision | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> "NDArray[np.float32]":
+        """Embed coordinates as unit vectors: the callable an index is built with.
+
+        Args:
+            lat_lng_deg: (N, 2), (lat, lng) in degrees.
+            precision: in place of the encoder's own.
+            on_progress: called with the number of points finished and the number of all.
+
+        Returns:
+            (N, 512) float32, each row of length 1.
+
+        Raises:
+            InputError: see `checked_lat_lng`.
+        """
+        array = np.asarray(lat_lng_deg)
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(array)))
+        unit = np.empty((len(lat_lng), EMBEDDING_DIM), dtype=np.float32)
+        step = self._chunk()
+        with torch.inference_mode():
+            for start in range(0, len(lat_lng), step):
+                part = lat_lng[start : start + step].to(self.device)
+                out = torch.empty(len(part), EMBEDDING_DIM, device=self.device)
+                self._embed_into(out, part, precision)
+                unit[start : start + step] = F.normalize(out, dim=1).cpu().numpy()
+                if on_progress is not None:
+                    on_progress(start + len(part), len(lat_lng))
+        return unit
+
+    def _chunk(self) -> int:
+        return GPU_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+
+    def _embed_into(self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None) -> None:
+        """Fill `out` with the embeddings of checked coordinates, chunk by chunk, without gradients."""
+        dtype = compute_dtype(precision or self.precision, self.device)
+        layers = self._layers(dtype)
+        step = self._chunk()
+        for start in range(0, len(lat_lng), step):
+            plane = equal_earth(lat_lng[start : start + step]).float()
+            total = out[start : start + step]
+            total.zero_()
+            with torch.autocast(plane.device.type, enabled=False):
+                for capsule, (*hidden, head) in zip(self.capsules, layers, strict=True):
+                    x = capsule.capsule[0](plane).to(dtype)
+                    for weight, bias in hidden:
+                        x = F.linear(x, weight, bias).relu_()
+                    total += F.linear(x, *head)
+
+    def _layers(self, dtype: torch.dtype) -> _Layers:
+        """Weights and biases by capsule in `dtype`; the copies are kept until a parameter changes."""
+        layers: _Layers = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+        if dtype is torch.float32:
+            return layers
+        state = tuple((p.data_ptr(), p._version) for p in self.parameters())
+        if self._low_precision is None or self._low_precision[0] != state:
+            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in capsule] for capsule in layers]
+            self._low_precision = (state, cast)
+        return self._low_precision[1]

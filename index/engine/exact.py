@@ -1,0 +1,77 @@
+"""Exact search in torch, on CPU or GPU: the fastest exact engine measured, and the oracle of the others."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from index.engine import Hits, checked_queries, checked_vectors
+
+# Scores held at once: 256 queries by 131,072 vectors in float32 are 128 MB.
+QUERY_BLOCK, VECTOR_BLOCK = 256, 131_072
+
+
+class ScoredHits(NamedTuple):
+    """Hits, and what turns their scores into probabilities over all vectors."""
+
+    hits: Hits
+    log_partition: NDArray[np.float64]
+    """(N,) log of the sum over all vectors of exp(tau * score)."""
+
+
+class ExactEngine:
+    """Compares every query with every vector.
+
+    Args:
+        vectors: (D, dim) float32; kept as they are (a memory map stays one) on the CPU, copied to a GPU.
+        device: where to compute.
+    """
+
+    def __init__(self, vectors: Tensor, *, device: str | torch.device = "cpu") -> None:
+        self._vectors = checked_vectors(vectors).to(device)
+        self.dim = int(vectors.shape[1])
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self._vectors)
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Hits:
+        """See `Engine.search`."""
+        return self._search(queries, k, tau=None)[0]
+
+    def search_scored(self, queries: NDArray[np.float32], k: int, tau: float) -> ScoredHits:
+        """Search and sum: as `search`, with the log partition function at inverse temperature `tau`."""
+        return ScoredHits(*self._search(queries, k, tau))
+
+    @torch.inference_mode()
+    def _search(self, queries: NDArray[np.float32], k: int, tau: float | None) -> tuple[Hits, NDArray[np.float64]]:
+        array = checked_queries(queries, k, self.dim)
+        hits = Hits(np.full((len(array), k), -np.inf, dtype=np.float32), np.full((len(array), k), -1, dtype=np.int64))
+        log_partition = np.full(len(array), -np.inf)
+        for start in range(0, len(array), QUERY_BLOCK):
+            rows = slice(start, start + QUERY_BLOCK)
+            block = torch.from_numpy(array[rows]).to(self._vectors.device)
+            scores, found, total = self._search_block(block, k, tau)
+            hits.scores[rows, : scores.shape[1]] = scores.cpu().numpy()
+            hits.rows[rows, : found.shape[1]] = found.cpu().numpy()
+            log_partition[rows] = total.cpu().numpy()
+        return hits, log_partition
+
+    def _search_block(self, queries: Tensor, k: int, tau: float | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores and rows (n, min(k, D)), best first, and the log partition (n,) of a block of queries."""
+        best = queries.new_empty((len(queries), 0))
+        found = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
+        total = torch.full((len(queries),), -torch.inf, dtype=torch.float64, device=queries.device)
+        for start in range(0, len(self), VECTOR_BLOCK):
+            scores = queries @ self._vectors[start : start + VECTOR_BLOCK].T
+            if tau is not None:
+                total = torch.logaddexp(total, torch.logsumexp(tau * scores, dim=1).double())
+            top = scores.topk(min(k, scores.shape[1]), dim=1)
+            best = torch.cat((best, top.values), dim=1)
+            found = torch.cat((found, top.indices + start), dim=1)
+            if best.shape[1] > k:
+                best, order = best.topk(k, dim=1)
+                found = found.gather(1, order)
+        return best, found, total
