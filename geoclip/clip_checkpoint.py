@@ -5,7 +5,10 @@ safetensors, PyTorch files, OpenAI's TorchScript archives, and folders that hold
 of the wanted tower are read.
 """
 
+import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -89,21 +92,26 @@ def _opened(path: Path) -> Iterator[_Tensors]:
 
 
 def _torch_state(path: Path) -> dict[str, Tensor]:
-    import pickle
-
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if _is_torchscript(path):  # as OpenAI's own files are
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (RuntimeError, pickle.UnpicklingError, ValueError) as error:
-        try:  # OpenAI's own files are TorchScript archives
-            loaded = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
-        except RuntimeError:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"The CLIP checkpoint {path} cannot be read: {reason}") from error
+        raise WeightsError(f"The CLIP checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from error
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):
         raise WeightsError(f"The CLIP checkpoint {path} holds a {type(loaded).__name__}, not a state dict.")
     return {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 _TEXT_PARTS = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")

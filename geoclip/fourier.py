@@ -26,13 +26,11 @@ class GaussianEncoding(nn.Module):
     def forward(self, plane: Tensor) -> Tensor:
         """Return the float32 features (N, 2 * encoded_size), cosines first, of float32 points (N, 2).
 
-        The phase reaches thousands of radians, so it is never computed below float32: not under autocast, and
-        on a GPU not by a matrix product, which a global TF32 switch would round.
+        The phase reaches thousands of radians, so it is never computed below float32, and not by a matrix
+        product: autocast or a TF32 switch would round that, and its last bit depends on the batch. This form
+        gives the bits of a product over a large batch, for any batch.
         """
         with torch.autocast(plane.device.type, enabled=False):
             turns = 2 * math.pi * plane
-            if plane.is_cuda:
-                phase = turns[:, :1] * self.b[:, 0] + turns[:, 1:] * self.b[:, 1]
-            else:
-                phase = turns @ self.b.T
+            phase = torch.addcmul(turns[:, :1] * self.b[:, 0], turns[:, 1:], self.b[:, 1])
             return torch.cat((torch.cos(phase), torch.sin(phase)), dim=-1)

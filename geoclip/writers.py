@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
@@ -154,9 +155,10 @@ def _csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
             yield line.decode("utf-8", "surrogateescape")
 
     start = 0
-    for row in csv.reader(lines()):
-        yield start, row
-        start = consumed
+    with suppress(csv.Error):  # the file ends inside a quoted name
+        for row in csv.reader(lines(), strict=True):
+            yield start, row
+            start = consumed
 
 
 def _csv_line(values: tuple[object, ...]) -> str:

@@ -1,5 +1,6 @@
 """What a run of a command works with: where answers go, how photos are encoded, the opened locator, the inputs."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -132,8 +133,13 @@ def photo_inputs(inputs: list[str], from_list: Path | None, done: frozenset[str]
         raise InputError("No photos given; name photos or folders, - for stdin, or --from-list FILE.")
     found = find_photos([path for path in inputs if path != "-"])
     listed = _listed(from_list) if from_list is not None else iter(())
-    stdin: list[Photo] = [sys.stdin.buffer.read()] if "-" in inputs else []
-    return chain(stdin, (path for path in chain(found, listed) if path not in done))
+    return chain(_from_stdin() if "-" in inputs else (), (path for path in chain(found, listed) if path not in done))
+
+
+def _from_stdin() -> "Iterator[Photo]":
+    photo = io.BytesIO(sys.stdin.buffer.read())
+    photo.name = "-"  # what answers call it
+    yield photo
 
 
 def _listed(path: Path) -> Iterator[str]:

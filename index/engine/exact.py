@@ -69,9 +69,7 @@ class ExactEngine:
             if tau is not None:
                 total = torch.logaddexp(total, torch.logsumexp(tau * scores, dim=1).double())
             top = scores.topk(min(k, scores.shape[1]), dim=1)
-            best = torch.cat((best, top.values), dim=1)
-            found = torch.cat((found, top.indices + start), dim=1)
-            if best.shape[1] > k:
-                best, order = best.topk(k, dim=1)
-                found = found.gather(1, order)
+            best, order = torch.cat((best, top.values), dim=1).sort(dim=1, descending=True, stable=True)
+            found = torch.cat((found, top.indices + start), dim=1).gather(1, order)
+            best, found = best[:, :k], found[:, :k]
         return best, found, total

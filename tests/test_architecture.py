@@ -1,0 +1,75 @@
+"""The arrows between packages, and one front door for each third-party library."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module or ""
+
+
+def files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def importers(module: str, *folders: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in files(*folders)
+        if any(name == module or name.startswith(f"{module}.") for name in imports(path))
+    }
+
+
+def test_index_never_imports_geoclip() -> None:
+    assert files("index")
+    assert importers("geoclip", "index") == set()
+
+
+def test_only_the_locator_and_the_command_line_join_encoders_and_index() -> None:
+    joining = importers("index", "geoclip")
+    assert "geoclip/locator.py" in joining
+    assert {path for path in joining if not path.startswith("geoclip/cli/")} == {"geoclip/locator.py"}
+
+
+def test_library_never_imports_scripts_or_tests() -> None:
+    for module in ("scripts", "tests", "benchmarks"):
+        assert importers(module, "geoclip", "index") == set()
+
+
+@pytest.mark.parametrize(
+    ("library", "doors"),
+    [
+        ("open_clip", {"geoclip/backbone.py"}),
+        ("faiss", {"index/engine/flat.py"}),
+        ("pebble", {"geoclip/photos.py"}),
+        ("pillow_heif", {"geoclip/decode.py"}),
+        ("platformdirs", {"geoclip/files.py"}),
+    ],
+)
+def test_a_library_has_one_front_door(library: str, doors: set[str]) -> None:
+    assert importers(library, "geoclip", "index") == doors
+
+
+def test_decoding_workers_load_neither_torch_nor_numpy() -> None:
+    code = "import sys, geoclip.decode; print(sorted({'torch', 'numpy', 'typer'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_packages_loads_nothing_heavy() -> None:
+    code = "import sys, geoclip, geoclip.cli.app; print(sorted({'torch', 'numpy', 'faiss', 'PIL'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,268 @@
+"""The command line as a user runs it: in a process of its own, answers on stdout, the rest on stderr."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from geoclip.distance import haversine_km
+from tests.conftest import Run, make_photo
+
+PLACES = {"Paris": (48.85837, 2.29448), "Sydney": (-33.85678, 151.2153), "Fuji": (35.36063, 138.72736)}
+
+pytestmark = pytest.mark.usefixtures("release")
+
+
+@pytest.fixture(scope="session")
+def vectors(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors of three places."""
+    folder = tmp_path_factory.mktemp("vectors")
+    (folder / "places.csv").write_text("name,lat,lon\n" + "".join(f"{n},{a},{b}\n" for n, (a, b) in PLACES.items()))
+    done = run("embed", folder / "places.csv", "-o", folder / "v.parquet")
+    assert done.returncode == 0, done.stderr
+    return folder / "v.parquet"
+
+
+def test_help_answers_within_a_second(run: Run) -> None:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = run("--help")
+        times.append(time.perf_counter() - start)
+    assert done.returncode == 0
+    for command in ("fetch", "locate", "embed", "search"):
+        assert command in done.stdout
+        assert "Examples" in run(command, "--help").stdout
+    assert min(times) < 1
+
+
+def test_search_finds_the_places(run: Run, vectors: Path) -> None:
+    done = run("search", vectors, "-k", "3", "--format", "jsonl")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    best = [(r["predictions"][0]["lat"], r["predictions"][0]["lng"]) for r in records]
+    assert (haversine_km(list(PLACES.values()), best) < 1).all()
+    assert all(len(r["predictions"]) == 3 for r in records)
+
+
+def test_formats_agree(run: Run, vectors: Path, tmp_path: Path) -> None:
+    table = run("search", vectors, "-k", "1").stdout
+    rows = list(csv.DictReader(io.StringIO(run("search", vectors, "-k", "1", "-f", "csv").stdout)))
+    assert [row["rank"] for row in rows] == ["1", "1", "1"]
+    for row in rows:
+        assert f"{float(row['lat']):.5f}" in table
+    assert run("search", vectors, "-k", "1", "-o", tmp_path / "a.csv").stdout == ""
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == rows
+    again = run("search", vectors, "-k", "1", "-o", tmp_path / "a.csv")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+
+
+def test_search_stays_below_its_memory(vectors: Path) -> None:
+    """Peak resident memory of the whole process, as the kernel counts it."""
+    code = (
+        "import os, subprocess, sys; p = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL);"
+        "_, status, usage = os.wait4(p.pid, 0); print(status, usage.ru_maxrss // 1024)"
+    )
+    command = [sys.executable, "-c", code, sys.executable, "-m", "geoclip", "search", str(vectors)]
+    status, megabytes = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert status == 0
+    assert megabytes < 1500
+
+
+def test_photos_are_located_and_bad_ones_named(run: Run, clip_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    names = ["a.png", "deeper/b.jpg", "deeper/c d.JPG"]
+    for i, name in enumerate(names):
+        make_photo(folder / name.replace("JPG", "jpg"), seed=i)
+    (folder / "deeper/c d.jpg").rename(folder / "deeper/c d.JPG")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (folder / "notes.txt").write_text("no photo")
+    (folder / ".hidden.jpg").write_bytes(b"hidden")
+    done = run("locate", folder, "--format", "jsonl", "-k", "2", "--clip-checkpoint", clip_checkpoint)
+    assert done.returncode == 1
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [r["query"] for r in records] == [str(folder / name) for name in names]
+    complaints = done.stderr.strip().splitlines()
+    assert complaints[0].startswith(f"{folder / 'broken.jpg'}: ")
+    assert complaints[-1] == "3 answered, 1 failed."
+    assert len(complaints) == 2
+
+    one = run("locate", folder / "a.png", "-f", "jsonl", "-k", "2", GEOCLIP_CLIP_CHECKPOINT=str(clip_checkpoint))
+    assert (one.returncode, one.stderr) == (0, "")
+    from_stdin = run(
+        "locate",
+        "-",
+        "-f",
+        "jsonl",
+        "-k",
+        "2",
+        "--clip-checkpoint",
+        clip_checkpoint,
+        stdin=(folder / "a.png").read_bytes(),
+    )
+    alone, piped = json.loads(one.stdout), json.loads(from_stdin.stdout)
+    assert piped["query"] == "-"
+    assert [p["score"] for p in piped["predictions"]] == pytest.approx(
+        [p["score"] for p in alone["predictions"]], abs=2e-6
+    )
+
+
+def test_a_killed_run_is_resumed(clip_checkpoint: Path, run: Run, tmp_path: Path) -> None:
+    folder, output = tmp_path / "photos", tmp_path / "answers.jsonl"
+    odd = os.fsdecode(b"odd-\xff-name.png")
+    names = [f"{i:02}.png" for i in range(9)] + [odd]
+    for i, name in enumerate(names):
+        make_photo(folder / name, seed=i)
+    arguments = ["locate", str(folder), "-k", "2", "-o", str(output), "--clip-checkpoint", str(clip_checkpoint)]
+    process = subprocess.Popen([sys.executable, "-m", "geoclip", *arguments], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while (not output.exists() or output.stat().st_size == 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = output.read_bytes()
+    assert before.count(b"\n") < len(names), "the run was over before it was killed"
+    with output.open("ab") as file:
+        file.write(b'{"query": "half a li')
+    assert run(*arguments).returncode == 2
+    assert output.read_bytes().startswith(before), "refusing must not touch the file"
+    done = run(*arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["query"] for line in output.read_bytes().splitlines()] == [str(folder / n) for n in names]
+    assert output.read_bytes().startswith(before)
+    complete = output.read_bytes()
+    assert run(*arguments, "--resume").returncode == 0
+    assert output.read_bytes() == complete
+
+
+def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: Path, tmp_path: Path) -> None:
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(3)]
+    (tmp_path / "list.txt").write_text("".join(f"{photo}\n" for photo in photos))
+    clip = ("--clip-checkpoint", clip_checkpoint)
+    done = run("embed", "--from-list", tmp_path / "list.txt", "-o", tmp_path / "v.parquet", *clip)
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["photo"].to_pylist() == list(map(str, photos))
+    lengths = np.linalg.norm(np.stack(table["vector"].to_numpy(zero_copy_only=False)), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+    searched = run("search", tmp_path / "v.parquet", "-f", "csv").stdout
+    located = run("locate", *photos, "-f", "csv", *clip).stdout
+    pairs = zip(csv.DictReader(io.StringIO(searched)), csv.DictReader(io.StringIO(located)), strict=True)
+    for one, other in pairs:
+        assert (one["query"], one["rank"]) == (other["query"], other["rank"])
+        assert float(one["score"]) == pytest.approx(float(other["score"]), abs=1e-5)
+
+
+def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
+    done = run(
+        "locate",
+        "--text",
+        "a fjord",
+        "--text",
+        "a desert",
+        "-f",
+        "csv",
+        "-k",
+        "1",
+        "--clip-checkpoint",
+        clip_checkpoint,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["query"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["a fjord", "a desert"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["locate"], "No photos given"),
+        (["locate", "absent.jpg"], "absent.jpg does not exist"),
+        (["locate", "EMPTY"], "No photos were found"),
+        (["locate", "PHOTO", "--text", "words"], "not both"),
+        (["locate", "--from-list", "absent.txt"], "absent.txt does not exist"),
+        (["locate", "-", "--from-list", "-"], "once only"),
+        (["locate", "PHOTO", "--device", "cuda:99"], "is not here"),
+        (["locate", "PHOTO", "--device", "tpu?"], "is unknown"),
+        (["locate", "PHOTO", "-o", "out.xyz"], "has no format"),
+        (["locate", "PHOTO", "--resume"], "--resume needs --output"),
+        (["locate", "PHOTO", "--clip-checkpoint", "absent.pt"], "absent.pt does not exist"),
+        (["locate", "PHOTO", "-k", "0"], "greater than or equal to 1"),
+        (["locate", "PHOTO", "--precision", "fp8"], "fp8"),
+        (["locate", "PHOTO"], "--clip-checkpoint FILE"),
+        (["search", "absent.parquet"], "does not exist"),
+        (["search", "PHOTO"], "not a file of vectors"),
+        (["embed", "PHOTO"], "--output"),
+        (["embed", "TABLE", "-o", "v.parquet"], "Coordinate 0 is (95, 2)"),
+        (["embed", "TABLE", "PHOTO", "-o", "v.parquet"], "embed it alone"),
+        (["fetch", "--from", "absent.whl"], "absent.whl is not a file"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(
+    run: Run, tmp_path: Path, arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EMPTY").mkdir()
+    make_photo(tmp_path / "p.jpg", seed=0)
+    (tmp_path / "t.csv").write_text("lat,lng\n95,2\n")
+    environment = {"GEOCLIP_CACHE": str(tmp_path / "cache")} if arguments[0] == "fetch" else {}
+    named = [{"PHOTO": "p.jpg", "TABLE": "t.csv"}.get(a, a) for a in arguments]
+    done = run(*named, HF_HOME=str(tmp_path / "hub"), **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.glob("*.parquet*")) == []
+
+
+def test_a_closed_pipe_and_ctrl_c_end_quietly(vectors: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
+    geoclip = f"{sys.executable} -m geoclip"
+    piped = subprocess.run(
+        f"{geoclip} search {vectors} -f jsonl | head -c 10", shell=True, capture_output=True, check=False, text=True
+    )
+    assert piped.stderr == ""
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(30)]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "geoclip",
+            "locate",
+            *map(str, photos),
+            "-f",
+            "csv",
+            "--clip-checkpoint",
+            str(clip_checkpoint),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("query,")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and to its workers
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint.strip() == "geoclip: stopped."
+
+
+def test_the_release_is_fetched_on_first_use(run: Run, tmp_path: Path, vectors: Path) -> None:
+    """Here without a network, so that what a first use tries is seen in its complaint."""
+    no_network = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+    done = run("search", vectors, "-f", "csv", GEOCLIP_CACHE=str(tmp_path / "fresh"), **no_network)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "Fetching the released weights (40 MB, once) ..."
+    assert "pip could not download geoclip==1.3.0" in done.stderr
+    assert "--from FILE" in done.stderr
