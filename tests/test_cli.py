@@ -1,9 +1,11 @@
 """The command line as a user runs it: in a process of its own, answers on stdout, the rest on stderr."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -163,6 +165,23 @@ def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: 
     for one, other in pairs:
         assert (one["query"], one["rank"]) == (other["query"], other["rank"])
         assert float(one["score"]) == pytest.approx(float(other["score"]), abs=1e-5)
+
+
+def test_on_a_terminal_data_stays_on_stdout(vectors: Path) -> None:
+    """With a progress bar on stderr, a terminal here, every answer still goes to stdout."""
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "geoclip", "search", str(vectors), "-f", "jsonl"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, env=os.environ | {"TERM": "xterm"})
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(terminal, 4096):
+            shown += part
+    assert process.stdout is not None
+    assert len(process.stdout.read().splitlines()) == len(PLACES)
+    assert process.wait() == 0
+    assert b"Searching" in shown
+    assert b"predictions" not in shown
 
 
 def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:

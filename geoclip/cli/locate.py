@@ -25,7 +25,8 @@ def run(
     inputs = iter(()) if texts else photo_inputs(photos, from_list, target.done)
     locator = open_locator(encoding)
     if texts:
-        answers = locator.locate_text(texts, top)
+        with progress("Loading CLIP"):
+            answers = locator.locate_text(texts, top)
         with target.open() as writer:
             for answer in answers:
                 writer.write(answer)
@@ -33,14 +34,14 @@ def run(
     tally = Tally()
     known = len(photos) if from_list is None and all(Path(photo).is_file() for photo in photos) else None
     stream = locator.stream(inputs, top, workers=encoding.processes)
-    with progress("Locating photos", known) as update:
+    with progress("Loading CLIP"):
         first = next(stream, None)  # the output is touched only once there is an answer
-        if first is not None:
-            with target.open() as writer:
-                for answer in chain([first], stream):
-                    if tally.count(answer):
-                        writer.write(answer)
-                    update(tally.answered + tally.failed, known)
+    if first is not None:
+        with target.open() as writer, progress("Locating", known, beside_answers=target.path is None) as update:
+            for answer in chain([first], stream):
+                if tally.count(answer):
+                    writer.write(answer)
+                update(tally.answered + tally.failed, known)
     if tally.answered + tally.failed + len(target.done) == 0:
         raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
     raise typer.Exit(tally.exit_code("answered"))

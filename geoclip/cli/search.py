@@ -17,7 +17,7 @@ def run(vectors: Path, *, top: int, target: Target, device: str) -> None:
         raise InputError(f"{vectors} does not exist; make it with `geoclip embed`.")
     locator = open_locator(Encoding(None, device, Precision.AUTO, None, 1, as_released=False))
     done = 0
-    with progress("Searching") as update, target.open() as writer:
+    with target.open() as writer, progress("Searching", beside_answers=target.path is None) as update:
         for batch in read_vectors(vectors, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
             for name, predictions in zip(batch.names, locator.predictions(batch.vectors, top), strict=True):
                 writer.write(Answer(name, predictions))

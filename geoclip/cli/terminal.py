@@ -51,8 +51,17 @@ def with_exit_codes(command: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar while the body runs, if stderr is a terminal; yields `update(done, total)`."""
+def progress(
+    what: str, total: int | None = None, *, beside_answers: bool = False
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar while the body runs, if stderr is a terminal; yields `update(done, total)`.
+
+    Args:
+        what: what is going on.
+        total: how many there are, if known.
+        beside_answers: the body writes answers to stdout; if that is a terminal they are progress enough.
+    """
+    shown = stderr.is_terminal and not (beside_answers and sys.stdout.isatty())
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -60,7 +69,14 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[[int, int
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    with Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        disable=not shown,
+        redirect_stdout=False,  # else what we write to stdout would go to this console, which is stderr
+        redirect_stderr=False,
+    ) as bar:
         task = bar.add_task(what, total=total)
 
         def update(done: int, total: int | None = None) -> None:
