@@ -13,6 +13,7 @@ from geoclip.errors import WeightsError
 ARCHITECTURE = "ViT-L-14-quickgelu"
 PRETRAINED = "openai"
 FEATURE_DIM = 768
+TRANSFORMERS_COPY = ("openai/clip-vit-large-patch14", "model.safetensors")
 
 
 def image_tower(
@@ -97,16 +98,25 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 
 
 def hub_checkpoint() -> Path:
-    """Return the file of CLIP's released weights, downloading it from open_clip's hub on first use.
+    """Return a file with CLIP's released weights from the model hub's cache, downloading it if none is there.
+
+    The same weights in transformers' format, which users of the released package have, are taken as well.
 
     Raises:
-        WeightsError: the hub cannot be reached and its cache does not hold the file.
+        WeightsError: no copy is in the cache and the hub cannot be reached.
     """
+    import huggingface_hub as hub
     import open_clip
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME
 
+    home = open_clip.get_pretrained_cfg(ARCHITECTURE, PRETRAINED)["hf_hub"].rstrip("/"), HF_SAFE_WEIGHTS_NAME
+    for repository, name in (home, TRANSFORMERS_COPY):
+        if isinstance(path := hub.try_to_load_from_cache(repository, name), str):
+            return Path(path)
     try:
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(ARCHITECTURE, PRETRAINED)))
-    except Exception as error:  # the hub's client raises its own, httpx's and OSErrors
+        hub.get_hf_file_metadata(hub.hf_hub_url(*home), timeout=10)  # the download itself would retry for a minute
+        return Path(hub.hf_hub_download(*home))
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and OSErrors
         raise WeightsError(
             "CLIP ViT-L/14's weights, needed for photos and words, are not in the model hub's cache and the hub "
             "cannot be reached; connect once, or give a copy with `--clip-checkpoint FILE` (open_clip, OpenAI or "

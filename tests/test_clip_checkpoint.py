@@ -1,5 +1,8 @@
 """CLIP checkpoints of three layouts give the same tower; others are refused in words."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -181,3 +184,30 @@ def test_bf16_tower_stays_near_fp32(clip_checkpoint: Path) -> None:
         bf16 = image_tower(clip_checkpoint, dtype=torch.bfloat16)(pixels.bfloat16()).float()
     cosine = float(nn.functional.cosine_similarity(fp32, bf16))
     assert 0.999 < cosine < 1 - 1e-7
+
+
+def test_an_unreachable_hub_is_one_sentence_at_once(tmp_path: Path) -> None:
+    """In a process of its own: the hub's client reads its settings when imported."""
+    code = "from geoclip.backbone import hub_checkpoint; hub_checkpoint()"
+    closed = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | closed, timeout=60, check=False
+    )
+    assert done.stderr.strip().splitlines()[-1].startswith("geoclip.errors.WeightsError: CLIP ViT-L/14's weights")
+    assert "Retrying" not in done.stderr
+
+
+@pytest.mark.parametrize("repository", ["timm/vit_large_patch14_clip_224.openai", "openai/clip-vit-large-patch14"])
+def test_a_copy_in_the_hubs_cache_is_used_without_a_network(repository: str, tmp_path: Path) -> None:
+    name = "model.safetensors" if repository.startswith("openai") else "open_clip_model.safetensors"
+    folder = tmp_path / "hub" / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("abc")
+    (folder / "snapshots/abc").mkdir(parents=True)
+    (folder / "snapshots/abc" / name).write_bytes(b"weights")
+    code = "from geoclip.backbone import hub_checkpoint; print(hub_checkpoint())"
+    closed = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | closed, check=True
+    )
+    assert done.stdout.strip() == str(folder / "snapshots/abc" / name)
