@@ -213,20 +213,25 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
     16-bit samples keep their high byte, as Pillow reads 16-bit colour. The others do not say what white is: it is
     the first of 1 (floating point only), 255 and 65535 that no sample exceeds, else the largest sample.
+
+    Raises:
+        PhotoError: a sample is infinite or not a number.
     """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
-    import numpy as np
+    import numpy as np  # not at the top: hardly a photo needs it, and every worker would load it
 
     samples = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((samples >> 8).astype(np.uint8))
     if not np.isfinite(samples).all():
         raise PhotoError("The image holds values that are not finite.")
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     high = float(samples.max())
-    white = next((w for w in (1.0, 255.0, 65535.0) if high <= w and (image.mode == "F" or w > 1)), high)
-    levels = np.clip(samples, 0, white) * (255 / white)
-    return Image.fromarray(np.rint(levels).astype(np.uint8))
+    white = next((white for white in whites if high <= white), high)
+    levels = samples.clip(0, white)
+    scaled = np.rint(levels * (255 / white)) if image.mode == "F" else levels * (256 / (white + 1))
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -87,7 +87,7 @@ class TableWriter:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, title_justify="left", header_style="dim")
-        table.title = Text(answer.query.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), style="bold")
+        table.title = Text(one_line(answer.query), style="bold")
         for name in ("", "latitude", "longitude", "probability", "score"):
             table.add_column(name, justify="right", no_wrap=True)
         for rank, p in enumerate(answer.predictions, 1):
@@ -165,6 +165,12 @@ def _csv_line(values: tuple[object, ...]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
+
+
+def one_line(name: str) -> str:
+    """Return a file name as a terminal can show it: bytes that are no UTF-8 and control characters escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _is_text(name: str) -> bool:

@@ -54,7 +54,6 @@ def test_library_never_imports_scripts_or_tests() -> None:
     [
         ("open_clip", {"geoclip/backbone.py"}),
         ("faiss", {"index/engine/flat.py"}),
-        ("pebble", {"geoclip/photos.py"}),
         ("pillow_heif", {"geoclip/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
     ],

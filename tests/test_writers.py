@@ -46,9 +46,9 @@ def test_csv_is_csv(tmp_path: Path) -> None:
 
 def test_table_shows_every_place() -> None:
     stream = io.StringIO()
-    open_writer(Format.TABLE, stream).write(answer("bytes-\udcff [bold].jpg"))
+    open_writer(Format.TABLE, stream).write(answer("bytes-\udcff\n\x1b[bold].jpg"))
     text = stream.getvalue()
-    assert "[bold].jpg" in text
+    assert "bytes-\\xff\\n\\x1b[bold].jpg" in text
     assert "11.50000" in text
     assert "25.00 %" in text
 

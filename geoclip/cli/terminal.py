@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from geoclip.errors import GeoclipError
+from geoclip.writers import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +28,7 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def say(message: str) -> None:
     """Print one line for people."""
-    stderr.print(message.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), markup=False)
+    stderr.print(one_line(message), markup=False)
 
 
 def with_exit_codes(command: Callable[P, R]) -> Callable[P, R]:
