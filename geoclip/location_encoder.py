@@ -1,7 +1,7 @@
 """The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -28,8 +28,15 @@ CPU_CHUNK = 1024
 GPU_CHUNK = 65536
 
 
-_Layers = list[list[tuple[Tensor, Tensor]]]
-"""Weights and biases, by capsule and layer."""
+class _Layers(NamedTuple):
+    """Weights and biases in the dtype of the arithmetic."""
+
+    hidden: list[list[tuple[Tensor, Tensor]]]
+    """The layers before the head, by capsule."""
+    joined_head: tuple[Tensor, Tensor] | None
+    """Below float32, the capsules' heads side by side and their summed bias (float32): one product adds them up
+    before it rounds, where three would round three times. None in float32, which adds as the released package does.
+    """
 
 
 class LocationEncoderCapsule(nn.Module):
@@ -202,19 +209,29 @@ class LocationEncoder(nn.Module):
             total = out[start : start + step]
             total.zero_()
             with torch.autocast(plane.device.type, enabled=False):
-                for capsule, (*hidden, head) in zip(self.capsules, layers, strict=True):
+                activations = []
+                for capsule, hidden in zip(self.capsules, layers.hidden, strict=True):
                     x = capsule.capsule[0](plane).to(dtype)
                     for weight, bias in hidden:
                         x = F.linear(x, weight, bias).relu_()
-                    total += F.linear(x, *head)
+                    if layers.joined_head is None:
+                        total += capsule.head(x)
+                    else:
+                        activations.append(x)
+                if layers.joined_head is not None:
+                    weight, bias = layers.joined_head
+                    torch.add(F.linear(torch.cat(activations, dim=1), weight), bias, out=total)
 
     def _layers(self, dtype: torch.dtype) -> _Layers:
-        """Weights and biases by capsule in `dtype`; the copies are kept until a parameter changes."""
-        layers: _Layers = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+        """Return the layers in `dtype`; copies are kept until a parameter changes."""
+        layers: list[list[tuple[Tensor, Tensor]]]
+        layers = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
         if dtype is torch.float32:
-            return layers
+            return _Layers([hidden for *hidden, _ in layers], None)
         state = tuple((p.data_ptr(), p._version) for p in self.parameters())
         if self._low_precision is None or self._low_precision[0] != state:
-            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in capsule] for capsule in layers]
-            self._low_precision = (state, cast)
+            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in layers]
+            weights, biases = zip(*(head for *_, head in layers), strict=True)
+            joined = torch.cat(weights, dim=1).detach().to(dtype), torch.stack(biases).sum(dim=0).detach()
+            self._low_precision = (state, _Layers(cast, joined))
         return self._low_precision[1]

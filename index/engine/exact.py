@@ -1,4 +1,4 @@
-"""Exact search in torch, on CPU or GPU: the fastest exact engine measured, and the oracle of the others."""
+"""Exact search in torch, on CPU or GPU: the faster exact engine up to some hundred queries at once."""
 
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from index.engine import Hits, checked_queries, checked_vectors
 
 # Scores held at once: 256 queries by 131,072 vectors in float32 are 128 MB.
 QUERY_BLOCK, VECTOR_BLOCK = 256, 131_072
+GROUP = 64  # rows whose maximum is taken first, in search of the best ones
 
 
 class ScoredHits(NamedTuple):
@@ -65,11 +66,34 @@ class ExactEngine:
         found = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
         total = torch.full((len(queries),), -torch.inf, dtype=torch.float64, device=queries.device)
         for start in range(0, len(self), VECTOR_BLOCK):
-            scores = queries @ self._vectors[start : start + VECTOR_BLOCK].T
+            # (rows, n), not (n, rows): this product is up to twice as fast on a CPU, and so are sums over rows
+            scores = self._vectors[start : start + VECTOR_BLOCK] @ queries.T
+            top, rows = _best_rows(scores, min(k, len(scores)))
             if tau is not None:
-                total = torch.logaddexp(total, torch.logsumexp(tau * scores, dim=1).double())
-            top = scores.topk(min(k, scores.shape[1]), dim=1)
-            best, order = torch.cat((best, top.values), dim=1).sort(dim=1, descending=True, stable=True)
-            found = torch.cat((found, top.indices + start), dim=1).gather(1, order)
+                weights = scores.sub_(top[:, 0]).mul_(tau).exp_()  # in place: the scores have served
+                block_total = tau * top[:, 0].double() + weights.sum(dim=0).log().double()
+                total = torch.logaddexp(total, block_total)
+            best, order = torch.cat((best, top), dim=1).sort(dim=1, descending=True, stable=True)
+            found = torch.cat((found, rows + start), dim=1).gather(1, order)
             best, found = best[:, :k], found[:, :k]
         return best, found, total
+
+
+def _best_rows(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of each column of scores (d, n), best first, and their rows; both (n, k).
+
+    The k largest lie in the k groups of rows with the largest maxima, and maxima cost less than selection.
+    """
+    count, n = scores.shape
+    if 4 * k * GROUP > count:
+        top, rows = scores.T.topk(k, dim=1)
+        return top, rows
+    whole = count - count % GROUP
+    maxima = scores[:whole].view(-1, GROUP, n).amax(dim=1)
+    groups = maxima.T.topk(k, dim=1).indices
+    within = torch.arange(GROUP, device=scores.device)
+    rows = (groups[:, :, None] * GROUP + within).view(n, -1)
+    rest = torch.arange(whole, count, device=scores.device).expand(n, -1)
+    rows = torch.cat((rows, rest), dim=1)
+    top, order = scores.T.gather(1, rows).topk(k, dim=1)
+    return top, rows.gather(1, order)
