@@ -3,7 +3,7 @@
 #
 #   benchmarks/released.sh [--only speed|memory] [--repeats N] [--points N] [--seed N] [--out FILE.jsonl]
 #
-# Takes about half an hour on two cores, 8 GB of memory and 2 GB of temporary disk. Let nothing else run meanwhile.
+# Takes about a quarter of an hour on two cores, 8 GB of memory and 2 GB of temporary disk. Let nothing else run meanwhile.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

@@ -33,8 +33,8 @@ def main() -> int:
     table = Table(
         "place",
         "answer",
-        "distance, km",
-        "nearest possible, km",
+        "km",
+        "km at best",
         box=None,
         header_style="dim",
         pad_edge=False,
@@ -47,8 +47,8 @@ def main() -> int:
     console = Console()
     console.print(table)
     console.print(
-        f"{near_enough.sum()} of {len(rows)} landmarks answered with a gallery place as near as there is "
-        f"(within {SLACK_KM:g} km); median distance {np.median(distance):.2f} km.",
+        f"\n{near_enough.sum()} of {len(rows)} landmarks answered with as near a gallery place as there is, "
+        f"within {SLACK_KM:g} km; median distance {np.median(distance):.2f} km.",
         highlight=False,
     )
     return 0 if near_enough.mean() >= 0.9 else 1
