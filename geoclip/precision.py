@@ -30,6 +30,13 @@ def compute_dtype(precision: Precision | str, device: "torch.device") -> "torch.
     return torch.bfloat16 if precision is Precision.BF16 else torch.float32
 
 
+def precision_name(precision: Precision | str, device: "torch.device") -> str:
+    """Return `fp32` or `bf16`: what `precision` comes to on `device`."""
+    import torch
+
+    return str(Precision.BF16 if compute_dtype(precision, device) is torch.bfloat16 else Precision.FP32)
+
+
 def has_bf16_units(device: "torch.device") -> bool:
     """Whether `device` multiplies bf16 matrices in hardware (AMX, AVX512-BF16, CUDA from Ampere on)."""
     import torch

@@ -36,6 +36,7 @@ class VectorSource:
     model_digest: str
     """Of the release whose encoders made them."""
     precision: str
+    """`fp32` or `bf16`: the arithmetic they were made in."""
     version: int = 1
 
 

@@ -157,6 +157,9 @@ def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: 
     assert done.returncode == 0, done.stderr
     table = pq.read_table(tmp_path / "v.parquet")
     assert table["photo"].to_pylist() == list(map(str, photos))
+    source = json.loads(table.schema.metadata[b"geoclip"])
+    assert source["kind"] == "photos"
+    assert source["precision"] in ("fp32", "bf16")
     lengths = np.linalg.norm(np.stack(table["vector"].to_numpy(zero_copy_only=False)), axis=1)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
     searched = run("search", tmp_path / "v.parquet", "-f", "csv").stdout

@@ -10,6 +10,7 @@ from geoclip.answer import Answer
 from geoclip.cli.session import Encoding, Tally, ensure_fetched, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
+from geoclip.precision import pick_device, precision_name
 from geoclip.vectors import ResumableVectors, VectorSource
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
@@ -47,7 +48,6 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
 
     from geoclip.coordinates import checked_lat_lng
     from geoclip.location_encoder import LocationEncoder
-    from geoclip.precision import pick_device
     from geoclip.release import released
     from geoclip.tables import read_lat_lng
 
@@ -60,7 +60,7 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
     encoder.load_released(release.location_encoder())
     encoder.to(device)
     columns = {"lat": pa.float64(), "lng": pa.float64()}
-    source = VectorSource("coordinates", release.model_digest, str(encoding.precision))
+    source = VectorSource("coordinates", release.model_digest, precision_name(encoding.precision, device))
     with (
         ResumableVectors(output, columns, source, resume=resume) as vectors,
         progress("Embedding", len(lat_lng)) as update,
@@ -77,7 +77,7 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
 def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: bool, encoding: Encoding) -> None:
     photos = photo_inputs(inputs, from_list, frozenset())
     locator = open_locator(encoding)
-    source = VectorSource("photos", locator.release.model_digest, str(encoding.precision))
+    source = VectorSource("photos", locator.release.model_digest, precision_name(encoding.precision, locator.device))
     tally = Tally()
     with (
         ResumableVectors(output, {"photo": pa.string()}, source, resume=resume) as vectors,
