@@ -227,6 +227,7 @@ def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
         (["embed", "PHOTO"], "--output"),
         (["embed", "TABLE", "-o", "v.parquet"], "Coordinate 0 is (95, 2)"),
         (["embed", "TABLE", "PHOTO", "-o", "v.parquet"], "embed it alone"),
+        (["embed", "BARE", "-o", "v.parquet"], "bare.csv has no rows"),
         (["fetch", "--from", "absent.whl"], "absent.whl is not a file"),
         (["nonsense"], "No such command"),
     ],
@@ -238,8 +239,9 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     (tmp_path / "EMPTY").mkdir()
     make_photo(tmp_path / "p.jpg", seed=0)
     (tmp_path / "t.csv").write_text("lat,lng\n95,2\n")
+    (tmp_path / "bare.csv").write_text("lat,lng\n")
     environment = {"GEOCLIP_CACHE": str(tmp_path / "cache")} if arguments[0] == "fetch" else {}
-    named = [{"PHOTO": "p.jpg", "TABLE": "t.csv"}.get(a, a) for a in arguments]
+    named = [{"PHOTO": "p.jpg", "TABLE": "t.csv", "BARE": "bare.csv"}.get(a, a) for a in arguments]
     done = run(*named, HF_HOME=str(tmp_path / "hub"), **environment)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""

@@ -53,6 +53,8 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
 
     lat_lng = read_lat_lng(table)
     checked_lat_lng(torch.from_numpy(lat_lng))  # all of them before the work begins
+    if len(lat_lng) == 0:
+        raise InputError(f"{table} has no rows; nothing was written.")
     device = pick_device(encoding.device)
     ensure_fetched()
     release = released()
