@@ -1,0 +1,182 @@
+"""H3 cells, vectorised: children, parents, centres, id ranges. The one door to H3.
+
+Cells are uint64 arrays. Sorted ids are in tree order: at one resolution, the descendants of a cell are one contiguous
+range of ids (`descendant_range`), which is what regions, counts and lists are built on.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Cells = NDArray[np.uint64]
+
+FINEST = 15
+"""H3's last resolution."""
+
+_RES_SHIFT, _BASE_SHIFT = np.uint64(52), np.uint64(45)
+_RES_MASK = np.uint64(0xF) << _RES_SHIFT
+# The twelve base cells that are pentagons; their children, grandchildren ... along digit 0 are pentagons too.
+_PENTAGON_BASES = np.array([4, 14, 24, 38, 49, 58, 63, 72, 83, 97, 107, 117], dtype=np.uint64)
+
+
+def base_cells() -> Cells:
+    """Return the 122 cells of resolution 0, sorted."""
+    return (np.uint64(0x8001FFFFFFFFFFF)) | (np.arange(122, dtype=np.uint64) << _BASE_SHIFT)
+
+
+def resolutions(cells: Cells) -> NDArray[np.int64]:
+    """Return the resolution, 0 to 15, of each cell."""
+    return ((cells & _RES_MASK) >> _RES_SHIFT).astype(np.int64)
+
+
+def resolution(cells: Cells) -> int:
+    """Return the resolution that all cells have.
+
+    Raises:
+        ValueError: there are no cells, or their resolutions differ.
+    """
+    found = np.unique(resolutions(cells))
+    if len(found) != 1:
+        raise ValueError(f"The cells have the resolutions {found.tolist()}; expected cells of one resolution.")
+    return int(found[0])
+
+
+def valid(cells: Cells) -> NDArray[np.bool_]:
+    """Return which ids are H3 cells."""
+    import h3ronpy
+
+    if not len(cells):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(h3ronpy.cells_valid(cells, booleanarray=True), dtype=bool)
+
+
+def parents(cells: Cells, res: int) -> Cells:
+    """Return the ancestor of each cell at a resolution not finer than the cell's.
+
+    Raises:
+        ValueError: a cell is coarser than `res`.
+    """
+    finer = resolutions(cells)
+    if len(cells) and res > finer.min():
+        raise ValueError(f"A cell of resolution {finer.min()} has no parent at the finer resolution {res}.")
+    unused = np.uint64((1 << (3 * (FINEST - res))) - 1)  # the digits below `res`, three bits each, all set
+    return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
+
+
+def pentagons(cells: Cells) -> NDArray[np.bool_]:
+    """Return which cells are pentagons: the descendants along digit 0 of twelve base cells."""
+    base = (cells >> _BASE_SHIFT) & np.uint64(0x7F)
+    result = np.isin(base, _PENTAGON_BASES)
+    if result.any():
+        unused = (
+            np.uint64(1) << (np.uint64(3) * (np.uint64(FINEST) - ((cells & _RES_MASK) >> _RES_SHIFT)))
+        ) - np.uint64(1)
+        digits = cells & np.uint64((1 << 45) - 1) & ~unused
+        result &= digits == 0
+    return result
+
+
+def children_counts(cells: Cells, res: int) -> NDArray[np.int64]:
+    """Return how many descendants each cell has at `res`: 7 to the depth, or fewer for a pentagon."""
+    depth = res - resolutions(cells)
+    whole = 7**depth
+    result: NDArray[np.int64] = np.where(pentagons(cells), 1 + 5 * (whole - 1) // 6, whole)
+    return result
+
+
+def children(cells: Cells, res: int) -> Cells:
+    """Return the descendants at `res` of cells of one resolution, in order: all of the first cell, then the next.
+
+    Raises:
+        ValueError: `res` is coarser than the cells.
+    """
+    import h3ronpy
+
+    if not len(cells):
+        return cells[:0]
+    if res < resolution(cells):
+        raise ValueError(f"Cells of resolution {resolution(cells)} have no children at the coarser resolution {res}.")
+    return _uint64(h3ronpy.change_resolution(np.ascontiguousarray(cells), res))
+
+
+def descendant_range(cells: Cells, res: int) -> tuple[Cells, Cells]:
+    """Return the first and the last id that a descendant of each cell can have at `res`, both inclusive."""
+    shift = np.uint64(3 * (FINEST - res))
+    own = np.uint64(3) * (np.uint64(FINEST) - ((cells & _RES_MASK) >> _RES_SHIFT))
+    unused = (np.uint64(1) << own) - np.uint64(1)
+    tail = (np.uint64(1) << shift) - np.uint64(1)
+    head = (cells & ~_RES_MASK & ~unused) | (np.uint64(res) << _RES_SHIFT)
+    sixes = np.uint64(0o666666666666666) & unused & ~tail
+    return head | tail, head | sixes | tail
+
+
+def centres(cells: Cells) -> NDArray[np.float64]:
+    """Return the centres (N, 2): latitude, longitude in degrees, longitude in [-180, 180)."""
+    import h3ronpy.vector
+
+    if not len(cells):
+        return np.zeros((0, 2))
+    table = h3ronpy.vector.cells_to_coordinates(np.ascontiguousarray(cells))
+    lat, lng = np.asarray(table.column("lat")), np.asarray(table.column("lng"))
+    return np.stack((lat, np.where(lng >= 180.0, lng - 360.0, lng)), axis=1)
+
+
+def cells_at(lat_lng: ArrayLike, res: int) -> Cells:
+    """Return the cell of resolution `res` around each of (N, 2) coordinates in degrees; longitudes are wrapped.
+
+    Raises:
+        ValueError: another shape, a latitude beyond 90 degrees, a value that is not finite. (H3 itself would return
+            some other cell.)
+    """
+    import h3ronpy.vector
+
+    points = np.asarray(lat_lng, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"Coordinates have the shape {points.shape}; expected (N, 2), latitude and longitude.")
+    bad = np.flatnonzero(~(np.isfinite(points).all(axis=1) & (np.abs(points[:, 0]) <= 90.0)))
+    if len(bad):
+        raise ValueError(f"Row {bad[0]} is {points[bad[0]].tolist()}; latitudes are -90 to 90 and values finite.")
+    if not len(points):
+        return np.zeros(0, dtype=np.uint64)
+    lng = np.mod(points[:, 1] + 180.0, 360.0) - 180.0
+    return _uint64(h3ronpy.vector.coordinates_to_cells(np.ascontiguousarray(points[:, 0]), lng, res, radians=False))
+
+
+def areas_km2(cells: Cells) -> NDArray[np.float64]:
+    """Return the area of each cell in square kilometres."""
+    import h3ronpy
+
+    if not len(cells):
+        return np.zeros(0)
+    return np.asarray(h3ronpy.cells_area_km2(np.ascontiguousarray(cells)), dtype=np.float64)
+
+
+def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
+    """Return the sorted distinct cells within `rings` steps of the given ones, themselves included."""
+    import h3ronpy
+
+    if not len(cells):
+        return cells[:0]
+    blocks = [cells[start : start + 500_000] for start in range(0, len(cells), 500_000)]
+    return np.unique(np.concatenate([np.unique(_uint64(h3ronpy.grid_disk(b, rings, flatten=True))) for b in blocks]))
+
+
+def polygon_cells(wkb: list[bytes], res: int) -> Cells:
+    """Return the sorted cells of resolution `res` that touch any of the polygons, given as WKB in (lng, lat)."""
+    import h3ronpy.vector
+    import pyarrow as pa
+
+    found = h3ronpy.vector.wkb_to_cells(
+        pa.array(wkb, pa.binary()), res, containment_mode=h3ronpy.ContainmentMode.Covers, flatten=True
+    )
+    return np.unique(_uint64(found))
+
+
+def names(cells: Cells) -> list[str]:
+    """Return H3's hexadecimal names of the cells."""
+    return [f"{cell:x}" for cell in cells.tolist()]
+
+
+def _uint64(array: Any) -> Cells:
+    return np.asarray(array, dtype=np.uint64)
