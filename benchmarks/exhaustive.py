@@ -1,0 +1,139 @@
+"""The exhaustive answer: every child of every coarse cell scored against simulated queries, nothing stored.
+
+    python -m benchmarks.exhaustive WORK [--res 6] [--queries 500]
+
+It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
+WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
+stopped goes on where it was. `truth()` reads the result.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.simulated import Kind, places, queries
+from index.blocks import encode_blocks
+from index.cells import Cells, cells_at
+from index.files import written_whole
+from index.land import land_cells
+from index.plan import Plan
+from index.represent import Encoder
+
+TOP = 16
+BLOCK_CELLS = 16_384
+SEED = 20
+
+
+class Truth(NamedTuple):
+    """What exhaustive search found for Q queries."""
+
+    cells: Cells
+    """(Q, 16) children of coarse cells, best first."""
+    scores: NDArray[np.float32]
+    """(Q, 16) cosines."""
+    log_sums: NDArray[np.float64]
+    """(blocks, Q) log of the sum of exp(tau * score) over the block's children."""
+
+
+class Recorder:
+    """An encoder that also scores what it encodes against queries."""
+
+    def __init__(self, encode: Encoder, vectors: NDArray[np.float32], tau: float, res: int) -> None:
+        self._encode, self._tau, self._res = encode, tau, res
+        self._queries = torch.from_numpy(np.ascontiguousarray(vectors.T))
+        self.encode_s = self.record_s = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was recorded: a new block begins."""
+        count = self._queries.shape[1]
+        self.scores = np.full((count, TOP), -np.inf, dtype=np.float32)
+        self.cells = np.zeros((count, TOP), dtype=np.uint64)
+        self.sums = np.zeros(count)
+
+    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Encode (N, 2) degrees, and record the scores."""
+        start = time.perf_counter()
+        vectors = self._encode(lat_lng)
+        middle = time.perf_counter()
+        scores = torch.from_numpy(vectors) @ self._queries
+        point, query = (scores > torch.from_numpy(self.scores[:, -1])).nonzero(as_tuple=True)
+        if len(point) > 40 * TOP * len(self.scores):  # the first points of a block: all are new
+            query = torch.arange(len(self.scores)).repeat(min(TOP, len(scores)))
+            point = scores.topk(min(TOP, len(scores)), dim=0).indices.flatten()
+        self._merge(scores[point, query].numpy(), query.numpy(), cells_at(lat_lng[point.numpy()], self._res))
+        self.sums += scores.sub_(1.0).mul_(self._tau).exp_().sum(dim=0).numpy()
+        self.encode_s += middle - start
+        self.record_s += time.perf_counter() - middle
+        return vectors
+
+    def _merge(self, scores: NDArray[np.float32], query: NDArray[np.int64], cells: Cells) -> None:
+        count = len(self.scores)
+        query = np.concatenate((np.repeat(np.arange(count), TOP), query))
+        scores = np.concatenate((self.scores.ravel(), scores))
+        cells = np.concatenate((self.cells.ravel(), cells))
+        order = np.lexsort((cells, -scores, query))
+        query, scores, cells = query[order], scores[order], cells[order]
+        first = np.searchsorted(query, np.arange(count))
+        rows = first[:, None] + np.arange(TOP)
+        self.scores, self.cells = scores[rows], cells[rows]
+
+
+def truth(folder: Path, tau: float) -> Truth:
+    """Read what `main` recorded in WORK/truth."""
+    blocks = [np.load(path) for path in sorted(folder.glob("*.npz"))]
+    scores = np.concatenate([block["scores"] for block in blocks], axis=1)
+    cells = np.concatenate([block["cells"] for block in blocks], axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    sums = np.stack([block["sums"] for block in blocks])
+    return Truth(np.take_along_axis(cells, order, 1), np.take_along_axis(scores, order, 1), np.log(sums) + tau)
+
+
+def main() -> None:
+    """Encode the land, score it, and keep both."""
+    from benchmarks.model import released_encoder
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--res", type=int, default=6, help="the coarse resolution; its children are scored")
+    parser.add_argument("--queries", type=int, default=500, help="of each kind")
+    arguments = parser.parse_args()
+    encode, tau, gallery = released_encoder()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    lat_lng = places(gallery, arguments.queries, SEED)
+    sets = [queries(kind, lat_lng, encode, SEED) for kind in Kind]
+    vectors = np.concatenate([s.vectors for s in sets])
+    np.savez(arguments.work / "queries.npz", vectors=vectors, lat_lng=lat_lng)
+    cells = land_cells(arguments.res, also=np.unique(cells_at(gallery, arguments.res)))
+    plan = Plan(cells, BLOCK_CELLS)
+    np.save(arguments.work / "cells.npy", cells)
+    recorder = Recorder(encode, vectors, tau, arguments.res + 1)
+    folder = arguments.work / "truth"
+    folder.mkdir(exist_ok=True)
+    number = 0
+    begun = time.perf_counter()
+
+    def on_block(done: int, total: int) -> None:
+        nonlocal number
+        if recorder.sums.any():
+            with written_whole(folder / f"{number:06d}.npz") as temporary, temporary.open("wb") as file:
+                np.savez(file, scores=recorder.scores, cells=recorder.cells, sums=recorder.sums)
+            seconds = time.perf_counter() - begun
+            print(
+                f"{done}/{total} points, {seconds:.0f} s of which encoding {recorder.encode_s:.0f} s "
+                f"and scoring {recorder.record_s:.0f} s",
+                flush=True,
+            )
+        number += 1
+        recorder.reset()
+
+    encode_blocks(plan, arguments.work / "blocks", recorder, on_block)
+
+
+if __name__ == "__main__":
+    main()

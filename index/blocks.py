@@ -1,0 +1,62 @@
+"""The blocks of a build on disk: each is written whole or not at all, so a killed build goes on where it was."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from index.files import written_whole
+from index.plan import Plan
+from index.represent import Encoder, Representatives, of_cells
+
+_CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors
+
+OnBlock = Callable[[int, int], object]
+"""Called with the points encoded so far, counting earlier runs, and all points."""
+
+
+def encode_blocks(plan: Plan, folder: Path, encode: Encoder, on_block: OnBlock | None = None) -> None:
+    """Encode and write the blocks that `folder` lacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done, total = 0, plan.encodings
+    for number in range(len(plan)):
+        path = _path(folder, number)
+        if not path.exists():
+            _write(path, _encode_block(plan, number, encode))
+        done += plan.encodings_of(number)
+        if on_block is not None:
+            on_block(done, total)
+
+
+def read_blocks(plan: Plan, folder: Path) -> Iterator[Representatives]:
+    """Yield the representatives of the blocks in order, vectors as float32.
+
+    Raises:
+        ValueError: a block is missing or damaged; its file is removed, so that the next build makes it again.
+    """
+    for number in range(len(plan)):
+        path = _path(folder, number)
+        try:
+            parts = load_file(path)
+            yield Representatives(parts["cells"], parts["vectors"].astype(np.float32), parts["lengths"])
+        except (OSError, KeyError, SafetensorError) as error:
+            path.unlink(missing_ok=True)
+            raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
+
+
+def _encode_block(plan: Plan, number: int, encode: Encoder) -> Representatives:
+    cells = plan.block(number)
+    chunks = [of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS)]
+    return Representatives(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+
+
+def _write(path: Path, block: Representatives) -> None:
+    parts = {"cells": block.cells, "vectors": block.vectors.astype(np.float16), "lengths": block.lengths}
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(parts))
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.safetensors"
