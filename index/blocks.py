@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -24,38 +25,42 @@ def encode_blocks(plan: Plan, folder: Path, encode: Encoder, on_block: OnBlock |
     for number in range(len(plan)):
         path = _path(folder, number)
         if not path.exists():
-            _write(path, _encode_block(plan, number, encode))
+            write_block(path, _encode_block(plan, number, encode))
         done += plan.encodings_of(number)
         if on_block is not None:
             on_block(done, total)
 
 
 def read_blocks(plan: Plan, folder: Path) -> Iterator[Representatives]:
-    """Yield the representatives of the blocks in order, vectors as float32.
+    """Yield the representatives of the blocks in order; see `read_block`."""
+    return (read_block(_path(folder, number)) for number in range(len(plan)))
+
+
+def read_block(path: Path) -> Representatives:
+    """Read one block, vectors as float32.
 
     Raises:
-        ValueError: a block is missing or damaged; its file is removed, so that the next build makes it again.
+        ValueError: it is missing or damaged; its file is removed, so that the next build makes it again.
     """
-    for number in range(len(plan)):
-        path = _path(folder, number)
-        try:
-            parts = load_file(path)
-            yield Representatives(parts["cells"], parts["vectors"].astype(np.float32), parts["lengths"])
-        except (OSError, KeyError, SafetensorError) as error:
-            path.unlink(missing_ok=True)
-            raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
+    try:
+        parts = load_file(path)
+        return Representatives(parts["cells"], torch.from_numpy(parts["vectors"]).float().numpy(), parts["lengths"])
+    except (OSError, KeyError, SafetensorError) as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
+
+
+def write_block(path: Path, block: Representatives) -> None:
+    """Write one block whole or not at all, vectors as float16."""
+    parts = {"cells": block.cells, "vectors": torch.from_numpy(block.vectors).half().numpy(), "lengths": block.lengths}
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(parts))
 
 
 def _encode_block(plan: Plan, number: int, encode: Encoder) -> Representatives:
     cells = plan.block(number)
     chunks = [of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS)]
     return Representatives(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
-
-
-def _write(path: Path, block: Representatives) -> None:
-    parts = {"cells": block.cells, "vectors": block.vectors.astype(np.float16), "lengths": block.lengths}
-    with written_whole(path) as temporary:
-        temporary.write_bytes(save(parts))
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -18,6 +18,9 @@ _RES_SHIFT, _BASE_SHIFT = np.uint64(52), np.uint64(45)
 _RES_MASK = np.uint64(0xF) << _RES_SHIFT
 # The twelve base cells that are pentagons; their children, grandchildren ... along digit 0 are pentagons too.
 _PENTAGON_BASES = np.array([4, 14, 24, 38, 49, 58, 63, 72, 83, 97, 107, 117], dtype=np.uint64)
+# Base cell and digits: where a cell of resolution 15 stands in the order.
+_POSITION_MASK = np.uint64((1 << 52) - 1)
+_LAST_POSITION = np.uint64((127 << 45) | 0o666666666666666)
 
 
 def base_cells() -> Cells:
@@ -109,6 +112,40 @@ def descendant_range(cells: Cells, res: int) -> tuple[Cells, Cells]:
     head = (cells & ~_RES_MASK & ~unused) | (np.uint64(res) << _RES_SHIFT)
     sixes = np.uint64(0o666666666666666) & unused & ~tail
     return head | tail, head | sixes | tail
+
+
+def following(ids: Cells) -> Cells:
+    """Return, for each cell of resolution 15, the next one in id order, which may lie in the next base cell.
+
+    The last cell of all has none: what is returned for it is no cell.
+    """
+    mirrored = (ids & ~_POSITION_MASK) | (_LAST_POSITION - (ids & _POSITION_MASK))
+    result = _minus_one(mirrored)
+    result = (result & ~_POSITION_MASK) | (_LAST_POSITION - (result & _POSITION_MASK))
+    return result + _pentagon_digits(result, np.uint64(1))  # a pentagon has no child 1: on to child 2
+
+
+def preceding(ids: Cells) -> Cells:
+    """Return, for each cell of resolution 15, the one before it in id order, which may lie in the base cell before.
+
+    The first cell of all has none: what is returned for it is no cell.
+    """
+    return _minus_one(ids - _pentagon_digits(ids, np.uint64(2)) // np.uint64(2))
+
+
+def _minus_one(ids: Cells) -> Cells:
+    """Count down by one in base 7, three bits a digit: a digit 7, which only borrowing makes, becomes a 6."""
+    less = ids - np.uint64(1)
+    return less - (less & (less >> np.uint64(1)) & (less >> np.uint64(2)) & np.uint64(0o111111111111111))
+
+
+def _pentagon_digits(ids: Cells, digit: np.uint64) -> Cells:
+    """Return the digits of the ids that start the child `digit` of a pentagon, or 0 for all others."""
+    digits: Cells = ids & np.uint64((1 << 45) - 1)
+    starts = np.isin(digits, digit << (np.uint64(3) * np.arange(FINEST, dtype=np.uint64)))
+    starts &= np.isin((ids >> _BASE_SHIFT) & np.uint64(0x7F), _PENTAGON_BASES)
+    digits[~starts] = 0
+    return digits
 
 
 def centres(cells: Cells) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ class Plan:
 
     def __len__(self) -> int:
         """Return the number of blocks."""
-        return -(-len(self.cells) // self.block_cells)
+        return (len(self.cells) + self.block_cells - 1) // self.block_cells
 
     def block(self, number: int) -> Cells:
         """Return the cells of block `number`, from 0."""

@@ -23,7 +23,7 @@ class Representatives(NamedTuple):
     vectors: NDArray[np.float32]
     """(M, dim), unit length."""
     lengths: NDArray[np.float32]
-    """(M,) length of the mean before it was normalised, in (0, 1]: 1 where all vectors below are the same."""
+    """(M,) length of the mean of all encoded vectors below, about, in (0, 1]: 1 where they are the same."""
 
 
 def of_cells(cells: Cells, encode: Encoder) -> Representatives:
@@ -37,7 +37,10 @@ def of_cells(cells: Cells, encode: Encoder) -> Representatives:
 def of_representatives(below: Representatives) -> Representatives:
     """Return the representatives of the parents of cells: normalised means of the cells' representatives."""
     cells, owners = np.unique(parents(below.cells, resolution(below.cells) - 1), return_inverse=True)
-    return _means(cells, owners, centres(below.cells)[:, 1], below.vectors)
+    above = _means(cells, owners, centres(below.cells)[:, 1], below.vectors)
+    # the mean of unit vectors is as long as they agree; what is below disagrees once more
+    mean_below = np.bincount(owners, weights=below.lengths) / np.bincount(owners)
+    return above._replace(lengths=above.lengths * mean_below[np.searchsorted(cells, above.cells)].astype(np.float32))
 
 
 def _means(

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from index.engine.tree import Start
+
 
 class Hits(NamedTuple):
     """The best rows for N queries, best first. Where there are fewer than k, the row is -1 and the score -inf."""
@@ -15,6 +17,19 @@ class Hits(NamedTuple):
     """(N, k) inner products: cosines, for unit vectors."""
     rows: "NDArray[np.int64]"
     """(N, k) positions in the vectors the engine was given."""
+
+
+class CoarseHits(NamedTuple):
+    """The best coarse cells for N queries, best first. Where there are fewer than k: score -inf, cell 0, row -1."""
+
+    scores: "NDArray[np.float32]"
+    """(N, k) inner products with the cells' representatives, as stored; without the prior."""
+    cells: "NDArray[np.uint64]"
+    """(N, k) H3 ids."""
+    rows: "NDArray[np.int64]"
+    """(N, k) positions among the coarse cells."""
+    start_scores: "NDArray[np.float32]"
+    """(N, M) inner products with all representatives of the start level: what the rest of the planet scores."""
 
 
 class Engine(Protocol):
@@ -30,6 +45,39 @@ class Engine(Protocol):
 
         Raises:
             ValueError: k is below 1, or the queries have another shape or values that are not finite.
+        """
+
+
+class CoarseEngine(Protocol):
+    """Finds the coarse cells whose representatives are nearest."""
+
+    dim: int
+    start: "Start"
+
+    def __len__(self) -> int:
+        """Return the number of coarse cells."""
+
+    def search(
+        self,
+        queries: "NDArray[np.float32]",
+        k: int,
+        *,
+        widths: tuple[int, ...],
+        log_prior: "NDArray[np.float32] | None" = None,
+        allowed: "NDArray[np.bool_] | None" = None,
+    ) -> CoarseHits:
+        """Return the k best coarse cells for each query.
+
+        Args:
+            queries: (N, dim) float32.
+            k: how many.
+            widths: how wide to search, for engines that are not exact: cells kept at each level above the coarse one,
+                upwards; the last stands for all above.
+            log_prior: (len(self),) added to the scores before they are ranked.
+            allowed: (len(self),) which coarse cells may be found.
+
+        Raises:
+            ValueError: k or a width is below 1, or the queries have another shape or values that are not finite.
         """
 
 

@@ -1,0 +1,66 @@
+"""How hard to search: beams and margins that were measured to give a recall (`benchmarks/recall.py`)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one level of a descent is opened."""
+
+    beam: int
+    """Cells opened at most."""
+    margin: float
+    """A cell this much below the k-th best child found so far is not opened; cosine (plus the prior's bonus)."""
+    wave: int = 16
+    """Cells opened at once; the margin is looked at between waves."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """A point on the curve of recall against work.
+
+    Raises:
+        ValueError: a number is below 1, or a margin negative.
+    """
+
+    widths: tuple[int, ...]
+    """Cells kept at each stored level above the coarse one, upwards; the last stands for all above."""
+    coarse: int
+    """Coarse cells looked up: those the descent may open, and the best estimate of what is around them."""
+    steps: tuple[Step, ...]
+    """One for each level below the coarse one; the last stands for all that follow."""
+
+    def __post_init__(self) -> None:
+        if min(self.coarse, *self.widths, *(step.beam for step in self.steps), *(s.wave for s in self.steps)) < 1:
+            raise ValueError(f"{self} has a number below 1; the least is 1.")
+        if min(step.margin for step in self.steps) < 0:
+            raise ValueError(f"{self} has a negative margin; the least is 0, which opens only cells that lead.")
+
+    def step(self, depth: int) -> Step:
+        """Return the step for the level `depth` below the coarse one, from 0."""
+        return self.steps[min(depth, len(self.steps) - 1)]
+
+
+class Name(StrEnum):
+    """Efforts with a name."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    THOROUGH = "thorough"
+    EXHAUSTIVE = "exhaustive"
+
+
+_ALL = 1 << 40
+_EFFORTS = {
+    Name.FAST: Effort((256, 512), 64, (Step(16, 0.08), Step(8, 0.03), Step(4, 0.02))),
+    Name.DEFAULT: Effort((512, 1024), 128, (Step(96, 0.12), Step(24, 0.04), Step(12, 0.02))),
+    Name.THOROUGH: Effort((1024, 2048), 384, (Step(320, 0.2), Step(64, 0.06), Step(24, 0.03))),
+    Name.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),
+}
+
+
+def named(effort: Effort | Name, coarse_res: int) -> Effort:
+    """Return the effort a name stands for in an index of coarse resolution `coarse_res`."""
+    del coarse_res
+    return effort if isinstance(effort, Effort) else _EFFORTS[effort]

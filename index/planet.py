@@ -1,0 +1,291 @@
+"""`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.artifact import BadIndexError, Manifest
+from index.cells import Cells, centres, parents, resolution
+from index.descent import FINEST_ANSWER, Found, Ranking, Scored, descend
+from index.efforts import Effort, Name, named
+from index.engine import CoarseEngine, CoarseHits, checked_queries
+from index.gallery import Gallery
+from index.posterior import Land, Posterior, posterior
+from index.prior import Prior
+from index.region import Region
+from index.represent import Encoder
+
+BATCH = 128
+"""Queries that go down together: they share encodings, and memory holds no more."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a planet, apart from the vectors.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    k: int = 10
+    """Cells per query."""
+    resolution: int = 9
+    """Of the cells, from the index's coarse resolution to 11. At the coarse resolution nothing is encoded and scores
+    are those of the representatives."""
+    effort: Effort | Name = Name.DEFAULT
+    prior_weight: float = 0.0
+    """Weight of the log prior: 0 ranks by score alone, 1 takes the gallery's density at its word."""
+    region: Region | None = None
+    """Only cells that overlap it are found."""
+    mass_resolution: int | None = None
+    """Rank by the probability summed up to this resolution, and answer with the best cell in each. None ranks the
+    cells themselves (MAP)."""
+    gallery: bool = True
+    """Try the gallery's places inside the cells found: where one scores better than the centre, it is the answer."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; ask for at least 1 cell.")
+        if not 0 <= self.prior_weight <= 2:
+            raise ValueError(f"The prior's weight is {self.prior_weight}; choose 0 to 2.")
+        if self.mass_resolution is not None and not 0 <= self.mass_resolution <= self.resolution:
+            raise ValueError(f"The resolution of the mass is {self.mass_resolution}; choose 0 to {self.resolution}.")
+
+
+class Hits(NamedTuple):
+    """The best cells for N queries, best first; where there are fewer than k: cell 0, NaN, score -inf, probability 0.
+
+    Ranked by score + prior weight / tau * log prior.
+    """
+
+    cells: Cells
+    """(N, k) H3 ids."""
+    lat_lng: NDArray[np.float64]
+    """(N, k, 2) degrees: the cell's centre, or a place of the gallery in it."""
+    scores: NDArray[np.float32]
+    """(N, k) cosine between query and place."""
+    probabilities: NDArray[np.float64]
+    """(N, k) posterior probability of the cell, or of the coarser cell it stands for with `mass_resolution`."""
+    estimated: NDArray[np.float64]
+    """(N,) share of the posterior that rests on estimates: all that was not scored at the finest resolution."""
+    encodings: NDArray[np.int64]
+    """(N,) cells encoded for the query."""
+
+
+class Planet:
+    """An index, opened for search.
+
+    Args:
+        folder: of the index.
+        engine: finds coarse cells.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, cells: Cells, engine: CoarseEngine) -> None:
+        self.folder, self.manifest, self.cells, self.engine = folder, manifest, cells, engine
+        self.gallery = Gallery.load(folder / "gallery.parquet")
+        log_mass = np.load(folder / "prior.npy").astype(np.float64)
+        parameters = {name: value for name, value in manifest.prior.items() if name != "digest"}
+        self.prior = Prior.restore(cells, log_mass, self.gallery, parameters)
+        self._lengths = np.load(folder / "lengths.npy").astype(np.float32)
+        self._land = lru_cache(maxsize=4)(self._make_land)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, engine: str = "auto", device: str = "cpu", model: str | None = None) -> Self:
+        """Open an index; its vectors stay on disk, mapped into memory, for the engine on the CPU.
+
+        Args:
+            folder: of the index.
+            engine: `auto`, `tree` (FAISS on the CPU), `exact` (torch) or `faiss-gpu`.
+            device: `cpu`, `cuda` or `cuda:N`; where the exact and GPU engines compute.
+            model: the digest of the model that queries come from; None does not compare.
+
+        Raises:
+            BadIndexError: no index, a damaged one, or one of another model.
+        """
+        from index.engine.open import open_engine
+
+        path = Path(folder)
+        manifest = Manifest.load(path)
+        if model is not None and model != manifest.model:
+            raise BadIndexError(
+                f"{path} was built with the model {manifest.model[:12]}, the queries come from {model[:12]}; "
+                "build an index with this model."
+            )
+        cells: Cells = np.load(path / "cells.npy")
+        return cls(path, manifest, cells, open_engine(engine, path, cells, manifest.start_res, device))
+
+    def search(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Hits:
+        """Return the best cells for vectors.
+
+        Args:
+            vectors: (N, dim) float32, unit length.
+            encode: the location encoder of the index's model.
+            question: what is asked.
+
+        Raises:
+            ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
+        """
+        queries = checked_queries(vectors, question.k, self.engine.dim)
+        self._check(question)
+        n, k = len(queries), question.k
+        hits = Hits(
+            np.zeros((n, k), np.uint64),
+            np.full((n, k, 2), np.nan),
+            np.full((n, k), -np.inf, np.float32),
+            np.zeros((n, k)),
+            np.zeros(n),
+            np.zeros(n, np.int64),
+        )
+        for row, (query, found, belief) in enumerate(self._answers(queries, encode, question)):
+            self._fill(hits, row, query, found, belief, encode, question)
+        return hits
+
+    def posteriors(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[Posterior]:
+        """Yield the distribution over the planet for each vector. Arguments and errors as for `search`."""
+        queries = checked_queries(vectors, question.k, self.engine.dim)
+        self._check(question)
+        return (belief for _, _, belief in self._answers(queries, encode, question))
+
+    def _check(self, question: Question) -> None:
+        coarse = self.manifest.coarse_res
+        if not coarse <= question.resolution <= FINEST_ANSWER:
+            raise ValueError(
+                f"The resolution is {question.resolution}; this index answers at {coarse} to {FINEST_ANSWER}."
+            )
+
+    def _answers(
+        self, queries: NDArray[np.float32], encode: Encoder, question: Question
+    ) -> Iterator[tuple[NDArray[np.float32], Found, Posterior]]:
+        effort = named(question.effort, self.manifest.coarse_res)
+        ranking = Ranking(self.manifest.tau, question.prior_weight, self.prior, question.region)
+        allowed = None if question.region is None else question.region.overlaps(self.cells)
+        log_prior = None
+        if question.prior_weight:
+            log_prior = (question.prior_weight / self.manifest.tau * self.prior.coarse_log_mass).astype(np.float32)
+        land = self._land(question.resolution, question.region)
+        for at in range(0, len(queries), BATCH):
+            batch = queries[at : at + BATCH]
+            coarse = self.engine.search(
+                batch,
+                min(max(effort.coarse, question.k), len(self.cells)),
+                widths=effort.widths,
+                log_prior=log_prior,
+                allowed=allowed,
+            )
+            for query, found, scores in zip(
+                batch,
+                self._descended(batch, coarse, encode, ranking, effort, question),
+                coarse.start_scores,
+                strict=True,
+            ):
+                yield query, found, posterior(found, self._start_scores(scores), land, ranking, question.resolution)
+
+    def _descended(
+        self,
+        queries: NDArray[np.float32],
+        coarse: CoarseHits,
+        encode: Encoder,
+        ranking: Ranking,
+        effort: Effort,
+        question: Question,
+    ) -> list[Found]:
+        scored = []
+        for cells, scores in zip(coarse.cells, coarse.scores, strict=True):
+            real = cells > 0
+            scored.append(Scored(cells[real], scores[real], scores[real] + ranking.bonus(cells[real])))
+        if question.resolution == self.manifest.coarse_res:
+            return [Found((cells,), 0) for cells in scored]
+        return descend(queries, scored, question.resolution, question.k, encode, ranking, effort)
+
+    def _fill(
+        self,
+        hits: Hits,
+        row: int,
+        query: NDArray[np.float32],
+        found: Found,
+        belief: Posterior,
+        encode: Encoder,
+        question: Question,
+    ) -> None:
+        """Write one query's hits into its row."""
+        finest = found.finest
+        possible = np.flatnonzero(np.isfinite(finest.ranks))
+        order = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
+        own = dict(zip(belief.cells.tolist(), belief.mass.tolist(), strict=True))
+        mass = np.array([own.get(cell, 0.0) for cell in finest.cells[order].tolist()])
+        if question.mass_resolution is not None and len(order):
+            order, mass = _by_mass(finest.cells, order, belief, question.mass_resolution, question.k)
+        order, mass = order[: question.k], mass[: question.k]
+        cells, scores, where = finest.cells[order], finest.scores[order], centres(finest.cells[order])
+        if question.gallery and question.resolution > self.manifest.coarse_res:
+            better = self._refined(query, cells, scores, where, encode)
+            if question.mass_resolution is None:  # a place that scores better also ranks better
+                again = np.argsort(-(finest.ranks[order] + better), kind="stable")
+                cells, scores, where, mass = cells[again], scores[again], where[again], mass[again]
+        count = len(cells)
+        hits.cells[row, :count], hits.lat_lng[row, :count] = cells, where
+        hits.scores[row, :count], hits.probabilities[row, :count] = scores, mass
+        hits.estimated[row], hits.encodings[row] = belief.estimated, found.encodings
+
+    def _refined(
+        self,
+        query: NDArray[np.float32],
+        cells: Cells,
+        scores: NDArray[np.float32],
+        where: NDArray[np.float64],
+        encode: Encoder,
+    ) -> NDArray[np.float32]:
+        """Move hits to the best place of the gallery inside their cell, where it scores better; return the gains."""
+        gains = np.zeros(len(cells), np.float32)
+        starts, stops = self.gallery.within(cells)
+        rows = [np.arange(start, stop)[:_PLACES_PER_CELL] for start, stop in zip(starts, stops, strict=True)]
+        if not len(cells) or not sum(map(len, rows)):
+            return gains
+        places = self.gallery.lat_lng[np.concatenate(rows)]
+        place_scores = encode(places) @ query
+        at = 0
+        for hit, own in enumerate(rows):
+            if len(own):
+                best = at + int(place_scores[at : at + len(own)].argmax())
+                if place_scores[best] > scores[hit]:
+                    gains[hit] = place_scores[best] - scores[hit]
+                    scores[hit], where[hit] = place_scores[best], places[best]
+                at += len(own)
+        return gains
+
+    def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the score of each start cell: the better of its sides, where it has two."""
+        start = self.engine.start
+        if len(start.rows) == start.rows[-1] + 1:
+            return scores
+        best = np.full(int(start.rows[-1]) + 1, -np.inf, np.float32)
+        np.maximum.at(best, start.rows, scores)
+        return best
+
+    def _make_land(self, finest: int, region: Region | None) -> Land:
+        start_cells = np.unique(parents(self.cells, self.manifest.start_res))
+        start = self.engine.start
+        lengths = np.zeros(len(start_cells), np.float32)
+        np.maximum.at(lengths, start.rows, start.lengths)
+        allowed = None if region is None else region.overlaps(self.cells)
+        log_mass = self.prior.coarse_log_mass
+        return Land.of(self.cells, self._lengths, start_cells, lengths, finest, log_mass, allowed)
+
+
+_PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
+
+
+def _by_mass(
+    cells: Cells, order: NDArray[np.int64], belief: Posterior, res: int, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the best of the ordered cells in each of the k heaviest cells of `res`, and those cells' masses."""
+    groups, masses = belief.at(res)
+    own = parents(cells[order], min(res, resolution(cells)))
+    first = {int(group): int(row) for row, group in zip(order[::-1].tolist(), own[::-1].tolist(), strict=True)}
+    picked = [(first[int(g)], m) for g, m in zip(groups.tolist(), masses.tolist(), strict=True) if int(g) in first][:k]
+    return np.array([row for row, _ in picked], dtype=np.int64), np.array([mass for _, mass in picked])
