@@ -1,6 +1,6 @@
 """The exhaustive answer: every child of every coarse cell scored against simulated queries, nothing stored.
 
-    python -m benchmarks.exhaustive WORK [--res 6] [--queries 500]
+    python benchmarks/exhaustive.py WORK [--res 6] [--queries 500]
 
 It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
 WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from simulated import Kind, places, queries
 
-from benchmarks.simulated import Kind, places, queries
 from index.blocks import encode_blocks
 from index.cells import Cells, cells_at
 from index.files import written_whole
@@ -96,7 +96,7 @@ def truth(folder: Path, tau: float) -> Truth:
 
 def main() -> None:
     """Encode the land, score it, and keep both."""
-    from benchmarks.model import released_encoder
+    from released_model import released_encoder
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)

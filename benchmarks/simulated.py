@@ -45,7 +45,7 @@ class Mixture:
 
 
 # Exact search over the released gallery places these queries within 1/25/200/750/2500 km about as often as a third
-# party measured real photos of Im2GPS3k (13.1/32.2/48.1/66.6/82.3 %, one crop); `python -m benchmarks.simulated`
+# party measured real photos of Im2GPS3k (13.1/32.2/48.1/66.6/82.3 %, one crop); `benchmarks/recall.py`
 # prints the figures.
 PHOTO_LIKE = Mixture(own=1.156, km25=0.641, km300=0.175, km1500=1.066, confuser=0.778, noise=2.8, steepness=2.361)
 
@@ -130,8 +130,10 @@ def _moved(lat_lng: NDArray[np.float64], km: NDArray[np.float64], rng: np.random
     bearing, arc = rng.uniform(0, 2 * np.pi, len(km)), km / 6371.0
     to_lat = np.arcsin(np.sin(lat) * np.cos(arc) + np.cos(lat) * np.sin(arc) * np.cos(bearing))
     to_lng = lng + np.arctan2(np.sin(bearing) * np.sin(arc) * np.cos(lat), np.cos(arc) - np.sin(lat) * np.sin(to_lat))
-    return np.degrees(np.stack((to_lat, np.mod(to_lng + np.pi, 2 * np.pi) - np.pi), axis=1))
+    moved: NDArray[np.float64] = np.degrees(np.stack((to_lat, np.mod(to_lng + np.pi, 2 * np.pi) - np.pi), axis=1))
+    return moved
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from index.files import written_whole
 from index.plan import Plan
-from index.represent import Encoder, Representatives, of_cells
+from index.represent import Encoder, Representatives, joined, of_cells
 
 _CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors
 
@@ -59,8 +58,7 @@ def write_block(path: Path, block: Representatives) -> None:
 
 def _encode_block(plan: Plan, number: int, encode: Encoder) -> Representatives:
     cells = plan.block(number)
-    chunks = [of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS)]
-    return Representatives(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+    return joined(of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS))
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -135,8 +135,9 @@ def preceding(ids: Cells) -> Cells:
 
 def _minus_one(ids: Cells) -> Cells:
     """Count down by one in base 7, three bits a digit: a digit 7, which only borrowing makes, becomes a 6."""
-    less = ids - np.uint64(1)
-    return less - (less & (less >> np.uint64(1)) & (less >> np.uint64(2)) & np.uint64(0o111111111111111))
+    less: Cells = ids - np.uint64(1)
+    less -= less & (less >> np.uint64(1)) & (less >> np.uint64(2)) & np.uint64(0o111111111111111)
+    return less
 
 
 def _pentagon_digits(ids: Cells, digit: np.uint64) -> Cells:
@@ -196,7 +197,9 @@ def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
     if not len(cells):
         return cells[:0]
     blocks = [cells[start : start + 500_000] for start in range(0, len(cells), 500_000)]
-    return np.unique(np.concatenate([np.unique(_uint64(h3ronpy.grid_disk(b, rings, flatten=True))) for b in blocks]))
+    disks = [np.unique(_uint64(h3ronpy.grid_disk(block, rings, flatten=True))) for block in blocks]
+    result: Cells = np.unique(np.concatenate(disks))
+    return result
 
 
 def polygon_cells(wkb: list[bytes], res: int) -> Cells:

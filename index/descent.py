@@ -56,6 +56,15 @@ class Scored(NamedTuple):
     ranks: NDArray[np.float64]
     """Score plus the prior's bonus: what cells are ranked by."""
 
+    def part(self, rows: slice | NDArray[np.int64]) -> "Scored":
+        """Return some of them."""
+        return Scored(self.cells[rows], self.scores[rows], self.ranks[rows])
+
+
+def _joined(parts: Sequence[Scored]) -> Scored:
+    cells, scores, ranks = zip(*parts, strict=True)
+    return Scored(np.concatenate(cells), np.concatenate(scores), np.concatenate(ranks))
+
 
 class Found(NamedTuple):
     """What a descent found for one query: disjoint cells that were scored and not opened, by resolution."""
@@ -83,7 +92,7 @@ class _Query:
         """Order the level's cells and make the best ones candidates for opening."""
         now = self.levels[-1]
         order = np.lexsort((now.cells, -now.ranks))
-        self.levels[-1] = Scored(*(part[order] for part in now))
+        self.levels[-1] = now.part(order)
         self.candidates = min(beam, int(np.isfinite(now.ranks).sum()))
         self.opened = 0
         self.found: list[Scored] = []
@@ -103,9 +112,8 @@ class _Query:
     def end_level(self) -> None:
         """Keep what was not opened, and go on with what was found."""
         now = self.levels[-1]
-        self.levels[-1] = Scored(*(part[self.opened :] for part in now))
-        none = Scored(now.cells[:0], now.scores[:0], now.ranks[:0])
-        self.levels.append(Scored(*(np.concatenate(parts) for parts in zip(none, *self.found, strict=True))))
+        self.levels[-1] = now.part(slice(self.opened, None))
+        self.levels.append(_joined([now.part(slice(0, 0)), *self.found]))
 
 
 def descend(

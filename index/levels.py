@@ -6,7 +6,7 @@ representatives of the parents, once to write the lists. Memory holds one block 
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from index.blocks import read_block, write_block
 from index.cells import Cells, parents, resolution
 from index.engine.lists import Batch, Bits, Ranges, write_lists
 from index.files import written_whole
-from index.represent import Representatives, of_representatives
+from index.represent import Representatives, joined, of_representatives
 
 Source = Callable[[], Iterator[Representatives]]
 """Yields the representatives of one level in cell order; may be called again."""
@@ -52,8 +52,8 @@ def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scr
             with written_whole(folder / "lengths.npy") as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
         source, cells, bits = survey.above, above, Bits.SIX  # upper levels only lead the way
-    start = _concatenated(source())
-    parts = {
+    start = joined(source())
+    parts: dict[str, NDArray[Any]] = {
         "vectors": start.vectors.astype(np.float16),
         "rows": np.searchsorted(cells, start.cells),
         "lengths": start.lengths,
@@ -109,15 +109,7 @@ def whole_families(source: Iterable[Representatives]) -> Iterator[Representative
         if rest and parents(rest[0].cells[:1], resolution(batch.cells[:1]) - 1)[0] == family[-1]:
             rest.append(batch)
             continue
-        yield _concatenated([*rest, _sliced(batch, slice(0, cut))])
-        rest = [_sliced(batch, slice(cut, None))]
+        yield joined([*rest, batch.part(slice(0, cut))])
+        rest = [batch.part(slice(cut, None))]
     if rest:
-        yield _concatenated(rest)
-
-
-def _sliced(batch: Representatives, rows: slice) -> Representatives:
-    return Representatives(*(part[rows] for part in batch))
-
-
-def _concatenated(batches: Iterable[Representatives]) -> Representatives:
-    return Representatives(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+        yield joined(rest)

@@ -48,7 +48,7 @@ class Posterior:
         up = self.cells.copy()
         up[levels > res] = parents(self.cells[levels > res], res)
         cells, rows = np.unique(up, return_inverse=True)
-        mass = np.bincount(rows, self.mass, minlength=len(cells))
+        mass = np.bincount(rows, self.mass, minlength=len(cells)).astype(np.float64, copy=False)
         order = np.lexsort((cells, -mass))
         return cells[order], mass[order]
 
@@ -83,8 +83,10 @@ class Land(NamedTuple):
         """Sum the coarse cells, those that are allowed, up to the start level."""
         rows = np.searchsorted(start_cells, parents(coarse, resolution(start_cells[:1])))
         weights = np.ones(len(coarse)) if allowed is None else allowed.astype(np.float64)
-        counts = np.bincount(rows, weights * children_counts(coarse, finest), minlength=len(start_cells))
-        mass = np.bincount(rows, weights * np.exp(log_prior), minlength=len(start_cells))
+        counts = np.zeros(len(start_cells))
+        np.add.at(counts, rows, weights * children_counts(coarse, finest))
+        mass = np.zeros(len(start_cells))
+        np.add.at(mass, rows, weights * np.exp(log_prior))
         return cls(coarse, lengths, rows, start_cells, start_lengths, counts, mass)
 
 

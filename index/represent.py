@@ -1,6 +1,6 @@
 """Representatives: one unit vector per cell, the normalised mean of the vectors below it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,16 @@ class Representatives(NamedTuple):
     """(M, dim), unit length."""
     lengths: NDArray[np.float32]
     """(M,) length of the mean of all encoded vectors below, about, in (0, 1]: 1 where they are the same."""
+
+    def part(self, rows: slice) -> "Representatives":
+        """Return some of them."""
+        return Representatives(self.cells[rows], self.vectors[rows], self.lengths[rows])
+
+
+def joined(parts: Iterable[Representatives]) -> Representatives:
+    """Return representatives one after the other; there must be at least one part."""
+    cells, vectors, lengths = zip(*parts, strict=True)
+    return Representatives(np.concatenate(cells), np.concatenate(vectors), np.concatenate(lengths))
 
 
 def of_cells(cells: Cells, encode: Encoder) -> Representatives:

@@ -62,7 +62,8 @@ def write_lists(path: Path, batches: Iterable[Batch], list_count: int, ranges: R
             sizes[int(batch.lists[0]) :][: len(counts)] += counts
             codes = quantizer.compute_codes(np.ascontiguousarray(batch.vectors))
             file.write(_in_layout(codes, batch.ids, batch.lists))
-    parts = {"sizes": sizes, "low": ranges.low, "high": ranges.high, "bits": np.array([bits], dtype=np.uint8)}
+    parts: dict[str, NDArray[Any]] = {"sizes": sizes, "low": ranges.low, "high": ranges.high}
+    parts["bits"] = np.array([bits], dtype=np.uint8)
     with written_whole(path.with_suffix(".safetensors")) as temporary:
         temporary.write_bytes(save(parts))
 
@@ -87,7 +88,7 @@ class Lists:
         expected = int(self.sizes.sum()) * (quantizer.code_size + _ID_BYTES)
         if path.stat().st_size != expected:
             raise ValueError(f"{path} has {path.stat().st_size} bytes; its lists take {expected}.")
-        stored = faiss.OnDiskInvertedLists()
+        stored: Any = faiss.OnDiskInvertedLists()
         stored.nlist, stored.code_size = len(self.sizes), quantizer.code_size
         stored.filename, stored.read_only, stored.totsize = str(path), True, expected
         stored.lists.resize(len(self.sizes))
@@ -132,11 +133,12 @@ class Lists:
         """
         import faiss
 
+        library: Any = faiss  # its stubs do not know the keyword forms
         count, probes = lists.shape
         scores, ids = np.full((count, k), -np.inf, np.float32), np.full((count, k), -1, np.int64)
         if not count or not probes:
             return scores, ids
-        options = {} if allowed is None else {"sel": faiss.IDSelectorBitmap(allowed)}
+        options = {} if allowed is None else {"sel": library.IDSelectorBitmap(allowed)}
         queries, lists = np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(lists, np.int64)
         bias = np.zeros(lists.shape, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
         self._index.search_preassigned_c(
@@ -148,7 +150,7 @@ class Lists:
             faiss.swig_ptr(scores),
             faiss.swig_ptr(ids),
             False,
-            faiss.SearchParametersIVF(nprobe=probes, **options),
+            library.SearchParametersIVF(nprobe=probes, **options),
         )
         scores[ids < 0] = -np.inf
         return scores, ids
