@@ -12,9 +12,11 @@ class Prediction(NamedTuple):
     lng: float
     """Degrees, -180 to 180."""
     probability: float
-    """Softmax of tau times the score over all candidates searched; not calibrated."""
+    """Of the place among all candidates, or of its cell among all land; not calibrated."""
     score: float
     """Cosine between the query's and the place's vectors."""
+    cell: str = ""
+    """H3 cell around the place, in hexadecimal."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`Locator`: joins the encoders and the search. Photos, words or vectors in, places out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -12,38 +12,33 @@ from numpy.typing import ArrayLike, NDArray
 from geoclip.answer import Answer, Prediction
 from geoclip.decode import DecodeLimits, Photo
 from geoclip.errors import InputError
-from geoclip.gallery import Gallery, embedded_gallery
+from geoclip.gallery import embedded_gallery
 from geoclip.image_encoder import ImageEncoder
 from geoclip.location_encoder import LocationEncoder
 from geoclip.photos import Decoded, decode_all
-from geoclip.precision import Precision, pick_device
+from geoclip.precision import Precision, compute_dtype, pick_device
 from geoclip.release import Release, released
+from geoclip.search import GallerySearch, Places, PlanetSearch, Searcher, with_k
 from geoclip.text import TextEncoder
-from index import ExactEngine
+from index.efforts import Name
+from index.planet import Planet, Question
+from index.region import Region
 
 # Photos encoded at once: a CPU gains nothing from more, and answers come sooner; a GPU needs them to be busy.
 CPU_BATCH, GPU_BATCH = 4, 64
 
-
-@dataclass(frozen=True)
-class Places:
-    """The best places for N vectors, best first; arrays are (N, k)."""
-
-    lat_lng: NDArray[np.float32]
-    """(N, k, 2) degrees; NaN where there are fewer than k places."""
-    scores: NDArray[np.float32]
-    """Cosine; -inf where there are fewer than k places."""
-    probabilities: NDArray[np.float64]
-    """Softmax of tau * score over all places searched; 0 where there are fewer than k places."""
+PLANET_QUESTION = Question(prior_weight=0.5)
+"""What is asked of an index for photos and words. Half the prior's weight: see the table in `benchmarks/README.md`."""
 
 
 class Locator:
-    """Finds where photos were taken among the distinct places of a gallery.
+    """Finds where photos were taken: among the distinct places of a gallery, or anywhere, through an index.
 
     Args:
-        release: the model and its gallery.
-        gallery: the gallery's distinct places with their vectors.
+        release: the model.
+        searcher: finds places for vectors.
         device: where to compute.
+        question: what `locate` and its kin ask; `search` asks what its arguments say.
         precision: arithmetic of CLIP's tower.
         clip_path: CLIP's weights, a file or folder; None takes open_clip's hub. Nothing is loaded before the
             first photo or text.
@@ -53,9 +48,10 @@ class Locator:
     def __init__(
         self,
         release: Release,
-        gallery: Gallery,
+        searcher: Searcher,
         *,
         device: torch.device,
+        question: Question = Question(),  # noqa: B008 - frozen
         precision: Precision = Precision.AUTO,
         clip_path: Path | None = None,
         limits: DecodeLimits = DecodeLimits(),  # noqa: B008 - frozen
@@ -63,8 +59,8 @@ class Locator:
         self.release = release
         self.device = device
         self.tau = float(release.logit_scale().exp())
-        self._lat_lng = gallery.lat_lng
-        self._engine = ExactEngine(gallery.vectors, device=device)
+        self.question = question
+        self._searcher = searcher
         self._precision, self._clip_path, self._limits = precision, clip_path, limits
         self._images: ImageEncoder | None = None
         self._texts: TextEncoder | None = None
@@ -72,52 +68,95 @@ class Locator:
     @classmethod
     def open(
         cls,
+        index: str | Path | None = None,
         *,
+        question: Question | None = None,
+        engine: str = "auto",
         device: str = "auto",
         precision: Precision | str = Precision.AUTO,
         clip_path: str | Path | None = None,
         limits: DecodeLimits = DecodeLimits(),  # noqa: B008 - frozen
         on_progress: Callable[[int, int], object] | None = None,
     ) -> Self:
-        """Open the released gallery, fetching weights and embedding the gallery where that was not done yet.
+        """Open an index made by `geoclip build`, or the released gallery; weights are fetched where they lack.
 
         Args:
+            index: the directory of an index; None is the gallery, which is embedded where that was not done yet.
+            question: what `locate` and its kin ask; by default on an index, `PLANET_QUESTION`.
+            engine: for an index, how coarse cells are found: `auto`, `tree`, `exact` or `faiss-gpu`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            precision: `auto`, `fp32` or `bf16`, for CLIP's tower.
+            precision: `auto`, `fp32` or `bf16`, for CLIP's tower and for the search down an index.
             clip_path: CLIP's weights, a file or folder.
             limits: what one photo may cost.
             on_progress: called with the number of gallery places embedded and of all, where they must be.
 
         Raises:
             WeightsError: the released weights cannot be had.
-            InputError: the device or precision is unknown.
+            InputError: the device or precision is unknown, or the directory is no sound index of this model.
         """
         chosen = pick_device(device)
         release = released()
-        encoder = LocationEncoder(release.sigma, from_pretrained=False)
+        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
         encoder.load_released(release.location_encoder())
-        gallery = embedded_gallery(encoder.to(chosen), release.gallery(), on_progress=on_progress)
-        path = None if clip_path is None else Path(clip_path)
-        return cls(release, gallery, device=chosen, precision=Precision(precision), clip_path=path, limits=limits)
+        encoder.to(chosen).eval()
+        searcher: Searcher
+        if index is None:
+            gallery = embedded_gallery(encoder, release.gallery(), on_progress=on_progress)
+            searcher = GallerySearch(gallery, float(release.logit_scale().exp()), chosen)
+        else:
+            searcher = _opened(Path(index), encoder, release, engine, chosen)
+            question = question or PLANET_QUESTION
+        return cls(
+            release,
+            searcher,
+            device=chosen,
+            question=question or Question(),
+            precision=Precision(precision),
+            clip_path=None if clip_path is None else Path(clip_path),
+            limits=limits,
+        )
 
-    def search(self, vectors: ArrayLike, k: int = 5) -> Places:
+    def search(
+        self,
+        vectors: ArrayLike,
+        k: int = 5,
+        *,
+        resolution: int = 9,
+        effort: str = "default",
+        prior_weight: float = 0.0,
+        region: Region | str | None = None,
+        mass_resolution: int | None = None,
+        gallery: bool = True,
+    ) -> Places:
         """Return the k best places for vectors of photos, words or places.
 
         Args:
             vectors: (N, 512), any length above 0.
             k: how many; from 1.
+            resolution: H3 resolution of the cells, up to 11.
+            effort: `fast`, `default`, `thorough` or `exhaustive`.
+            prior_weight: of the density of photographs; 0 asks the vectors alone.
+            region: where to look; see `index.region.Region.parse` for text.
+            mass_resolution: rank by the probability summed up to this resolution; None ranks single cells.
+            gallery: also try the places of the index's gallery inside the cells found.
+
+        All but `k` and `resolution` need an index.
 
         Raises:
-            InputError: another shape, a vector of length 0, values that are not finite, or k below 1.
+            InputError: another shape, a vector of length 0, values that are not finite, or an argument out of range.
         """
-        queries = _unit(np.asarray(vectors, dtype=np.float32), self._engine.dim)
         if k < 1:
             raise InputError(f"k is {k}; ask for at least 1 place.")
-        hits, log_partition = self._engine.search_scored(queries, k, self.tau)
-        found = hits.rows >= 0
-        lat_lng = np.where(found[..., None], self._lat_lng[hits.rows], np.float32(np.nan))
-        probabilities = np.exp(self.tau * hits.scores.astype(np.float64) - log_partition[:, None])
-        return Places(lat_lng, hits.scores, np.where(found, probabilities, 0.0))
+        try:
+            where = Region.parse(region) if isinstance(region, str) else region
+            question = Question(k, resolution, Name(effort), prior_weight, where, mass_resolution, gallery)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        return self.ask(vectors, question)
+
+    def ask(self, vectors: ArrayLike, question: Question) -> Places:
+        """Return the best places for vectors (N, 512). As `search`, which puts its arguments into a question."""
+        return self._searcher.search(_unit(np.asarray(vectors, dtype=np.float32), self._searcher.dim), question)
 
     def locate(self, photos: Iterable[Photo], k: int = 5, *, workers: int = 0) -> list[Answer]:
         """Answer for photos; see `stream`."""
@@ -189,15 +228,26 @@ class Locator:
 
     def predictions(self, vectors: NDArray[np.float32], k: int) -> list[tuple[Prediction, ...]]:
         """Return what `search` finds as the predictions of each vector."""
-        places = self.search(vectors, k)
+        places = self.ask(vectors, with_k(self.question, k))
         return [
             tuple(
-                Prediction(float(lat), float(lng), float(p), float(s))
-                for (lat, lng), p, s in zip(*row, strict=True)
+                Prediction(float(lat), float(lng), float(p), float(s), f"{cell:x}")
+                for (lat, lng), p, s, cell in zip(*row, strict=True)
                 if np.isfinite(s)
             )
-            for row in zip(places.lat_lng, places.probabilities, places.scores, strict=True)
+            for row in zip(places.lat_lng, places.probabilities, places.scores, places.cells, strict=True)
         ]
+
+
+def _opened(
+    folder: Path, encoder: LocationEncoder, release: Release, engine: str, device: torch.device
+) -> PlanetSearch:
+    try:
+        planet = Planet.open(folder, engine=engine, device=str(device), model=release.model_digest)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    exact = compute_dtype(encoder.precision, device) is torch.float32
+    return PlanetSearch(planet, encoder.embed, None if exact else partial(encoder.embed, precision=Precision.FP32))
 
 
 def _unit(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:

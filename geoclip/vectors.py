@@ -23,6 +23,7 @@ from geoclip.files import cannot_write, written_whole
 VECTOR = "vector"
 _METADATA_KEY = b"geoclip"
 _READ_ROWS = 1024
+VECTOR_SUFFIXES = (".parquet", ".pq", ".npy")
 PART_ROWS = 4096
 PART_SECONDS = 60.0
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, TextIO
 from geoclip.answer import Answer
 from geoclip.errors import InputError
 
-CSV_COLUMNS = ("query", "rank", "lat", "lng", "probability", "score")
+CSV_COLUMNS = ("query", "rank", "lat", "lng", "probability", "score", "cell")
 
 
 class Format(StrEnum):
@@ -31,7 +31,7 @@ class Writer(Protocol):
 
 
 class JsonLinesWriter:
-    """One JSON object a line: `{"query": ..., "predictions": [{"lat", "lng", "probability", "score"}, ...]}`."""
+    """One JSON object a line: `{"query", "predictions": [{"lat", "lng", "probability", "score", "cell"}, ...]}`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -46,6 +46,7 @@ class JsonLinesWriter:
                     "lng": round(p.lng, 6),
                     "probability": float(f"{p.probability:.6g}"),
                     "score": round(p.score, 6),
+                    "cell": p.cell,
                 }
                 for p in answer.predictions
             ],
@@ -56,7 +57,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """One row a prediction, best first: query, rank, lat, lng, probability, score."""
+    """One row a prediction, best first: query, rank, lat, lng, probability, score, cell."""
 
     def __init__(self, stream: TextIO, *, header: bool = True) -> None:
         self._stream = stream
@@ -66,7 +67,7 @@ class CsvWriter:
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
         rows = (
-            (answer.query, rank, f"{p.lat:.6f}", f"{p.lng:.6f}", f"{p.probability:.6g}", f"{p.score:.6f}")
+            (answer.query, rank, f"{p.lat:.6f}", f"{p.lng:.6f}", f"{p.probability:.6g}", f"{p.score:.6f}", p.cell)
             for rank, p in enumerate(answer.predictions, 1)
         )
         self._stream.write("".join(_csv_line(row) for row in rows))

@@ -107,19 +107,22 @@ def seal(folder: Path, manifest: Manifest, target: Path, *, replace: bool = Fals
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
     for path in (*files, folder / MANIFEST, folder / SUMS, folder):
         sync(path)
+    replaced = folder.with_name(f"{folder.name}.replaced")
     if target.exists():
         if not replace:
             raise FileExistsError(target)
-        shutil.rmtree(target)
+        shutil.rmtree(replaced, ignore_errors=True)
+        target.rename(replaced)  # not removed bit by bit: what has the name is whole
     folder.rename(target)
     sync(target.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def verify(folder: Path) -> list[str]:
     """Read every byte of an index; return what is wrong with it, one sentence each. An empty list is a sound index."""
     try:
-        sums = _sums(folder)
         manifest = Manifest.load(folder)
+        sums = _sums(folder)
     except BadIndexError as error:
         return [str(error)]
     problems = [f"{folder / name} is not listed in {SUMS}." for name in manifest.files if name not in sums]
@@ -137,7 +140,8 @@ def verify(folder: Path) -> list[str]:
 def _sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        text = path.read_bytes().decode("ascii")
+        lines = text.removesuffix("\n").split("\n")  # splitlines would take other control characters for ends, too
         pairs = [line.split("  ", 1) for line in lines]
         return {name: digest for digest, name in pairs}
     except FileNotFoundError as error:

@@ -1,8 +1,11 @@
 """The blocks of a build on disk: each is written whole or not at all, so a killed build goes on where it was."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -43,15 +46,18 @@ def read_block(path: Path) -> Representatives:
     """
     try:
         parts = load_file(path)
+        if parts.pop("sha256").tobytes() != _digest(parts):
+            raise ValueError("its digest is another")
         return Representatives(parts["cells"], torch.from_numpy(parts["vectors"]).float().numpy(), parts["lengths"])
-    except (OSError, KeyError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         path.unlink(missing_ok=True)
         raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
 
 
 def write_block(path: Path, block: Representatives) -> None:
-    """Write one block whole or not at all, vectors as float16."""
+    """Write one block whole or not at all, vectors as float16, with a digest."""
     parts = {"cells": block.cells, "vectors": torch.from_numpy(block.vectors).half().numpy(), "lengths": block.lengths}
+    parts["sha256"] = np.frombuffer(_digest(parts), dtype=np.uint8)
     with written_whole(path) as temporary:
         temporary.write_bytes(save(parts))
 
@@ -59,6 +65,15 @@ def write_block(path: Path, block: Representatives) -> None:
 def _encode_block(plan: Plan, number: int, encode: Encoder) -> Representatives:
     cells = plan.block(number)
     return joined(of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS))
+
+
+def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Return a sha256 of names, types, shapes and numbers."""
+    digest = hashlib.sha256()
+    for name, array in sorted(parts.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -195,6 +195,9 @@ def _claim(work: Path, request: Request) -> None:
                 "or discard it with --restart."
             )
         return
+    for left in work.iterdir():  # without its request nobody knows whose it is: a removal was stopped half-way
+        if left.name != "lock":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 

@@ -39,12 +39,19 @@ class Ranking:
     region: Region | None = None
     """Cells that do not overlap it rank last, at -inf, and are never opened nor answered."""
 
-    def bonus(self, cells: Cells) -> NDArray[np.float64]:
-        """Return what is added to the scores of cells (N,) of one resolution."""
-        bonus = np.zeros(len(cells))
+    def scored(self, cells: Cells, scores: NDArray[np.float32]) -> "Scored":
+        """Rank cells (N,) of one resolution by their scores (N,)."""
+        return self.base(cells).with_scores(scores)
+
+    def base(self, cells: Cells) -> "Scored":
+        """Return cells (N,) of one resolution ranked as if all scores were 0."""
+        log_prior = np.zeros(len(cells))
         if self.prior is not None and self.weight > 0:
-            bonus = self.weight / self.tau * self.prior.log_mass(cells)
-        return bonus if self.region is None else np.where(self.region.overlaps(cells), bonus, -np.inf)
+            log_prior = self.prior.log_mass(cells)
+        ranks = self.weight / self.tau * log_prior
+        if self.region is not None:
+            ranks = np.where(self.region.overlaps(cells), ranks, -np.inf)
+        return Scored(cells, np.zeros(len(cells), np.float32), ranks, log_prior)
 
 
 class Scored(NamedTuple):
@@ -54,16 +61,22 @@ class Scored(NamedTuple):
     scores: NDArray[np.float32]
     """Cosine to the cell's centre, or to its representative at the coarse resolution."""
     ranks: NDArray[np.float64]
-    """Score plus the prior's bonus: what cells are ranked by."""
+    """Score plus weight / tau * log prior: what cells are ranked by; -inf outside the region."""
+    log_prior: NDArray[np.float64]
+    """Log prior mass; 0 where the prior has no weight."""
 
     def part(self, rows: slice | NDArray[np.int64]) -> "Scored":
         """Return some of them."""
-        return Scored(self.cells[rows], self.scores[rows], self.ranks[rows])
+        return Scored(self.cells[rows], self.scores[rows], self.ranks[rows], self.log_prior[rows])
+
+    def with_scores(self, scores: NDArray[np.float32]) -> "Scored":
+        """Return cells that scored 0 until now with these scores."""
+        return self._replace(scores=scores, ranks=self.ranks + scores)
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:
-    cells, scores, ranks = zip(*parts, strict=True)
-    return Scored(np.concatenate(cells), np.concatenate(scores), np.concatenate(ranks))
+    cells, scores, ranks, log_prior = zip(*parts, strict=True)
+    return Scored(np.concatenate(cells), np.concatenate(scores), np.concatenate(ranks), np.concatenate(log_prior))
 
 
 class Found(NamedTuple):
@@ -172,10 +185,9 @@ def _open(waves: list[tuple[_Query, Cells]], encode: Encoder, ranking: Ranking) 
     offspring = children(distinct, level)
     ends = np.cumsum(children_counts(distinct, level))
     vectors = encode(centres(offspring))
-    bonus = ranking.bonus(offspring)
+    base = ranking.base(offspring)
     for state, wave in waves:
         at = np.searchsorted(distinct, wave)
         rows = np.concatenate([np.arange(ends[i - 1] if i else 0, ends[i]) for i in at.tolist()])
-        scores = vectors[rows] @ state.vector
-        state.found.append(Scored(offspring[rows], scores, scores + bonus[rows]))
+        state.found.append(base.part(rows).with_scores(vectors[rows] @ state.vector))
         state.encodings += len(rows)

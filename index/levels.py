@@ -109,7 +109,8 @@ def whole_families(source: Iterable[Representatives]) -> Iterator[Representative
         if rest and parents(rest[0].cells[:1], resolution(batch.cells[:1]) - 1)[0] == family[-1]:
             rest.append(batch)
             continue
-        yield joined([*rest, batch.part(slice(0, cut))])
+        if rest or cut:
+            yield joined([*rest, batch.part(slice(0, cut))])
         rest = [batch.part(slice(cut, None))]
     if rest:
         yield joined(rest)

@@ -119,13 +119,21 @@ class Planet:
         cells: Cells = np.load(path / "cells.npy")
         return cls(path, manifest, cells, open_engine(engine, path, cells, manifest.start_res, device))
 
-    def search(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Hits:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        encode: Encoder,
+        question: Question,
+        *,
+        encode_exactly: Encoder | None = None,
+    ) -> Hits:
         """Return the best cells for vectors.
 
         Args:
             vectors: (N, dim) float32, unit length.
             encode: the location encoder of the index's model.
             question: what is asked.
+            encode_exactly: the encoder in float32, for the final scores; None where `encode` is that already.
 
         Raises:
             ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
@@ -142,7 +150,7 @@ class Planet:
             np.zeros(n, np.int64),
         )
         for row, (query, found, belief) in enumerate(self._answers(queries, encode, question)):
-            self._fill(hits, row, query, found, belief, encode, question)
+            self._fill(hits, row, query, found, belief, encode, encode_exactly, question)
         return hits
 
     def posteriors(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[Posterior]:
@@ -157,6 +165,8 @@ class Planet:
             raise ValueError(
                 f"The resolution is {question.resolution}; this index answers at {coarse} to {FINEST_ANSWER}."
             )
+        if question.region is not None and not question.region.overlaps(self.cells).any():
+            raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
     def _answers(
         self, queries: NDArray[np.float32], encode: Encoder, question: Question
@@ -197,7 +207,7 @@ class Planet:
         scored = []
         for cells, scores in zip(coarse.cells, coarse.scores, strict=True):
             real = cells > 0
-            scored.append(Scored(cells[real], scores[real], scores[real] + ranking.bonus(cells[real])))
+            scored.append(ranking.scored(cells[real], scores[real]))
         if question.resolution == self.manifest.coarse_res:
             return [Found((cells,), 0) for cells in scored]
         return descend(queries, scored, question.resolution, question.k, encode, ranking, effort)
@@ -210,10 +220,13 @@ class Planet:
         found: Found,
         belief: Posterior,
         encode: Encoder,
+        encode_exactly: Encoder | None,
         question: Question,
     ) -> None:
         """Write one query's hits into its row."""
         finest = found.finest
+        if encode_exactly is not None and found.encodings:
+            finest = _rescored(finest, query, encode_exactly, 2 * question.k)
         possible = np.flatnonzero(np.isfinite(finest.ranks))
         order = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
         own = dict(zip(belief.cells.tolist(), belief.mass.tolist(), strict=True))
@@ -223,7 +236,7 @@ class Planet:
         order, mass = order[: question.k], mass[: question.k]
         cells, scores, where = finest.cells[order], finest.scores[order], centres(finest.cells[order])
         if question.gallery and question.resolution > self.manifest.coarse_res:
-            better = self._refined(query, cells, scores, where, encode)
+            better = self._refined(query, cells, scores, where, encode_exactly or encode)
             if question.mass_resolution is None:  # a place that scores better also ranks better
                 again = np.argsort(-(finest.ranks[order] + better), kind="stable")
                 cells, scores, where, mass = cells[again], scores[again], where[again], mass[again]
@@ -278,6 +291,15 @@ class Planet:
 
 
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
+
+
+def _rescored(finest: Scored, query: NDArray[np.float32], encode: Encoder, count: int) -> Scored:
+    """Return the best cells with the scores of another encoder; the others cannot be answers any more."""
+    best = np.lexsort((finest.cells, -finest.ranks))[:count]
+    kept = finest.part(best)
+    bonus = kept.ranks - kept.scores
+    scores = encode(centres(kept.cells)) @ query
+    return kept._replace(scores=scores, ranks=bonus + scores)
 
 
 def _by_mass(

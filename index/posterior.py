@@ -106,16 +106,15 @@ def posterior(found: Found, start_scores: NDArray[np.float32], land: Land, ranki
         if not len(level.cells):
             continue
         counts = children_counts(level.cells, finest).astype(np.float64)
-        log_prior = np.zeros(len(counts)) if ranking.prior is None else ranking.prior.log_mass(level.cells)
         scores = level.scores.astype(np.float64)
         if level is found.levels[0]:
             scores = _inside(scores, land.lengths[np.searchsorted(land.coarse, level.cells)], ranking.tau)
         cells.append(level.cells)
         possible = np.where(np.isfinite(level.ranks), 0.0, -np.inf)  # outside the region there is nothing
-        logits.append(ranking.tau * scores + _log_base(log_prior, counts, ranking.weight) + possible)
+        logits.append(ranking.tau * scores + _log_base(level.log_prior, counts, ranking.weight) + possible)
         rows = land.start_rows[np.searchsorted(land.coarse, parents(level.cells, resolution(land.coarse[:1])))]
         covered[0] += np.bincount(rows, counts, minlength=covered.shape[1])
-        covered[1] += np.bincount(rows, np.exp(log_prior), minlength=covered.shape[1])
+        covered[1] += np.bincount(rows, np.exp(level.log_prior), minlength=covered.shape[1])
     rest = land.counts - covered[0] > 0.5
     left = np.maximum(land.prior_mass - covered[1], 1e-300)
     base = _log_base(np.log(left[rest]), (land.counts - covered[0])[rest], ranking.weight)

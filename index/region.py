@@ -91,7 +91,9 @@ class Region:
     def country(cls, code_or_name: str) -> "Region":
         """Return a country by ISO 3166 alpha-2 or alpha-3 code or English name, in any case.
 
-        Overseas territories with a code of their own, such as French Guiana (GF), are not part of the state's.
+        Overseas territories with a code of their own, such as French Guiana (GF), are not part of the state's. Waters
+        within 10 km of the coast are part of it, and 3 km around inhabited places that the outline, drawn for maps of
+        1:50,000,000, misses: there a country may overlap its neighbour.
 
         Raises:
             ValueError: there is none; the message names the nearest.

@@ -47,7 +47,10 @@ def of_cells(cells: Cells, encode: Encoder) -> Representatives:
 def of_representatives(below: Representatives) -> Representatives:
     """Return the representatives of the parents of cells: normalised means of the cells' representatives."""
     cells, owners = np.unique(parents(below.cells, resolution(below.cells) - 1), return_inverse=True)
-    above = _means(cells, owners, centres(below.cells)[:, 1], below.vectors)
+    lng = centres(below.cells)[:, 1]
+    astride = np.flatnonzero(below.cells[1:] == below.cells[:-1])  # one centre, two sides: positive longitudes first
+    lng[astride], lng[astride + 1] = 180.0, -180.0
+    above = _means(cells, owners, lng, below.vectors)
     # the mean of unit vectors is as long as they agree; what is below disagrees once more
     mean_below = np.bincount(owners, weights=below.lengths) / np.bincount(owners)
     return above._replace(lengths=above.lengths * mean_below[np.searchsorted(cells, above.cells)].astype(np.float32))

@@ -273,20 +273,27 @@ def _equal_area(lng_lat: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((np.radians(lng_lat[:, 0]), np.sin(np.radians(lng_lat[:, 1]))), axis=1)
 
 
+_MEMBERS = {"FeatureCollection": "features", "GeometryCollection": "geometries", "Feature": "geometry"}
+
+
 def _geojson_polygons(node: Any) -> Iterator[Any]:
-    kind = node.get("type") if isinstance(node, Mapping) else None
-    member = {"FeatureCollection": "features", "Feature": "geometry", "GeometryCollection": "geometries"}.get(str(kind))
-    if member is None and kind not in {"Polygon", "MultiPolygon"}:
+    kind = str(node.get("type")) if isinstance(node, Mapping) else type(node).__name__
+    if kind not in {"Polygon", "MultiPolygon", *_MEMBERS}:
         raise ValueError(
-            f"GeoJSON of the type {kind!r} is no region; give a Polygon, a MultiPolygon, or features or collections of "
+            f"GeoJSON of the type {kind} is no region; give a Polygon, a MultiPolygon, or features or collections of "
             "those."
         )
     try:
-        inner = shapely.geometry.shape(node) if member is None else node[member]
+        if kind in _MEMBERS:
+            inner = node[_MEMBERS[kind]]
+            inner = [inner] if kind == "Feature" else list(inner)
+        else:
+            with np.errstate(invalid="ignore"):  # what is not finite is refused later, by its value
+                inner = shapely.geometry.shape(node)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
         raise ValueError(f"The GeoJSON {kind} is malformed ({error!r}); export it again.") from error
-    if member is None:
-        yield inner
-    else:
-        for child in [inner] if kind == "Feature" else inner:
+    if kind in _MEMBERS:
+        for child in inner:
             yield from _geojson_polygons(child)
+    else:
+        yield inner

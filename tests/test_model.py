@@ -18,6 +18,7 @@ from geoclip.gallery import embedded_gallery
 from geoclip.location_encoder import LocationEncoder
 from geoclip.precision import pick_device
 from geoclip.release import Release, released_path
+from geoclip.search import GallerySearch
 from tests.conftest import make_photo
 
 
@@ -31,9 +32,14 @@ def model(release: Release, images: ImageEncoder) -> GeoCLIP:
     return GeoCLIP(image_encoder=images, release=release).eval()
 
 
+def _searcher(encoder: LocationEncoder, release: Release) -> GallerySearch:
+    gallery = embedded_gallery(encoder, release.gallery())
+    return GallerySearch(gallery, float(release.logit_scale().exp()), pick_device("cpu"))
+
+
 @pytest.fixture(scope="module")
 def locator(release: Release, encoder: LocationEncoder, images: ImageEncoder) -> Locator:
-    locator = Locator(release, embedded_gallery(encoder, release.gallery()), device=pick_device("cpu"))
+    locator = Locator(release, _searcher(encoder, release), device=pick_device("cpu"))
     locator._images = images
     return locator
 
@@ -208,7 +214,7 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
 def test_words_are_located_with_the_text_tower_alone(release: Release, locator: Locator, clip_checkpoint: Path) -> None:
     words = Locator(
         release,
-        embedded_gallery(LocationEncoder(precision="fp32"), release.gallery()),
+        _searcher(LocationEncoder(precision="fp32"), release),
         device=pick_device("cpu"),
         clip_path=clip_checkpoint,
     )

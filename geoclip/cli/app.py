@@ -8,6 +8,7 @@ import typer
 
 from geoclip import __version__
 from geoclip.cli import options
+from geoclip.cli.options import Preset
 from geoclip.cli.terminal import with_exit_codes
 from geoclip.precision import Precision
 
@@ -63,6 +64,7 @@ def fetch(
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
     "geoclip locate holiday.jpg\n\n"
+    "geoclip locate holiday.jpg --index planet/ --region FR\n\n"
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]\n\n"
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv\n\n"
     'geoclip locate --text "a red double-decker bus"'
@@ -80,6 +82,14 @@ def locate(
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    index: options.Index = None,
+    region: options.RegionOption = None,
+    resolution: options.Resolution = None,
+    effort: options.Effort = None,
+    prior_weight: options.PriorWeight = None,
+    mass_resolution: options.MassResolution = None,
+    gallery_places: options.GalleryPlaces = True,
+    engine: options.Engine = "auto",
     clip_checkpoint: options.ClipCheckpoint = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = Precision.AUTO,
@@ -87,9 +97,9 @@ def locate(
     max_megapixels: options.MaxMegapixels = 178,
     as_released: options.AsReleased = False,
 ) -> None:
-    """Say where photos were taken: the best places among the 100,000 of the released gallery."""
+    """Say where photos were taken: anywhere, with --index, or among the 100,000 places of the released gallery."""
     from geoclip.cli.locate import run
-    from geoclip.cli.session import Encoding, Target
+    from geoclip.cli.session import Encoding, Search, Target
 
     run(
         photos or [],
@@ -98,6 +108,7 @@ def locate(
         top=top,
         target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
         encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
+        search=Search(index, engine, resolution, effort, prior_weight, region, mass_resolution, gallery_places),
     )
 
 
@@ -144,26 +155,116 @@ def embed(
 
 
 @app.command(
-    epilog="[bold]Examples[/bold]\n\ngeoclip search vectors.parquet\n\ngeoclip search vectors.npy -k 10 -o hits.csv"
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip search planet/ vectors.parquet -o hits.jsonl\n\n"
+    "geoclip search planet/ vectors.npy --effort thorough -k 10\n\n"
+    "geoclip search planet/ photos/     [dim]# photos need CLIP[/dim]\n\n"
+    "geoclip search vectors.parquet     [dim]# the released gallery in place of an index[/dim]"
 )
 @with_exit_codes
 def search(
-    vectors: Annotated[
-        Path, typer.Argument(metavar="VECTORS", help=".parquet from `geoclip embed`, or .npy (N, 512).")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[DIR] VECTORS | PHOTO | FOLDER | -",
+            help="An index, if it comes first; then vectors (.parquet from `geoclip embed`, .npy (N, 512)), photos, "
+            "or - for one of these on stdin.",
+        ),
     ],
     top: options.Top = 5,
     format: options.FormatOption = None,  # noqa: A002 - the option's name
     output: options.Output = None,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    index: options.Index = None,
+    region: options.RegionOption = None,
+    resolution: options.Resolution = None,
+    effort: options.Effort = None,
+    prior_weight: options.PriorWeight = None,
+    mass_resolution: options.MassResolution = None,
+    gallery_places: options.GalleryPlaces = True,
+    engine: options.Engine = "auto",
+    clip_checkpoint: options.ClipCheckpoint = None,
     device: options.Device = "auto",
+    precision: options.PrecisionOption = Precision.AUTO,
+    workers: options.Workers = None,
+    max_megapixels: options.MaxMegapixels = 178,
+    as_released: options.AsReleased = False,
 ) -> None:
-    """Find the best places for vectors made earlier. Needs no CLIP."""
+    """Find the best places for vectors or photos in an index. Vectors need no CLIP."""
     from geoclip.cli.search import run
-    from geoclip.cli.session import Target
+    from geoclip.cli.session import Encoding, Search, Target
 
     run(
-        vectors,
+        inputs,
         top=top,
-        target=Target.chosen(output, format, resume=False, overwrite=overwrite),
-        device=device,
+        target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
+        search=Search(index, engine, resolution, effort, prior_weight, region, mass_resolution, gallery_places),
     )
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip build planet/ --dry-run     [dim]# how long, how large[/dim]\n\n"
+    "geoclip build planet/     [dim]# stopped? the same command goes on[/dim]\n\n"
+    "geoclip build france/ --region FR --gallery my_photos.csv"
+)
+@with_exit_codes
+def build(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="The directory to make.")],
+    preset: Annotated[
+        Preset, typer.Option(help="lite stores H3 resolution 5 (0.4 GB); planet resolution 6 (2.6 GB).")
+    ] = Preset.PLANET,
+    coarse_res: Annotated[
+        int | None, typer.Option(min=4, max=8, help="Resolution of the stored cells, in place of a preset.")
+    ] = None,
+    start_res: Annotated[int, typer.Option(min=0, max=7, help="Resolution that a search compares whole.")] = 3,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="Only there, as in `geoclip locate --region`. Default: all land."),
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Coordinates of photographs, .csv or .parquet, for the prior. Default: the released 100,000.",
+        ),
+    ] = None,
+    no_gallery: Annotated[bool, typer.Option("--no-gallery", help="No gallery: the prior is the land's area.")] = False,
+    rejected: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write the gallery's unusable rows here.")
+    ] = None,
+    memory: Annotated[float, typer.Option(min=0.05, metavar="GB", help="What a block may take.")] = 4.0,
+    device: options.Device = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Arithmetic of the encoder; auto is bf16 where the hardware has it.")
+    ] = Precision.AUTO,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and build nothing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard what a stopped build left.")] = False,
+) -> None:
+    """Make an index of the planet, or of a part of it. A stopped build goes on when it is started again."""
+    from geoclip.cli.build import COARSE_RES, BuildOptions, run
+
+    chosen = COARSE_RES[preset] if coarse_res is None else coarse_res
+    options_ = BuildOptions(chosen, start_res, region, gallery, no_gallery, rejected, memory, device, precision)
+    run(target, options_, dry_run=dry_run, overwrite=overwrite, restart=restart)
+
+
+@app.command(epilog="[bold]Examples[/bold]\n\ngeoclip info planet/")
+@with_exit_codes
+def info(index: Annotated[Path, typer.Argument(metavar="DIR", help="An index.")]) -> None:
+    """Say what an index is made of."""
+    from geoclip.cli.build import info as run
+
+    run(index)
+
+
+@app.command(epilog="[bold]Examples[/bold]\n\ngeoclip verify planet/")
+@with_exit_codes
+def verify(index: Annotated[Path, typer.Argument(metavar="DIR", help="An index.")]) -> None:
+    """Read an index whole and compare it with its checksums. Exit code 1 if it is damaged."""
+    from geoclip.cli.build import verify as run
+
+    run(index)

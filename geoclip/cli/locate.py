@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from geoclip.cli.session import Encoding, Tally, Target, open_locator, photo_inputs
+from geoclip.cli.session import Encoding, Search, Tally, Target, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
 
@@ -18,12 +18,13 @@ def run(
     top: int,
     target: Target,
     encoding: Encoding,
+    search: Search,
 ) -> None:
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
     if texts and (photos or from_list):
         raise InputError("Give photos or --text, not both.")
     inputs = iter(()) if texts else photo_inputs(photos, from_list, target.done)
-    locator = open_locator(encoding)
+    locator = open_locator(encoding, search)
     if texts:
         with progress("Loading CLIP"):
             answers = locator.locate_text(texts, top)

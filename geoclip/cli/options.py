@@ -1,5 +1,6 @@
 """Options that several commands share, each with one default."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,14 @@ import typer
 
 from geoclip.precision import Precision
 from geoclip.writers import Format
+
+
+class Preset(StrEnum):
+    """How fine the stored level of an index is."""
+
+    LITE = "lite"
+    PLANET = "planet"
+
 
 Inputs = Annotated[
     list[str] | None,
@@ -52,4 +61,47 @@ AsReleased = Annotated[
         "--as-released",
         help="Read photos as the authors' package does: EXIF rotation ignored, alpha dropped.",
     ),
+]
+
+Index = Annotated[
+    Path | None,
+    typer.Option("--index", "-i", metavar="DIR", help="Search the whole planet: an index made by `geoclip build`."),
+]
+Resolution = Annotated[
+    int | None,
+    typer.Option(
+        min=3, max=11, help="H3 resolution of the cells of an answer. Default: 9, about 400 m across; for an index."
+    ),
+]
+Effort = Annotated[
+    str | None, typer.Option(metavar="NAME", help="fast, default, thorough or exhaustive; for an index.")
+]
+PriorWeight = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=2, help="Weight of the density of photographs: 0 asks the photo alone. Default: 0.5; for an index."
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="WHERE",
+        help="Look only there: FR, country:France, continent:Europe, bbox:SOUTH,WEST,NORTH,EAST, disk:LAT,LNG,KM or a "
+        ".geojson file.",
+    ),
+]
+MassResolution = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=11,
+        help="Rank H3 cells of this resolution by their whole probability, and answer with the best place in each.",
+    ),
+]
+GalleryPlaces = Annotated[
+    bool, typer.Option("--gallery-places/--no-gallery-places", help="Try the gallery's places in the cells found too.")
+]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="How coarse cells are found: auto, tree, exact or faiss-gpu.")
 ]

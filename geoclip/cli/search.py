@@ -1,25 +1,84 @@
 """`geoclip search`."""
 
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
 
 from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Target, open_locator
+from geoclip.cli.session import Encoding, Search, Tally, Target, ensure_fetched, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
 from geoclip.location_encoder import EMBEDDING_DIM
-from geoclip.precision import Precision
-from geoclip.vectors import read_vectors
+from geoclip.vectors import VECTOR_SUFFIXES, read_vectors
+
+if TYPE_CHECKING:
+    from geoclip.locator import Locator
+
+_MANIFEST = "manifest.json"
+_TOGETHER = 128  # vectors searched before the first answer is written
 
 
-def run(vectors: Path, *, top: int, target: Target, device: str) -> None:
-    """Answer for each vector of a file."""
-    if not vectors.exists():
-        raise InputError(f"{vectors} does not exist; make it with `geoclip embed`.")
-    locator = open_locator(Encoding(None, device, Precision.AUTO, None, 1, as_released=False))
-    done = 0
+def run(inputs: list[str], *, top: int, target: Target, encoding: Encoding, search: Search) -> None:
+    """Answer for vectors and photos as they come; exit 1 if some photos could not be read."""
+    inputs, search = _index_first(inputs, search)
+    vectors = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
+    photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
+    if not inputs:
+        raise InputError("Nothing to search for; name vectors (.parquet, .npy), photos, or - for stdin.")
+    for path in vectors:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
+    if not search.index and photos and photos != ["-"]:
+        raise InputError(f"{photos[0]} holds no vectors, and no index was given; use `geoclip locate` for photos.")
+    ensure_fetched()
+    locator = open_locator(encoding, search)
+    tally = Tally()
+    answers = _answers(vectors, photos, top, target, encoding, locator)
     with target.open() as writer, progress("Searching", beside_answers=target.path is None) as update:
-        for batch in read_vectors(vectors, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
-            for name, predictions in zip(batch.names, locator.predictions(batch.vectors, top), strict=True):
-                writer.write(Answer(name, predictions))
-            done += len(batch.names)
-            update(done, None)
+        for answer in answers:
+            if answer.query not in target.done and tally.count(answer):
+                writer.write(answer)
+            update(tally.answered + tally.failed, None)
+    if tally.failed:
+        raise typer.Exit(tally.exit_code("answered"))
+
+
+def _index_first(inputs: list[str], search: Search) -> tuple[list[str], Search]:
+    """Take an index from the head of the inputs."""
+    if search.index is None and inputs and (Path(inputs[0]) / _MANIFEST).is_file():
+        return inputs[1:], replace(search, index=Path(inputs[0]))
+    return inputs, search
+
+
+def _answers(
+    vectors: list[Path], photos: list[str], top: int, target: Target, encoding: Encoding, locator: "Locator"
+) -> Iterator[Answer]:
+    for path in vectors:
+        for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
+            for at in range(0, len(batch.names), _TOGETHER):
+                found = locator.predictions(batch.vectors[at : at + _TOGETHER], top)
+                for name, predictions in zip(batch.names[at : at + _TOGETHER], found, strict=True):
+                    yield Answer(name, predictions)
+    if "-" in photos:
+        content = sys.stdin.buffer.read()
+        photos = [name for name in photos if name != "-"]
+        if content.startswith(b"\x93NUMPY"):
+            import numpy as np
+
+            try:
+                array = np.load(io.BytesIO(content), allow_pickle=False)
+            except ValueError as error:
+                raise InputError(f"stdin holds no array of vectors: {error}") from error
+            for row, predictions in enumerate(locator.predictions(array, top)):
+                yield Answer(str(row), predictions)
+        else:
+            photo = io.BytesIO(content)
+            photo.name = "-"
+            yield from locator.stream([photo], top, workers=encoding.processes)
+    if photos:
+        yield from locator.stream(photo_inputs(photos, None, target.done), top, workers=encoding.processes)

@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geoclip.answer import Answer
     from geoclip.decode import Photo
     from geoclip.locator import Locator
+    from index.planet import Question
 
 _BY_SUFFIX = {".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
 
@@ -90,7 +91,53 @@ class Target:
             raise cannot_write(self.path, error) from error
 
 
-def open_locator(encoding: Encoding) -> "Locator":
+@dataclass(frozen=True)
+class Search:
+    """Where and how to search, as asked for on the command line; None is the default."""
+
+    index: Path | None = None
+    engine: str = "auto"
+    resolution: int | None = None
+    effort: str | None = None
+    prior_weight: float | None = None
+    region: str | None = None
+    mass_resolution: int | None = None
+    gallery_places: bool = True
+
+    def question(self) -> "Question | None":
+        """Return what is asked of an index; None where no index is.
+
+        Raises:
+            InputError: something is asked that only an index answers, or that no index answers.
+        """
+        from geoclip.locator import PLANET_QUESTION
+        from index.efforts import Name
+        from index.region import Region
+
+        given: dict[str, Any] = {
+            "resolution": self.resolution,
+            "effort": self.effort,
+            "prior_weight": self.prior_weight,
+            "region": self.region,
+            "mass_resolution": self.mass_resolution,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.index is None:
+            if given:
+                names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+                raise InputError(f"{names} need --index DIR; make an index with `geoclip build DIR`.")
+            return None
+        try:
+            if "region" in given:
+                given["region"] = Region.parse(given["region"])
+            if "effort" in given:
+                given["effort"] = Name(given["effort"])
+            return replace(PLANET_QUESTION, gallery=self.gallery_places, **given)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+
+def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
     """Open the locator, telling people what takes long the first time."""
     from geoclip.decode import DecodeLimits
     from geoclip.locator import Locator
@@ -99,8 +146,12 @@ def open_locator(encoding: Encoding) -> "Locator":
     pick_device(encoding.device)  # a wrong name should not wait for a download
     ensure_fetched()
     limits = DecodeLimits(max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released)
-    with progress("Embedding the gallery (once)") as update:
+    question = search.question()
+    with progress("Opening" if search.index else "Embedding the gallery (once)") as update:
         return Locator.open(
+            search.index,
+            question=question,
+            engine=search.engine,
             device=encoding.device,
             precision=encoding.precision,
             clip_path=encoding.clip_checkpoint,

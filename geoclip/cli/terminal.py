@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -13,8 +14,10 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 from geoclip.errors import GeoclipError
@@ -84,3 +87,44 @@ def progress(
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the stages of a long job, with rate and time left; yields `report(stage, done, total)`.
+
+    Where stderr is no terminal, a line is printed when a stage begins and about once a minute.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=not shown, redirect_stdout=False) as bar:
+        tasks: dict[str, TaskID] = {}
+        begun: dict[str, tuple[float, int]] = {}
+        last_line = 0.0
+
+        def report(stage: str, done: int, total: int) -> None:
+            nonlocal last_line
+            now = time.monotonic()
+            new = stage not in tasks
+            if new:
+                for task in tasks.values():
+                    bar.stop_task(task)
+                tasks[stage] = bar.add_task(stage, total=total or None, rate="")
+                begun[stage] = (now, done)
+            seconds, rate = now - begun[stage][0], ""
+            if seconds > 1:
+                rate = f"{(done - begun[stage][1]) / seconds:,.0f} a second"
+            bar.update(tasks[stage], completed=done, total=total or None, rate=rate)
+            if not shown and (new or now - last_line > 60 or (total and done == total)):
+                last_line = now
+                say(f"{stage}: {done:,} of {total:,} {rate}".rstrip() if total else f"{stage} ...")
+
+        yield report

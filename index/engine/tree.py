@@ -58,6 +58,8 @@ class TreeEngine:
             for above, below in zip(self.levels[:-1], self.levels[1:], strict=True)
         ]
         self.start = Start.open(folder)
+        self.twice = len(self.coarse_lists) - len(cells)
+        """How many coarse cells have two vectors, one for each side of the antimeridian."""
         self.dim = int(self.start.vectors.shape[1])
 
     def __len__(self) -> int:
@@ -92,7 +94,8 @@ class TreeEngine:
         rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = start_scores
         for depth in range(len(self._lists)):
-            wanted = min(k if depth == len(self._lists) - 1 else widths[depth + 1], 2 * len(self.levels[depth + 1]))
+            wanted = widths[depth + 1] if depth < len(self._lists) - 1 else k + min(k, self.twice)
+            wanted = min(wanted, 2 * len(self.levels[depth + 1]))
             rows, scores = self._children(array, _walked(rows), depth, wanted, priors, masks)
         return distinct_hits(self.cells, rows, scores, k, start_scores)
 

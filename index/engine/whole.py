@@ -57,7 +57,7 @@ class ExactCoarse:
             bonus += torch.from_numpy(log_prior).to(self._device)
         if allowed is not None:
             bonus[~torch.from_numpy(allowed).to(self._device)] = -torch.inf
-        wanted = k + 64  # a cell astride the antimeridian takes two places
+        wanted = k + min(k, self._tree.twice)  # a cell astride the antimeridian takes two places
         best = torch.full((len(batch), 0), -torch.inf, device=self._device)
         rows = torch.zeros((len(batch), 0), dtype=torch.int64, device=self._device)
         for vectors, numbers in self._resident if self._resident is not None else self._decoded():
@@ -98,7 +98,7 @@ class FaissGpuCoarse:
         gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
         if place.type != "cuda" or (place.index or 0) >= gpus:
             raise ValueError(f"The engine faiss-gpu needs a GPU; FAISS finds {gpus} and the device is {device}.")
-        self.start, self.dim, self.cells = tree.start, tree.dim, tree.cells
+        self.start, self.dim, self.cells, self._twice = tree.start, tree.dim, tree.cells, tree.twice
         config = faiss.GpuIndexFlatConfig()
         config.useFloat16, config.device = True, place.index or 0
         self._index: Any = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), self.dim, config)
@@ -131,7 +131,7 @@ class FaissGpuCoarse:
         del widths
         array = checked_queries(queries, k, self.dim)
         plain = log_prior is None and allowed is None
-        scores, found = self._index.search(array, min(k + 64 if plain else GPU_K_MAX, GPU_K_MAX, len(self._rows)))
+        scores, found = self._index.search(array, min(k + min(k, self._twice) if plain else GPU_K_MAX, GPU_K_MAX, len(self._rows)))
         rows = np.where(found >= 0, self._rows[found], -1)
         ranked = scores if log_prior is None else scores + log_prior[rows]
         if allowed is not None:

@@ -1,0 +1,218 @@
+"""`geoclip build`, `geoclip info` and `geoclip verify`."""
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from geoclip.cli.options import Preset
+from geoclip.cli.session import ensure_fetched
+from geoclip.cli.terminal import say, stage_progress
+from geoclip.errors import InputError
+from geoclip.files import cannot_write
+from geoclip.precision import Precision, precision_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from index.build import Cost, Request
+    from index.gallery import Gallery
+
+GB = 1e9
+_TRIAL_POINTS = 2048
+
+
+COARSE_RES = {Preset.LITE: 5, Preset.PLANET: 6}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the command line asks for."""
+
+    coarse_res: int
+    start_res: int
+    region: str | None
+    gallery: Path | None
+    no_gallery: bool
+    rejected: Path | None
+    memory_gb: float
+    device: str
+    precision: Precision
+
+
+class _TimedEncoder:
+    """The encoder, with the time it took."""
+
+    def __init__(self, options: BuildOptions) -> None:
+        from geoclip.fleet import EncoderFleet, all_devices
+        from geoclip.location_encoder import LocationEncoder
+        from geoclip.release import released
+
+        self.release = released()
+        encoder = LocationEncoder(self.release.sigma, from_pretrained=False, precision=options.precision)
+        encoder.load_released(self.release.location_encoder())
+        devices = all_devices(options.device)
+        self._fleet = EncoderFleet(encoder.eval(), devices)
+        self.name = f"{precision_name(options.precision, devices[0])} on {devices[0].type}"
+        self.seconds = 0.0
+
+    def __call__(self, lat_lng: "NDArray[np.float64]") -> "NDArray[np.float32]":
+        start = time.perf_counter()
+        vectors = self._fleet.embed(lat_lng)
+        self.seconds += time.perf_counter() - start
+        return vectors
+
+    def points_per_second(self) -> float:
+        """Encode some points and say how fast that was."""
+        import numpy as np
+
+        points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (_TRIAL_POINTS, 2))
+        self._fleet.embed(points)  # the first call sets things up
+        start = time.perf_counter()
+        self._fleet.embed(points)
+        return _TRIAL_POINTS / (time.perf_counter() - start)
+
+
+def run(target: Path, options: BuildOptions, *, dry_run: bool, overwrite: bool, restart: bool) -> None:
+    """Build an index, or say what that would take."""
+    from index.build import build, cost, discard, grid, working_folder
+
+    if target.exists() and not overwrite and not dry_run:
+        raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    ensure_fetched()
+    encoder = _TimedEncoder(options)
+    try:
+        request = _request(options, encoder)
+        if dry_run:
+            _describe(target, cost(request, grid(request)), encoder)
+            return
+        if restart:
+            discard(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        begun = time.perf_counter()
+        with stage_progress() as report:
+            build(request, encoder, target, report=report, replace=overwrite)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(
+            f"{cannot_write(target, error)} What was done is in {working_folder(target)}; the same command goes on."
+        ) from error
+    except KeyboardInterrupt:
+        say(f"What was done is in {working_folder(target)}; the same command goes on.")
+        raise
+    seconds = time.perf_counter() - begun
+    size = sum(path.stat().st_size for path in target.iterdir())
+    say(
+        f"{target} built in {_duration(seconds)}, {100 * encoder.seconds / seconds:.0f} % of it encoding: "
+        f"{size / GB:.2f} GB. Search it with `geoclip locate PHOTO --index {target}`."
+    )
+
+
+def info(folder: Path) -> None:
+    """Print what an index is made of."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from index.artifact import Manifest
+
+    try:
+        manifest = Manifest.load(folder)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    table = Table(box=None, show_header=False, pad_edge=False)
+    gallery = manifest.gallery
+    rows = {
+        "cells": f"{manifest.cells:,} of H3 resolution {manifest.coarse_res}, "
+        f"each the mean of its children ({manifest.encodings:,} encodings)",
+        "region": manifest.region["name"] if manifest.region else "all land",
+        "walk": f"from resolution {manifest.start_res} to {manifest.coarse_res}, then down to 11 by encoding",
+        "gallery": f"{gallery['source']}: {gallery['places']:,} places, {gallery['photos']:,} photos",
+        "encoder": manifest.encoder["arithmetic"],
+        "model": manifest.model[:16],
+        "grid": manifest.grid[:16],
+        "size": f"{sum(manifest.files.values()) / GB:.2f} GB in {len(manifest.files)} files",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(file=sys.stdout, highlight=False).print(table)
+
+
+def verify(folder: Path) -> None:
+    """Read an index whole; exit 1 if something is wrong with it."""
+    from index.artifact import verify as problems_of
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give the folder of an index.")
+    problems = problems_of(folder)
+    for problem in problems:
+        say(problem)
+    if problems:
+        raise typer.Exit(1)
+    say(f"{folder} is sound: every file has the sha256 it was sealed with.")
+
+
+def _request(options: BuildOptions, encoder: _TimedEncoder) -> "Request":
+    from index.build import Request
+    from index.region import Region
+
+    gallery, source = _gallery(options, encoder)
+    return Request(
+        coarse_res=options.coarse_res,
+        start_res=options.start_res,
+        gallery=gallery,
+        gallery_source=source,
+        region=Region.parse(options.region) if options.region else None,
+        region_name=options.region or "",
+        memory_bytes=int(options.memory_gb * GB),
+        model=encoder.release.model_digest,
+        tau=float(encoder.release.logit_scale().exp()),
+        encoder=encoder.name,
+    )
+
+
+def _gallery(options: BuildOptions, encoder: _TimedEncoder) -> "tuple[Gallery, str]":
+    from index.gallery import Gallery
+
+    if options.no_gallery:
+        return Gallery.empty(), "none"
+    if options.gallery is None:
+        return Gallery.of(encoder.release.gallery()), "released with GeoCLIP 1.3.0"
+    gallery = Gallery.read(options.gallery, options.rejected)
+    if gallery.bad:
+        counts = ", ".join(f"{count} {reason}" for reason, count in gallery.bad.items())
+        where = f", listed in {options.rejected}" if options.rejected else "; list them with --rejected FILE.csv"
+        say(f"{options.gallery}: {sum(gallery.bad.values()):,} rows are no places ({counts}){where}.")
+    return gallery, options.gallery.name
+
+
+def _describe(target: Path, cost: "Cost", encoder: _TimedEncoder) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rate = encoder.points_per_second()
+    folder = next(path for path in (target, *target.parents) if path.is_dir()) if target.parts else Path()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = {
+        "cells": f"{cost.cells:,}",
+        "encodings": f"{cost.encodings:,} in {cost.blocks:,} blocks",
+        "time": f"about {_duration(cost.encodings / rate)} of encoding at {rate:,.0f} points a second, {encoder.name}",
+        "memory": f"{cost.memory_bytes / GB:.1f} GB",
+        "disk": f"{cost.index_bytes / GB:.2f} GB, and {cost.scratch_bytes / GB:.2f} GB while it is built",
+        "free there": f"{shutil.disk_usage(folder).free / GB:.0f} GB",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(file=sys.stdout, highlight=False).print(table)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
