@@ -225,16 +225,19 @@ class Planet:
     ) -> None:
         """Write one query's hits into its row."""
         finest = found.finest
-        if encode_exactly is not None and found.encodings:
-            finest = _rescored(finest, query, encode_exactly, 2 * question.k)
+        masses = belief.mass[len(belief.mass) - len(finest.cells) :]  # a posterior ends with the finest cells
+        if encode_exactly is not None and found.encodings and question.mass_resolution is None:
+            best = np.lexsort((finest.cells, -finest.ranks))[: 2 * question.k]
+            finest, masses = _rescored(finest.part(best), query, encode_exactly), masses[best]
         possible = np.flatnonzero(np.isfinite(finest.ranks))
         order = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
-        own = dict(zip(belief.cells.tolist(), belief.mass.tolist(), strict=True))
-        mass = np.array([own.get(cell, 0.0) for cell in finest.cells[order].tolist()])
+        mass = masses[order]
         if question.mass_resolution is not None and len(order):
             order, mass = _by_mass(finest.cells, order, belief, question.mass_resolution, question.k)
         order, mass = order[: question.k], mass[: question.k]
         cells, scores, where = finest.cells[order], finest.scores[order], centres(finest.cells[order])
+        if encode_exactly is not None and found.encodings and question.mass_resolution is not None:
+            scores = encode_exactly(where) @ query  # the best of each group by the other encoder: masses are its, too
         if question.gallery and question.resolution > self.manifest.coarse_res:
             better = self._refined(query, cells, scores, where, encode_exactly or encode)
             if question.mass_resolution is None:  # a place that scores better also ranks better
@@ -256,7 +259,8 @@ class Planet:
         """Move hits to the best place of the gallery inside their cell, where it scores better; return the gains."""
         gains = np.zeros(len(cells), np.float32)
         starts, stops = self.gallery.within(cells)
-        rows = [np.arange(start, stop)[:_PLACES_PER_CELL] for start, stop in zip(starts, stops, strict=True)]
+        steps = np.maximum(1, -(-(stops - starts) // _PLACES_PER_CELL))  # in tree order: from all over the cell
+        rows = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
         if not len(cells) or not sum(map(len, rows)):
             return gains
         places = self.gallery.lat_lng[np.concatenate(rows)]
@@ -293,13 +297,10 @@ class Planet:
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
 
 
-def _rescored(finest: Scored, query: NDArray[np.float32], encode: Encoder, count: int) -> Scored:
-    """Return the best cells with the scores of another encoder; the others cannot be answers any more."""
-    best = np.lexsort((finest.cells, -finest.ranks))[:count]
-    kept = finest.part(best)
-    bonus = kept.ranks - kept.scores
-    scores = encode(centres(kept.cells)) @ query
-    return kept._replace(scores=scores, ranks=bonus + scores)
+def _rescored(cells: Scored, query: NDArray[np.float32], encode: Encoder) -> Scored:
+    """Return cells with the scores of another encoder."""
+    scores = encode(centres(cells.cells)) @ query
+    return cells._replace(scores=scores, ranks=cells.ranks - cells.scores + scores)
 
 
 def _by_mass(

@@ -41,7 +41,7 @@ def test_help_answers_within_a_second(run: Run) -> None:
         done = run("--help")
         times.append(time.perf_counter() - start)
     assert done.returncode == 0
-    for command in ("fetch", "locate", "embed", "search"):
+    for command in ("fetch", "locate", "embed", "search", "build", "info", "verify"):
         assert command in done.stdout
         assert "Examples" in run(command, "--help").stdout
     assert min(times) < 1

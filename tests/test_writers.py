@@ -15,9 +15,11 @@ from geoclip.writers import CSV_COLUMNS, Format, answered, open_writer
 
 NAMES = ["plain.jpg", 'with "quotes", commas.jpg', "two\nlines.jpg", "東京.jpg", "bytes-\udcff.jpg", "semi;colon.jpg"]
 
+CELL = "8928308280fffff"
+
 
 def answer(name: str, k: int = 2) -> Answer:
-    return Answer(name, tuple(Prediction(10.5 + i, -170.25 - i, 0.5 / (i + 1), 0.3 - i / 10) for i in range(k)))
+    return Answer(name, tuple(Prediction(10.5 + i, -170.25 - i, 0.5 / (i + 1), 0.3 - i / 10, CELL) for i in range(k)))
 
 
 def write(path: Path, kind: Format, names: list[str], *, append: bool = False) -> None:
@@ -32,7 +34,13 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
     lines = (tmp_path / "a.jsonl").read_bytes().splitlines()
     records = [json.loads(line) for line in lines]
     assert [r["query"] for r in records] == NAMES
-    assert records[0]["predictions"][1] == {"lat": 11.5, "lng": -171.25, "probability": 0.25, "score": 0.2}
+    assert records[0]["predictions"][1] == {
+        "lat": 11.5,
+        "lng": -171.25,
+        "probability": 0.25,
+        "score": 0.2,
+        "cell": CELL,
+    }
 
 
 def test_csv_is_csv(tmp_path: Path) -> None:
@@ -41,7 +49,7 @@ def test_csv_is_csv(tmp_path: Path) -> None:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert [row[0] for row in rows[1::2]] == NAMES
-    assert rows[2][1:] == ["2", "11.500000", "-171.250000", "0.25", "0.200000"]
+    assert rows[2][1:] == ["2", "11.500000", "-171.250000", "0.25", "0.200000", CELL]
 
 
 def test_table_shows_every_place() -> None:

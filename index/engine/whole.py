@@ -131,7 +131,8 @@ class FaissGpuCoarse:
         del widths
         array = checked_queries(queries, k, self.dim)
         plain = log_prior is None and allowed is None
-        scores, found = self._index.search(array, min(k + min(k, self._twice) if plain else GPU_K_MAX, GPU_K_MAX, len(self._rows)))
+        wanted = k + min(k, self._twice) if plain else GPU_K_MAX
+        scores, found = self._index.search(array, min(wanted, GPU_K_MAX, len(self._rows)))
         rows = np.where(found >= 0, self._rows[found], -1)
         ranked = scores if log_prior is None else scores + log_prior[rows]
         if allowed is not None:

@@ -1,0 +1,170 @@
+"""Recall of the index against the exhaustive answer, on simulated queries, and the work it takes.
+
+    python benchmarks/recall.py INDEX WORK [--out results/recall.jsonl] [--figure recall.png]
+
+WORK is what `exhaustive.py` left for the same grid. Three tables, each a line of the results:
+
+- walk: how often the parent of the exhaustive answer is among the best B coarse cells, for walks of several widths and
+  for exact search over the stored vectors;
+- effort: recall@1 and @10 of the efforts with a name, at the resolution of the exhaustive answer, with the encodings
+  they took;
+- places: how often exact search over the released gallery places the queries within 1, 25, 200, 750 and 2500 km, which
+  says how hard they are.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from exhaustive import truth
+from machine import machine
+from numpy.typing import NDArray
+from released_model import released_encoder
+from simulated import Kind
+
+from index.cells import Cells, parents
+from index.efforts import Effort, Name, Step, named
+from index.planet import Planet, Question
+
+BEAMS = (8, 16, 32, 64, 128, 256)
+WALKS = ((64, 128), (128, 256), (256, 512), (512, 1024), (1024, 2048), (2048, 4096))
+KEPT = 512
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--queries", type=int, default=500, help="of each kind, at most")
+    parser.add_argument("--curve", type=int, default=0, help="also measure beams without margins, on so many queries")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--figure", type=Path)
+    arguments = parser.parse_args()
+    encode, tau, _ = released_encoder()
+    planet = Planet.open(arguments.index)
+    found = truth(arguments.work / "truth", tau)
+    vectors = np.load(arguments.work / "queries.npz")["vectors"]
+    each = len(vectors) // len(Kind)
+    rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(Kind)}
+    records: list[dict[str, Any]] = []
+    records += walks(planet, vectors, found.cells, rows)
+    efforts = {str(name): named(name, planet.manifest.coarse_res) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)}
+    records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort")
+    if arguments.curve:
+        few = {kind: some[: arguments.curve] for kind, some in rows.items()}
+        beams = {f"beam {b}": Effort((1024, 2048), b, (Step(b, float("inf"), 4096),)) for b in BEAMS}
+        records += measured_efforts(planet, encode, vectors, found.cells, few, beams, "curve")
+    about = {"command": sys.argv, "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
+    if arguments.out:
+        with arguments.out.open("a", encoding="utf-8") as file:
+            for record in records:
+                file.write(json.dumps(record | about) + "\n")
+    if arguments.figure:
+        draw(records, arguments.figure)
+
+
+def walks(
+    planet: Planet, vectors: NDArray[np.float32], best: Cells, rows: dict[Kind, NDArray[np.int64]]
+) -> list[dict[str, Any]]:
+    """Return how often the true parents are among the first coarse cells, by width of the walk."""
+    from index.engine.tree import TreeEngine
+    from index.engine.whole import ExactCoarse
+
+    records = []
+    assert isinstance(planet.engine, TreeEngine)
+    engines: dict[str, Any] = {f"walk {widths}": (planet.engine, widths) for widths in WALKS}
+    engines["exact"] = (ExactCoarse(planet.engine, "cpu"), (1,))
+    print(f"\nparents of the exhaustive best 1 / 10 among the best {BEAMS} coarse cells")
+    for name, (engine, widths) in engines.items():
+        for kind, some in rows.items():
+            begun = time.perf_counter()
+            together = 500 if name == "exact" else 128
+            hits = [
+                engine.search(vectors[some[a : a + together]], KEPT, widths=widths).cells
+                for a in range(0, len(some), together)
+            ]
+            seconds = time.perf_counter() - begun
+            cells = np.concatenate(hits)
+            up = parents(best[some, :10], planet.manifest.coarse_res)
+            rank = np.array(
+                [[np.argmax(c == p) if (c == p).any() else KEPT for p in ps] for c, ps in zip(cells, up, strict=True)]
+            )
+            one = [float((rank[:, 0] < beam).mean()) for beam in BEAMS]
+            ten = [float((rank < beam).mean()) for beam in BEAMS]
+            records.append(
+                {"table": "walk", "engine": name, "kind": kind, "beams": BEAMS, "recall_1": one, "recall_10": ten}
+                | {"queries": len(some), "ms_a_query": 1000 * seconds / len(some)}
+            )
+            cellsof = "  ".join(f"{a:.3f}/{b:.3f}" for a, b in zip(one, ten, strict=True))
+            print(f"{name:20s} {kind:10s} {cellsof}  {1000 * seconds / len(some):.2f} ms", flush=True)
+    return records
+
+
+def measured_efforts(
+    planet: Planet,
+    encode: Any,
+    vectors: NDArray[np.float32],
+    best: Cells,
+    rows: dict[Kind, NDArray[np.int64]],
+    efforts: dict[str, Effort],
+    table: str,
+) -> list[dict[str, Any]]:
+    """Return recall against the exhaustive answer, and encodings."""
+    records = []
+    res = planet.manifest.coarse_res + 1
+    print("\nrecall@1 / recall@10 and encodings a query: median, mean, 95th percentile")
+    for name, effort in efforts.items():
+        for kind, some in rows.items():
+            begun = time.perf_counter()
+            question = Question(k=10, resolution=res, effort=effort, gallery=False)
+            hits = planet.search(vectors[some], encode, question)
+            seconds = time.perf_counter() - begun
+            one = float((hits.cells[:, 0] == best[some, 0]).mean())
+            ten = float(np.mean([np.isin(a, b).mean() for a, b in zip(best[some, :10], hits.cells, strict=True)]))
+            median, p95 = np.percentile(hits.encodings, (50, 95))
+            records.append(
+                {"table": table, "effort": name, "kind": kind, "recall_1": one, "recall_10": ten}
+                | {"encodings": float(hits.encodings.mean()), "median": float(median), "p95": float(p95)}
+                | {"queries": len(some), "resolution": res, "ms_a_query": 1000 * seconds / len(some)}
+            )
+            print(
+                f"{name:12s} {kind:10s} {one:.3f} / {ten:.3f}   {median:.0f} {hits.encodings.mean():.0f} {p95:.0f}"
+                f"   {1000 * seconds / len(some):.1f} ms",
+                flush=True,
+            )
+    return records
+
+
+def draw(records: list[dict[str, Any]], path: Path) -> None:
+    """Draw recall against encodings."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    colours = {Kind.EASY: "tab:green", Kind.HARD: "tab:blue", Kind.PHOTO_LIKE: "tab:red"}
+    for ax, key, title in zip(axes, ("recall_1", "recall_10"), ("recall@1", "recall@10"), strict=True):
+        for kind in Kind:
+            curve = [r for r in records if r["table"] == "curve" and r["kind"] == kind]
+            points = [r for r in records if r["table"] == "effort" and r["kind"] == kind]
+            ax.plot([r["encodings"] for r in curve], [r[key] for r in curve], "-", color=colours[kind], lw=1, alpha=0.6)
+            ax.plot([r["encodings"] for r in points], [r[key] for r in points], "o", color=colours[kind], label=kind)
+            for r in points:
+                ax.annotate(
+                    r["effort"], (r["encodings"], r[key]), textcoords="offset points", xytext=(4, -10), fontsize=7
+                )
+        ax.set(xscale="log", xlabel="encodings a query (mean)", title=title, ylim=(0.75, 1.005))
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("of the exhaustive answer")
+    axes[0].legend(title="simulated queries", loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
