@@ -113,4 +113,4 @@ def test_the_locator_searches_the_index(planet: Path, encoder: LocationEncoder) 
     assert (haversine_km(elsewhere.lat_lng[:, 0], np.array([47.45, 8.45])) < 3.5).all()
     for bad in ({"resolution": 12}, {"effort": "heroic"}, {"region": "nowhere at all"}, {"prior_weight": -1.0}):
         with pytest.raises(InputError):
-            locator.search(encoder.embed(PLACES), 1, **bad)  # type: ignore[arg-type]
+            locator.search(encoder.embed(PLACES), 1, **bad)
