@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 from machine import machine
 from released_model import released_encoder
 from simulated import Kind, places, queries
@@ -43,7 +43,7 @@ def main() -> None:
     planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
     opened = time.perf_counter() - begun
     coarse = planet.manifest.coarse_res
-    tasks: dict[str, Question] = {"coarse only": Question(k=10, resolution=coarse)}
+    tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=Name(n)) for n in arguments.efforts}
     tasks |= {name: Question(k=10, resolution=9, effort=Name(name)) for name in arguments.efforts}
     rate = encoder_rate(encode)
     about = {"command": sys.argv, "machine": machine(), "device": arguments.device, "engine": arguments.engine}

@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--queries", type=int, default=500, help="of each kind, at most")
     parser.add_argument("--curve", type=int, default=0, help="also measure beams without margins, on so many queries")
+    parser.add_argument("--efforts-only", action="store_true", help="leave out the walks")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
@@ -52,7 +53,8 @@ def main() -> None:
     each = len(vectors) // len(Kind)
     rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(Kind)}
     records: list[dict[str, Any]] = []
-    records += walks(planet, vectors, found.cells, rows)
+    if not arguments.efforts_only:
+        records += walks(planet, vectors, found.cells, rows)
     efforts = {str(name): named(name, planet.manifest.coarse_res) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)}
     records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort")
     if arguments.curve:

@@ -54,7 +54,7 @@ class TreeEngine:
             self.levels.insert(0, distinct_parents(self.levels[0]))
         self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
         self._parent_rows = [
-            np.searchsorted(above, parents(below, resolution(above[:1])))
+            np.searchsorted(above, parents(below, resolution(above[:1]))).astype(np.int32)
             for above, below in zip(self.levels[:-1], self.levels[1:], strict=True)
         ]
         self.start = Start.open(folder)
