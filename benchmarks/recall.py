@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--queries", type=int, default=500, help="of each kind, at most")
     parser.add_argument("--curve", type=int, default=0, help="also measure beams without margins, on so many queries")
+    parser.add_argument("--efforts", nargs="*", default=["fast", "default", "thorough"])
     parser.add_argument("--efforts-only", action="store_true", help="leave out the walks")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
@@ -55,7 +56,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     if not arguments.efforts_only:
         records += walks(planet, vectors, found.cells, rows)
-    efforts = {str(name): named(name, planet.manifest.coarse_res) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)}
+    efforts = {name: named(Name(name), planet.manifest.coarse_res) for name in arguments.efforts}
     records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort")
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
@@ -157,7 +158,7 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
             points = [r for r in records if r["table"] == "effort" and r["kind"] == kind]
             ax.plot([r["encodings"] for r in curve], [r[key] for r in curve], "-", color=colours[kind], lw=1, alpha=0.6)
             ax.plot([r["encodings"] for r in points], [r[key] for r in points], "o", color=colours[kind], label=kind)
-            for r in points:
+            for r in points if kind is Kind.PHOTO_LIKE else []:
                 ax.annotate(
                     r["effort"], (r["encodings"], r[key]), textcoords="offset points", xytext=(4, -10), fontsize=7
                 )

@@ -16,7 +16,7 @@ from machine import machine
 from released_model import released_encoder
 
 from geoclip.distance import haversine_km
-from index.cells import centres
+from index.cells import cells_at, centres
 from index.planet import Planet, Question
 
 LIMITS_M = {9: 250.0, 11: 40.0}
@@ -55,6 +55,10 @@ def main() -> None:
         }
         record |= {"median_m": float(np.median(metres)), "p99_m": float(np.percentile(metres, 99))}
         record |= {"gallery_within": float((metres[:half] <= limit).mean()), "max_m": float(metres.max())}
+        # The encoder tells places apart less well near the poles: there another cell can score above the place's own.
+        own = np.einsum("nd,nd->n", encode(centres(cells_at(points, res))), vectors)
+        record |= {"or_scores_as_high": float(((metres <= limit) | (hits.scores[:, 0] >= own - 1e-6)).mean())}
+        record |= {"within_below_60_degrees": float((metres <= limit)[np.abs(points[:, 0]) < 60].mean())}
         record |= {"encodings": float(hits.encodings.mean())}
         print(json.dumps(record), flush=True)
         if arguments.out:

@@ -28,7 +28,7 @@ from index.region import Region
 CPU_BATCH, GPU_BATCH = 4, 64
 
 PLANET_QUESTION = Question(prior_weight=0.5)
-"""What is asked of an index for photos and words. Half the prior's weight: see the table in `benchmarks/README.md`."""
+"""What is asked of an index for photos and words. Half the weight of the prior is a starting point, not yet measured on photos."""
 
 
 class Locator:

@@ -46,7 +46,7 @@ def main() -> None:
     ax.scatter(land[rows, 1], land[rows, 0], c=coarse.start_scores[0], s=1.2, cmap="viridis", rasterized=True)
     ax.plot(PLACE[1], PLACE[0], "r+", ms=10)
     ax.set(
-        title=f"1  all {len(rows):,} stored cells of resolution {planet.manifest.start_res}",
+        title=f"1  all {len(rows):,} cells of resolution {planet.manifest.start_res}",
         xlim=(-180, 180),
         ylim=(-60, 85),
     )
@@ -55,7 +55,7 @@ def main() -> None:
     order = np.argsort(coarse.scores[0])
     dots = ax.scatter(where[order, 1], where[order, 0], c=coarse.scores[0][order], s=14, cmap="viridis")
     ax.plot(PLACE[1], PLACE[0], "r+", ms=10)
-    ax.set(title=f"2  walk down to the best {len(where)} of {len(planet.cells):,} cells", xlim=(-12, 30), ylim=(36, 60))
+    ax.set(title=f"2  the best {len(where)} of {len(planet.cells):,} stored", xlim=(-3, 6), ylim=(44, 53))
     figure.colorbar(dots, ax=ax, label="cosine")
     ax = axes[2]
     for level, size in zip(found.levels[1:], (90, 40, 12), strict=False):
@@ -64,7 +64,7 @@ def main() -> None:
         ax.scatter(points[near, 1], points[near, 0], c=level.scores[near], s=size, marker="h", cmap="viridis")
     ax.plot(PLACE[1], PLACE[0], "r+", ms=10)
     ax.set(
-        title=f"3  {found.encodings} cells encoded on the way to resolution 9",
+        title=f"3  {found.encodings} encoded, to resolution 9",
         xlim=(PLACE[1] - 0.09, PLACE[1] + 0.09),
         ylim=(PLACE[0] - 0.06, PLACE[0] + 0.06),
     )
