@@ -28,7 +28,7 @@ from index.region import Region
 CPU_BATCH, GPU_BATCH = 4, 64
 
 PLANET_QUESTION = Question(prior_weight=0.5)
-"""What is asked of an index for photos and words. Half the weight of the prior is a starting point, not yet measured on photos."""
+"""What is asked of an index for photos and words. The prior's weight is a start: not yet measured on photos."""
 
 
 class Locator:

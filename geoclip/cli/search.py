@@ -34,7 +34,7 @@ def run(inputs: list[str], *, top: int, target: Target, encoding: Encoding, sear
         if not path.exists():
             raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
     if not search.index and photos and photos != ["-"]:
-        raise InputError(f"{photos[0]} holds no vectors, and no index was given; use `geoclip locate` for photos.")
+        raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
     ensure_fetched()
     locator = open_locator(encoding, search)
     tally = Tally()
