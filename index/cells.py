@@ -202,17 +202,6 @@ def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
     return result
 
 
-def polygon_cells(wkb: list[bytes], res: int) -> Cells:
-    """Return the sorted cells of resolution `res` that touch any of the polygons, given as WKB in (lng, lat)."""
-    import h3ronpy.vector
-    import pyarrow as pa
-
-    found = h3ronpy.vector.wkb_to_cells(
-        pa.array(wkb, pa.binary()), res, containment_mode=h3ronpy.ContainmentMode.Covers, flatten=True
-    )
-    return np.unique(_uint64(found))
-
-
 def names(cells: Cells) -> list[str]:
     """Return H3's hexadecimal names of the cells."""
     return [f"{cell:x}" for cell in cells.tolist()]

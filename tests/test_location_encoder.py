@@ -13,6 +13,7 @@ from torch import nn
 import geoclip.location_encoder as module
 from geoclip.coordinates import checked_lat_lng
 from geoclip.errors import InputError, WeightsError
+from geoclip.fleet import EncoderFleet
 from geoclip.location_encoder import LocationEncoder
 from geoclip.projection import equal_earth
 from geoclip.release import Release
@@ -199,3 +200,12 @@ def random_places(n: int, seed: int) -> NDArray[np.float64]:
     """Uniform on the sphere."""
     rng = np.random.default_rng(seed)
     return np.stack((np.degrees(np.arcsin(rng.uniform(-1, 1, n))), rng.uniform(-180, 180, n)), axis=1)
+
+
+def test_a_fleet_answers_as_one_encoder(encoder: LocationEncoder) -> None:
+    places = np.random.default_rng(3).uniform((-90, -180), (90, 180), (37, 2))
+    cpu = torch.device("cpu")
+    fleet = EncoderFleet(encoder, [cpu, cpu])
+    assert len(fleet.encoders) == 2
+    np.testing.assert_allclose(fleet.embed(places), encoder.embed(places), atol=1e-6)
+    assert fleet.embed(places[:1]).shape == (1, 512)
