@@ -17,7 +17,7 @@ from index.descent import Found, Ranking
 
 Floats = NDArray[np.float64]
 
-SPREAD = 0.004
+SPREAD = 0.003
 """Variance of the score inside a cell, per unit of 1 - length^2: what a representative does not say about the cells
 below it. Isotropic vectors would give 1 / 512; measured by `benchmarks/posterior.py`."""
 
