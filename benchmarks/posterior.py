@@ -3,8 +3,8 @@
     python benchmarks/posterior.py INDEX WORK [--out results/posterior.jsonl]
 
 WORK is what `exhaustive.py` left. The log of the sum of exp(tau * score) over all cells one level below the stored
-ones is estimated from the start level alone, as `index/posterior.py` does for the rest of the planet, for several values of its
-constant SPREAD, and compared with the exhaustive sum. An error of 0.7 is a factor of 2 in the mass of the rest.
+ones is estimated from the start level alone, as `index/posterior.py` does for the rest of the planet, for several
+values of its constant SPREAD, and compared with the exhaustive sum. An error of 0.7 is a factor of 2 in that mass.
 """
 
 import argparse

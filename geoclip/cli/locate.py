@@ -23,6 +23,8 @@ def run(
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
     if texts and (photos or from_list):
         raise InputError("Give photos or --text, not both.")
+    if search.index is None:
+        search.question()  # complains of options that need an index before anything is loaded
     inputs = iter(()) if texts else photo_inputs(photos, from_list, target.done)
     locator = open_locator(encoding, search)
     if texts:

@@ -110,10 +110,6 @@ class Search:
         Raises:
             InputError: something is asked that only an index answers, or that no index answers.
         """
-        from geoclip.locator import PLANET_QUESTION
-        from index.efforts import Name
-        from index.region import Region
-
         given: dict[str, Any] = {
             "resolution": self.resolution,
             "effort": self.effort,
@@ -127,6 +123,10 @@ class Search:
                 names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
                 raise InputError(f"{names} need --index DIR; make an index with `geoclip build DIR`.")
             return None
+        from geoclip.locator import PLANET_QUESTION
+        from index.efforts import Name
+        from index.region import Region
+
         try:
             if "region" in given:
                 given["region"] = Region.parse(given["region"])
