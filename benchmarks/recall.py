@@ -56,7 +56,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     if not arguments.efforts_only:
         records += walks(planet, vectors, found.cells, rows)
-    efforts = {name: named(Name(name), planet.manifest.coarse_res) for name in arguments.efforts}
+    efforts = {name: named(Name(name)) for name in arguments.efforts}
     records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort")
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}

@@ -60,7 +60,6 @@ _EFFORTS = {
 }
 
 
-def named(effort: Effort | Name, coarse_res: int) -> Effort:
-    """Return the effort a name stands for in an index of coarse resolution `coarse_res`."""
-    del coarse_res
+def named(effort: Effort | Name) -> Effort:
+    """Return the effort a name stands for; measured on an index of coarse resolution 6."""
     return effort if isinstance(effort, Effort) else _EFFORTS[effort]

@@ -171,7 +171,7 @@ class Planet:
     def _answers(
         self, queries: NDArray[np.float32], encode: Encoder, question: Question
     ) -> Iterator[tuple[NDArray[np.float32], Found, Posterior]]:
-        effort = named(question.effort, self.manifest.coarse_res)
+        effort = named(question.effort)
         ranking = Ranking(self.manifest.tau, question.prior_weight, self.prior, question.region)
         allowed = None if question.region is None else question.region.overlaps(self.cells)
         log_prior = None

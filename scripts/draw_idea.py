@@ -32,7 +32,7 @@ def main() -> None:
     noise = np.random.default_rng(4).standard_normal(512)
     query = encoder.embed([PLACE])[0] + 1.3 * noise / np.linalg.norm(noise)
     query = (query / np.linalg.norm(query)).astype(np.float32)[None]
-    effort = named(Name.DEFAULT, planet.manifest.coarse_res)
+    effort = named(Name.DEFAULT)
     coarse = planet.engine.search(query, effort.coarse, widths=effort.widths)
     ranking = Ranking(planet.manifest.tau)
     kept = ranking.scored(coarse.cells[0], coarse.scores[0])

@@ -31,7 +31,7 @@ from tests.synthetic import DIM, FIJI, TAU, encode, gallery, queries
 VALLEY = Region.disk(46.6, 8.2, 50.0)
 COARSE = VALLEY.cells(6)
 BAY = FIJI.cells(6)
-EXHAUSTIVE = named(Name.EXHAUSTIVE, 6)
+EXHAUSTIVE = named(Name.EXHAUSTIVE)
 MODEST = Effort((8,), 32, (Step(12, 0.2, 4), Step(6, 0.1, 3)))
 
 
@@ -135,7 +135,7 @@ def test_a_query_gets_the_same_in_any_batch(rows: list[int], k: int) -> None:
             np.testing.assert_allclose(a.ranks, b.ranks, atol=1e-6)
 
 
-@pytest.mark.parametrize("effort", [MODEST, named(Name.FAST, 6), named(Name.DEFAULT, 6), named(Name.THOROUGH, 6)])
+@pytest.mark.parametrize("effort", [MODEST, named(Name.FAST), named(Name.DEFAULT), named(Name.THOROUGH)])
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_work_stays_in_the_budget_and_nothing_is_lost(effort: Effort, k: int) -> None:
     asked = asked_about(COARSE, 8, seed=4)
@@ -255,5 +255,5 @@ def test_efforts_that_are_none_are_refused(make: Callable[[], Effort], message: 
 
 def test_the_last_step_stands_for_all_that_follow() -> None:
     assert [MODEST.step(depth).beam for depth in range(4)] == [12, 6, 6, 6]
-    assert named(MODEST, 6) is MODEST
-    assert all(isinstance(named(name, 6), Effort) for name in Name)
+    assert named(MODEST) is MODEST
+    assert all(isinstance(named(name), Effort) for name in Name)

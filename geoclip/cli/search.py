@@ -2,6 +2,7 @@
 
 import io
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from geoclip.locator import Locator
 
 _MANIFEST = "manifest.json"
+_MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}  # how files of vectors begin
 _TOGETHER = 128  # vectors searched before the first answer is written
 
 
@@ -59,26 +61,26 @@ def _answers(
     vectors: list[Path], photos: list[str], top: int, target: Target, encoding: Encoding, locator: "Locator"
 ) -> Iterator[Answer]:
     for path in vectors:
-        for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
-            for at in range(0, len(batch.names), _TOGETHER):
-                found = locator.predictions(batch.vectors[at : at + _TOGETHER], top)
-                for name, predictions in zip(batch.names[at : at + _TOGETHER], found, strict=True):
-                    yield Answer(name, predictions)
+        yield from _of_vectors(path, top, locator)
     if "-" in photos:
         content = sys.stdin.buffer.read()
         photos = [name for name in photos if name != "-"]
-        if content.startswith(b"\x93NUMPY"):
-            import numpy as np
-
-            try:
-                array = np.load(io.BytesIO(content), allow_pickle=False)
-            except ValueError as error:
-                raise InputError(f"stdin holds no array of vectors: {error}") from error
-            for row, predictions in enumerate(locator.predictions(array, top)):
-                yield Answer(str(row), predictions)
+        if suffix := next((s for magic, s in _MAGIC.items() if content.startswith(magic)), None):
+            with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
+                file.write(content)
+                file.flush()
+                yield from _of_vectors(Path(file.name), top, locator)
         else:
             photo = io.BytesIO(content)
             photo.name = "-"
             yield from locator.stream([photo], top, workers=encoding.processes)
     if photos:
         yield from locator.stream(photo_inputs(photos, None, target.done), top, workers=encoding.processes)
+
+
+def _of_vectors(path: Path, top: int, locator: "Locator") -> Iterator[Answer]:
+    for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
+        for at in range(0, len(batch.names), _TOGETHER):
+            found = locator.predictions(batch.vectors[at : at + _TOGETHER], top)
+            for name, predictions in zip(batch.names[at : at + _TOGETHER], found, strict=True):
+                yield Answer(name, predictions)

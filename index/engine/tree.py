@@ -1,7 +1,7 @@
 """Coarse search down the stored H3 tree: exact at the start level, then the children of the kept cells, by FAISS.
 
-Cross-modal queries are far from every vector, which is where lists drawn by k-means fail; lists drawn by geography
-need a fraction of the vectors for the same recall, and no training (`benchmarks/coarse.py`).
+The lists are drawn by geography, so they need no training; `benchmarks/recall.py` compares walks of several widths with
+exact search over the stored vectors.
 """
 
 from pathlib import Path
