@@ -29,7 +29,8 @@ class World:
         pentagon = children(np.array([PENTAGON], dtype=np.uint64), COARSE)[:1]
         self.land = np.unique(np.append(rng.choice(every, len(every) // 3, replace=False), pentagon))
         self.areas = areas_km2(self.land) * rng.uniform(0.1, 1.0, len(self.land))
-        towns = centres(children(rng.choice(self.land, 12), 5))[rng.integers(0, 12 * 49, 40)]
+        around = centres(children(rng.choice(self.land, 12), 5))  # fewer than 12 * 49 with a pentagon among them
+        towns = around[rng.integers(0, len(around), 40)]
         points = towns[rng.integers(0, 40, photos)] + rng.choice([0.0, 1e-3, 0.1], (photos, 1)) * rng.normal(
             size=(photos, 2)
         )
