@@ -39,10 +39,11 @@ def resolution(cells: Cells) -> int:
     Raises:
         ValueError: there are no cells, or their resolutions differ.
     """
-    found = np.unique(resolutions(cells))
-    if len(found) != 1:
-        raise ValueError(f"The cells have the resolutions {found.tolist()}; expected cells of one resolution.")
-    return int(found[0])
+    bits = cells & _RES_MASK
+    if not len(cells) or (bits != bits[0]).any():
+        found = np.unique(resolutions(cells)).tolist()
+        raise ValueError(f"The cells have the resolutions {found}; expected cells of one resolution.")
+    return int(bits[0] >> _RES_SHIFT)
 
 
 def valid(cells: Cells) -> NDArray[np.bool_]:
@@ -60,9 +61,9 @@ def parents(cells: Cells, res: int) -> Cells:
     Raises:
         ValueError: a cell is coarser than `res`.
     """
-    finer = resolutions(cells)
-    if len(cells) and res > finer.min():
-        raise ValueError(f"A cell of resolution {finer.min()} has no parent at the finer resolution {res}.")
+    coarsest = int((cells & _RES_MASK).min() >> _RES_SHIFT) if len(cells) else FINEST
+    if res > coarsest:
+        raise ValueError(f"A cell of resolution {coarsest} has no parent at the finer resolution {res}.")
     unused = np.uint64((1 << (3 * (FINEST - res))) - 1)  # the digits below `res`, three bits each, all set
     return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
 

@@ -44,7 +44,7 @@ def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scr
     """
     bits = Bits.EIGHT
     while resolution(cells[:1]) > start_res:
-        above = distinct_parents(cells)
+        above, _ = distinct_parents(cells)
         survey = _survey(source, cells, scratch / f"level-{resolution(above[:1])}")
         path = level_path(folder, resolution(cells[:1]))
         write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, bits)
@@ -62,10 +62,12 @@ def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scr
         temporary.write_bytes(save(parts))
 
 
-def distinct_parents(cells: Cells) -> Cells:
-    """Return the sorted distinct parents, one resolution up, of sorted cells."""
+def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
+    """Return the sorted distinct parents, one resolution up, of sorted cells, and for each cell its parent's row."""
     above = parents(cells, resolution(cells[:1]) - 1)
-    return above[np.flatnonzero(np.diff(above, prepend=np.uint64(0)))]
+    first = np.ones(len(above), dtype=np.bool_)
+    np.not_equal(above[1:], above[:-1], out=first[1:])
+    return above[first], np.cumsum(first, dtype=np.int32) - np.int32(1)
 
 
 class _Survey(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from index.cells import Cells, parents, resolution
+from index.cells import Cells, resolution
 from index.engine import CoarseHits, checked_queries
 from index.engine.lists import Lists
 from index.levels import distinct_parents, level_path, start_path
@@ -50,13 +50,12 @@ class TreeEngine:
         self.cells = cells
         self.levels = [cells]
         """The cells of each level, from the start level to the coarse one."""
+        self._parent_rows: list[NDArray[np.int32]] = []
         while resolution(self.levels[0][:1]) > start_res:
-            self.levels.insert(0, distinct_parents(self.levels[0]))
+            above, rows = distinct_parents(self.levels[0])
+            self.levels.insert(0, above)
+            self._parent_rows.insert(0, rows)
         self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
-        self._parent_rows = [
-            np.searchsorted(above, parents(below, resolution(above[:1]))).astype(np.int32)
-            for above, below in zip(self.levels[:-1], self.levels[1:], strict=True)
-        ]
         self.start = Start.open(folder)
         self.twice = len(self.coarse_lists) - len(cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
