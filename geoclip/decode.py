@@ -1,4 +1,6 @@
-"""One photo file to the 224 x 224 RGB pixels that CLIP sees. Pillow at heart: this runs in small worker processes.
+"""One photo file to the 224 x 224 RGB pixels that CLIP sees, and to the place in its EXIF data.
+
+Pillow at heart: this runs in small worker processes.
 
 Resizing and cropping repeat transformers' Pillow-backed CLIP processor to the last grey level. What happens
 before them is what real files need: EXIF orientation, transparency, 16-bit and floating-point samples, and
@@ -10,13 +12,15 @@ import stat
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
 from geoclip.errors import InputError, PhotoError
+from geoclip.exif import LatLng, gps_of, orientation_of
 
 SIZE = 224
+TEN_CROP_SHORT_SIDE = 256
 Photo = str | Path | bytes | BinaryIO | Image.Image
 
 # Read through Pillow's own decoders; MPO is read as JPEG. Left out on purpose: EPS (runs Ghostscript) and formats
@@ -37,22 +41,35 @@ BAND_ROWS = 256
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one photo may cost, and whether it is read as the released package reads it.
+    """What one photo may cost, and how it is read.
 
     Raises:
-        InputError: a limit is not positive, or above what Pillow itself accepts.
+        InputError: a limit is not positive, or above what Pillow itself accepts; or `crops` is neither 1 nor 10.
     """
 
     max_bytes: int = 512 * 2**20
     max_pixels: int = 178_000_000
     as_released: bool = False
     """Read as the released package does: EXIF orientation ignored, alpha dropped, 16-bit grey clipped."""
+    crops: int = 1
+    """Views of each photo: 1, CLIP's own, or 10; see `clip_crop` and `ten_crops`."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
             raise InputError(f"max_bytes is {self.max_bytes}; allow at least 1.")
         if not 1 <= self.max_pixels <= PILLOW_MAX_PIXELS:
             raise InputError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}.")
+        if self.crops not in (1, 10):
+            raise InputError(f"crops is {self.crops}; give 1 for CLIP's crop or 10 for ten-crop.")
+
+
+class Picture(NamedTuple):
+    """What one photo gives."""
+
+    pixels: bytes
+    """224 x 224 x 3 RGB, row by row; with `crops=10`, ten of these one after another."""
+    gps: LatLng | None
+    """Where its EXIF data says it was taken, (lat, lng) in degrees; see `gps_of`."""
 
 
 def name_of(photo: Photo, position: int = 0) -> str:
@@ -64,21 +81,26 @@ def name_of(photo: Photo, position: int = 0) -> str:
 
 
 def decode(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> bytes:
-    """Return the pixels CLIP sees: 224 x 224 x 3 bytes, row by row, RGB.
+    """Return the pixels of a photo alone; see `read_photo`."""
+    return read_photo(photo, limits).pixels
+
+
+def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
+    """Return the pixels CLIP sees, and where the photo's EXIF data says it was taken.
 
     Args:
         photo: a path; the bytes of a file; an open binary file (see `content_of`); or a Pillow image, whose current
             frame is read and which stays as it was, apart from being loaded.
-        limits: bounds on size; see `DecodeLimits`.
+        limits: bounds on size, and how to read; see `DecodeLimits`.
 
     Raises:
         PhotoError: the photo cannot be read, whatever the reason; the message is one sentence without the name.
     """
     try:
         if isinstance(photo, Image.Image):
-            return clip_crop(_to_rgb(photo, limits)).tobytes()
+            return _read(photo, limits)
         with Image.open(_source(photo, limits), formats=_formats()) as image:
-            return clip_crop(_to_rgb(image, limits)).tobytes()
+            return _read(image, limits)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -118,17 +140,45 @@ def clip_crop(image: Image.Image) -> Image.Image:
     Sizes and offsets are rounded down, as in transformers; torchvision's crop rounds to nearest and differs by
     one pixel where the surplus is odd.
     """
-    width, height = image.size
-    short, long = sorted(image.size)
-    scaled = int(SIZE * long / short)
-    new_width, new_height = (SIZE, scaled) if width <= height else (scaled, SIZE)
-    left, top = (new_width - SIZE) // 2, (new_height - SIZE) // 2
-    if long > MAX_ASPECT * short:
-        x, y = width / new_width, height / new_height
-        box = (left * x, top * y, min((left + SIZE) * x, width), min((top + SIZE) * y, height))
-        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box)
-    resized = image.resize((new_width, new_height), Image.Resampling.BICUBIC)
-    return resized.crop((left, top, left + SIZE, top + SIZE))
+    width, height = size = _scaled(image.size, SIZE)
+    return _windows(image, size, [((width - SIZE) // 2, (height - SIZE) // 2)])[0]
+
+
+def ten_crops(image: Image.Image) -> list[Image.Image]:
+    """Resize the short side to 256 (bicubic) and take ten views: four corners, the middle, and the same mirrored.
+
+    Order and offsets are those of torchvision's `TenCrop(224)`: top left, top right, bottom left, bottom right,
+    centre; then these five of the mirrored photo. GeoCLIP's paper (arXiv 2309.16020) is evaluated on ten crops whose
+    logits are averaged (the authors in their issue 9). The size before cropping is not known from there: 256 is
+    torchvision's usual convention, and our choice.
+    """
+    width, height = size = _scaled(image.size, TEN_CROP_SHORT_SIDE)
+    right, bottom = width - SIZE, height - SIZE
+    # torchvision rounds halves to even, in the mirrored photo from its own left
+    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (round(right / 2), round(bottom / 2))]
+    views = _windows(image, size, corners + [(right - left, top) for left, top in corners])
+    return views[:5] + [view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for view in views[5:]]
+
+
+def _scaled(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Return (width, height) with the given short side; the long one is rounded down."""
+    width, height = size
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def _windows(image: Image.Image, size: tuple[int, int], corners: list[tuple[int, int]]) -> list[Image.Image]:
+    """Resize an image and take 224 x 224 windows with the given (left, top)."""
+    if max(image.size) <= MAX_ASPECT * min(image.size):
+        resized = image.resize(size, Image.Resampling.BICUBIC)
+        return [resized.crop((left, top, left + SIZE, top + SIZE)) for left, top in corners]
+    x, y = image.width / size[0], image.height / size[1]
+    boxes = [
+        (left * x, top * y, min((left + SIZE) * x, image.width), min((top + SIZE) * y, image.height))
+        for left, top in corners
+    ]
+    return [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box) for box in boxes]
 
 
 @cache
@@ -172,6 +222,12 @@ def _reason(error: Exception) -> str:
     return line[:200].rstrip(". ").replace(". ", "; ") or type(error).__name__
 
 
+def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
+    rgb = _to_rgb(image, limits)
+    views = [clip_crop(rgb)] if limits.crops == 1 else ten_crops(rgb)
+    return Picture(b"".join(view.tobytes() for view in views), gps_of(image))
+
+
 def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Image.Image:
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
@@ -181,31 +237,9 @@ def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Image.Image:
     image.load()
     if limits.as_released:
         return image if image.mode == "RGB" else image.convert("RGB")
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     image = _over_white(_eight_bits(image))
     return image if orientation is None else image.transpose(orientation)
-
-
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return how to turn the loaded image upright by its EXIF tag 0x0112; None where there is nothing to do.
-
-    Pillow turns TIFF, and libheif HEIC, while loading; the tag then says so.
-    """
-    try:
-        return _ORIENTATIONS.get(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata says nothing about the pixels
-        return None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

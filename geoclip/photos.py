@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from geoclip.decode import SUFFIXES, DecodeLimits, Photo, content_of, decode, name_of
+from geoclip.decode import SUFFIXES, DecodeLimits, Photo, Picture, content_of, name_of, read_photo
 from geoclip.errors import InputError, PhotoError
+from geoclip.exif import LatLng
 from geoclip.workers import Decoder, Worker
 
 TIMEOUT_S = 9.0
@@ -24,8 +25,10 @@ class Decoded(NamedTuple):
 
     name: str
     pixels: bytes | None
-    """224 x 224 x 3 RGB."""
+    """224 x 224 x 3 RGB; with `DecodeLimits(crops=10)`, ten of these one after another."""
     error: str | None
+    gps: LatLng | None = None
+    """Where the photo's EXIF data says it was taken, (lat, lng) in degrees. Nobody vouches for it."""
 
 
 def find_photos(inputs: Sequence[str | Path]) -> Iterator[str]:
@@ -76,18 +79,18 @@ def decode_all(
     *,
     workers: int = 0,
     timeout_s: float = TIMEOUT_S,
-    decoder: Decoder = decode,
+    decoder: Decoder = read_photo,
 ) -> Iterator[Decoded]:
     """Decode photos in order.
 
     Args:
         photos: paths, bytes, open files or Pillow images; read only a few ahead of what was yielded. Open files are
             read, and Pillow images decoded, in this process as they come, so they may be closed after that.
-        limits: what one photo may cost.
+        limits: what one photo may cost, and how it is read.
         workers: processes to decode in, each held to 2 GB of memory. 0 decodes in this process, where a hostile file
             has no limit of time or memory and a decoder's crash is the caller's.
         timeout_s: time for one photo in a worker.
-        decoder: photo and limits to pixels, raising `PhotoError`; workers import it by its name.
+        decoder: reads one photo; workers import it by its name.
 
     Raises:
         InputError: `workers` is negative, or `timeout_s` not positive.
@@ -104,11 +107,13 @@ def decode_all(
     return _decode_in_workers(named, limits, decoder, crew)
 
 
-def _decoded(name: str, task: Callable[[], bytes]) -> Decoded:
+def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
     try:
-        return Decoded(name, task(), None)
+        answer = task()
     except PhotoError as error:
         return Decoded(name, None, str(error))
+    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
+    return Decoded(name, pixels, None, gps)
 
 
 def _decode_in_workers(

@@ -12,9 +12,16 @@ from geoclip.decode import SIZE
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
+_CROP_BYTES = SIZE * SIZE * 3
+
+
+def crops_of(pixels: bytes) -> list[bytes]:
+    """Return the views of one decoded photo (1 or 10), each 224 x 224 x 3 bytes as `normalised` takes them."""
+    return [pixels[start : start + _CROP_BYTES] for start in range(0, len(pixels), _CROP_BYTES)]
+
 
 def normalised(pixels: Sequence[bytes]) -> Tensor:
-    """Return CLIP's input, (N, 3, 224, 224) float32, of N decoded photos (224 x 224 x 3 bytes each).
+    """Return CLIP's input, (N, 3, 224, 224) float32, of N views of photos (224 x 224 x 3 bytes each).
 
     The arithmetic (scale in float64, then float32) is that of transformers' Pillow-backed processor, so the
     tensors are equal bit for bit.

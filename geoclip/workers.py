@@ -5,8 +5,10 @@ must not end the run, a hang in C must end on time, and the caller's main module
 meant for the photo. Pools over `multiprocessing` (pebble was tried) fall short in one or more of these.
 """
 
+import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import warnings
@@ -16,11 +18,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
 
-from geoclip.decode import DecodeLimits, Photo
+from geoclip.decode import DecodeLimits, Photo, Picture
 from geoclip.errors import GeoclipError, PhotoError
 
 WORKER_MEMORY_BYTES = 2 * 2**30
-Decoder = Callable[[Photo, DecodeLimits], bytes]
+Decoder = Callable[[Photo, DecodeLimits], bytes | Picture]
+"""Photo and limits to pixels, alone or with the position; raises `PhotoError`."""
+
+# What a worker says: a kind, latitude and longitude (NaN: none), then pixels or the error's text. Not pickled: a
+# photo that takes over its decoder must not choose what this process runs.
+_HEAD = struct.Struct("<c2d")
+_PIXELS, _ERROR = b"P", b"E"
 
 
 class Worker:
@@ -36,8 +44,8 @@ class Worker:
         self._closed = False
         self._lock = Lock()  # over the two above: `close` comes from another thread
 
-    def decode(self, photo: str | Path | bytes) -> bytes:
-        """Return the pixels of a photo.
+    def decode(self, photo: str | Path | bytes) -> Picture:
+        """Return the pixels and position of a photo.
 
         Raises:
             PhotoError: the photo cannot be read, or the process died of it.
@@ -46,8 +54,8 @@ class Worker:
         process, pipe = self._started()
         try:
             pipe.send(photo)
-            answer: bytes | str = pipe.recv()
-        except (EOFError, OSError):
+            answer = _unpacked(pipe.recv_bytes())
+        except (EOFError, OSError, ValueError, struct.error):
             process.kill()
             if process.wait() == -signal.SIGALRM:
                 answer = f"Reading the image takes longer than {self._job[2]:g} s."
@@ -75,7 +83,7 @@ class Worker:
             raise GeoclipError(f"A worker process cannot start ({error.strerror}); {advice}.") from error
         try:
             pipe.send(self._job)
-            pipe.recv()  # it is ready
+            pipe.recv_bytes()  # it is ready
         except (EOFError, OSError) as error:
             status = process.wait()
             raise GeoclipError(f"A worker process cannot start (it ended with {status}); {advice}.") from error
@@ -124,7 +132,7 @@ def serve(pipe_fd: int) -> None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         memory = WORKER_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, WORKER_MEMORY_BYTES)
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    pipe.send("ready")
+    pipe.send_bytes(b"ready")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     while True:
@@ -134,8 +142,30 @@ def serve(pipe_fd: int) -> None:
             return
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         try:
-            answer: bytes | str = decoder(photo, limits)
+            answer: bytes | Picture | str = decoder(photo, limits)
         except PhotoError as error:
             answer = str(error)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        pipe.send(answer)
+        pipe.send_bytes(_packed(answer))
+
+
+def _packed(answer: bytes | Picture | str) -> bytes:
+    if isinstance(answer, str):
+        return _HEAD.pack(_ERROR, math.nan, math.nan) + answer.encode(errors="backslashreplace")
+    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
+    return _HEAD.pack(_PIXELS, *(gps or (math.nan, math.nan))) + pixels
+
+
+def _unpacked(message: bytes) -> Picture | str:
+    """Undo `_packed`; pixels alone come back without a position.
+
+    Raises:
+        ValueError, struct.error: this is nothing that `_packed` makes.
+    """
+    kind, lat, lng = _HEAD.unpack_from(message)
+    content = message[_HEAD.size :]
+    if kind == _ERROR:
+        return content.decode()
+    if kind != _PIXELS:
+        raise ValueError(f"a message of the kind {kind!r}")
+    return Picture(content, None if math.isnan(lat) else (lat, lng))

@@ -191,6 +191,21 @@ def areas_km2(cells: Cells) -> NDArray[np.float64]:
     return np.asarray(h3ronpy.cells_area_km2(np.ascontiguousarray(cells)), dtype=np.float64)
 
 
+def boundaries(cells: Cells) -> list[NDArray[np.float64]]:
+    """Return the corners of each cell, (V, 2) latitude and longitude in degrees, counter-clockwise, not closed.
+
+    Longitudes are -180 to 180: an edge across the antimeridian jumps by nearly 360.
+    """
+    import h3ronpy.vector
+
+    if not len(cells):
+        return []
+    polygons = np.asarray(h3ronpy.vector.cells_to_wkb_polygons(np.ascontiguousarray(cells)))
+    header = 13  # of well-known binary with one ring: byte order, type, count of rings, count of points
+    rings = [np.frombuffer(polygon, "<f8", offset=header).reshape(-1, 2) for polygon in polygons.tolist()]
+    return [ring[:-1, ::-1].copy() for ring in rings]
+
+
 def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
     """Return the sorted distinct cells within `rings` steps of the given ones, themselves included."""
     import h3ronpy
