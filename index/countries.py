@@ -43,13 +43,19 @@ def find_country(code_or_name: str) -> list[Country]:
     for names_of in (_codes, _name, _aliases):
         found = [country for country in countries() if wanted and wanted in names_of(country)]
         if found:
-            return found
+            return _with_parts(found)
     known = {_folded(name): name for country in countries() for name in (country.name, *country.aliases)}
     nearest = difflib.get_close_matches(wanted, known, n=1)
     hint = f" Did you mean {known[nearest[0]]!r}?" if nearest else ""
     raise ValueError(
         f"There is no country {code_or_name!r}; give an ISO 3166 code, such as FR or FRA, or an English name.{hint}"
     )
+
+
+def _with_parts(found: list[Country]) -> list[Country]:
+    """Return all rows of the code, if those found are not just its smaller parts: Crimea is not all of Ukraine."""
+    rows = [country for country in countries() if country.iso2 and country.iso2 == found[0].iso2]
+    return rows if rows and max(rows, key=lambda row: len(row.wkb)) in found else found
 
 
 def find_continent(name: str) -> list[Country]:

@@ -1,5 +1,6 @@
 """`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,8 +10,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.artifact import BadIndexError, Manifest
-from index.cells import Cells, centres, parents, resolution
+from index.artifact import MANIFEST, BadIndexError, Manifest
+from index.cells import FINEST, Cells, cells_at, centres, parents, resolution
 from index.descent import FINEST_ANSWER, Found, Ranking, Scored, descend
 from index.efforts import Effort, Name, named
 from index.engine import CoarseEngine, CoarseHits, checked_queries
@@ -40,6 +41,8 @@ class Question:
     effort: Effort | Name = Name.DEFAULT
     prior_weight: float = 0.0
     """Weight of the log prior: 0 ranks by score alone, 1 takes the gallery's density at its word."""
+    temperature: float = 1.0
+    """Logits are divided by it: above 1 for probabilities less sure than the model's own."""
     region: Region | None = None
     """Only cells that overlap it are found."""
     mass_resolution: int | None = None
@@ -53,6 +56,8 @@ class Question:
             raise ValueError(f"k is {self.k}; ask for at least 1 cell.")
         if not 0 <= self.prior_weight <= 2:
             raise ValueError(f"The prior's weight is {self.prior_weight}; choose 0 to 2.")
+        if not 0.01 <= self.temperature <= 100:
+            raise ValueError(f"The temperature is {self.temperature}; choose 0.01 to 100.")
         if self.mass_resolution is not None and not 0 <= self.mass_resolution <= self.resolution:
             raise ValueError(f"The resolution of the mass is {self.mass_resolution}; choose 0 to {self.resolution}.")
 
@@ -75,6 +80,17 @@ class Hits(NamedTuple):
     """(N,) share of the posterior that rests on estimates: all that was not scored at the finest resolution."""
     encodings: NDArray[np.int64]
     """(N,) cells encoded for the query."""
+    beliefs: tuple[Posterior, ...] = ()
+    """The posterior of each query, where asked for: some 200 kB each."""
+
+
+class Finding(NamedTuple):
+    """What the search for one query scored."""
+
+    query: NDArray[np.float32]
+    found: Found
+    start_scores: NDArray[np.float32]
+    """Of the vectors of the start level."""
 
 
 class Planet:
@@ -93,6 +109,7 @@ class Planet:
         self.prior = Prior.restore(cells, log_mass, self.gallery, parameters)
         self._lengths = np.load(folder / "lengths.npy").astype(np.float32)
         self._land = lru_cache(maxsize=4)(self._make_land)
+        self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
     @classmethod
     def open(cls, folder: str | Path, *, engine: str = "auto", device: str = "cpu", model: str | None = None) -> Self:
@@ -119,6 +136,11 @@ class Planet:
         cells: Cells = np.load(path / "cells.npy")
         return cls(path, manifest, cells, open_engine(engine, path, cells, manifest.start_res, device))
 
+    @property
+    def digest(self) -> str:
+        """The sha256 of the manifest: names the model, the grid, the gallery, the prior and how they were built."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
     def search(
         self,
         vectors: NDArray[np.float32],
@@ -126,6 +148,7 @@ class Planet:
         question: Question,
         *,
         encode_exactly: Encoder | None = None,
+        with_beliefs: bool = False,
     ) -> Hits:
         """Return the best cells for vectors.
 
@@ -134,13 +157,13 @@ class Planet:
             encode: the location encoder of the index's model.
             question: what is asked.
             encode_exactly: the encoder in float32, for the final scores; None where `encode` is that already.
+            with_beliefs: also return the posteriors.
 
         Raises:
             ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
         """
-        queries = checked_queries(vectors, question.k, self.engine.dim)
-        self._check(question)
-        n, k = len(queries), question.k
+        findings = self.findings(vectors, encode, question)
+        n, k = len(vectors), question.k
         hits = Hits(
             np.zeros((n, k), np.uint64),
             np.full((n, k, 2), np.nan),
@@ -149,15 +172,35 @@ class Planet:
             np.zeros(n),
             np.zeros(n, np.int64),
         )
-        for row, (query, found, belief) in enumerate(self._answers(queries, encode, question)):
-            self._fill(hits, row, query, found, belief, encode, encode_exactly, question)
-        return hits
+        beliefs = []
+        for row, finding in enumerate(findings):
+            belief = self.belief(finding, question)
+            self._fill(hits, row, finding, belief, encode, encode_exactly, question)
+            if with_beliefs:
+                beliefs.append(belief)
+        return hits._replace(beliefs=tuple(beliefs))
 
     def posteriors(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[Posterior]:
         """Yield the distribution over the planet for each vector. Arguments and errors as for `search`."""
+        return (self.belief(finding, question) for finding in self.findings(vectors, encode, question))
+
+    def findings(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> "Iterator[Finding]":
+        """Yield what the search for each vector scored. Arguments and errors as for `search`."""
         queries = checked_queries(vectors, question.k, self.engine.dim)
         self._check(question)
-        return (belief for _, _, belief in self._answers(queries, encode, question))
+        return self._found(queries, encode, question)
+
+    def belief(self, finding: "Finding", question: Question) -> Posterior:
+        """Return the distribution that scores give.
+
+        The temperature and, where both are above 0, the prior's weight may differ from those that were searched with.
+        """
+        land = self._land(question.resolution, question.region)
+        ranking = self._ranking(question)
+        return posterior(finding.found, self._start_scores(finding.start_scores), land, ranking, question.resolution)
+
+    def _ranking(self, question: Question) -> Ranking:
+        return Ranking(self.manifest.tau / question.temperature, question.prior_weight, self.prior, question.region)
 
     def _check(self, question: Question) -> None:
         coarse = self.manifest.coarse_res
@@ -165,19 +208,16 @@ class Planet:
             raise ValueError(
                 f"The resolution is {question.resolution}; this index answers at {coarse} to {FINEST_ANSWER}."
             )
-        if question.region is not None and not question.region.overlaps(self.cells).any():
+        if question.region is not None and not self._allowed(question.region).any():
             raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
-    def _answers(
-        self, queries: NDArray[np.float32], encode: Encoder, question: Question
-    ) -> Iterator[tuple[NDArray[np.float32], Found, Posterior]]:
+    def _found(self, queries: NDArray[np.float32], encode: Encoder, question: Question) -> "Iterator[Finding]":
         effort = named(question.effort)
-        ranking = Ranking(self.manifest.tau, question.prior_weight, self.prior, question.region)
-        allowed = None if question.region is None else question.region.overlaps(self.cells)
+        ranking = self._ranking(question)
+        allowed = None if question.region is None else self._allowed(question.region)
         log_prior = None
         if question.prior_weight:
-            log_prior = (question.prior_weight / self.manifest.tau * self.prior.coarse_log_mass).astype(np.float32)
-        land = self._land(question.resolution, question.region)
+            log_prior = (question.prior_weight / ranking.tau * self.prior.coarse_log_mass).astype(np.float32)
         for at in range(0, len(queries), BATCH):
             batch = queries[at : at + BATCH]
             coarse = self.engine.search(
@@ -187,13 +227,8 @@ class Planet:
                 log_prior=log_prior,
                 allowed=allowed,
             )
-            for query, found, scores in zip(
-                batch,
-                self._descended(batch, coarse, encode, ranking, effort, question),
-                coarse.start_scores,
-                strict=True,
-            ):
-                yield query, found, posterior(found, self._start_scores(scores), land, ranking, question.resolution)
+            found = self._descended(batch, coarse, encode, ranking, effort, question)
+            yield from map(Finding, batch, found, coarse.start_scores)
 
     def _descended(
         self,
@@ -216,14 +251,14 @@ class Planet:
         self,
         hits: Hits,
         row: int,
-        query: NDArray[np.float32],
-        found: Found,
+        finding: "Finding",
         belief: Posterior,
         encode: Encoder,
         encode_exactly: Encoder | None,
         question: Question,
     ) -> None:
         """Write one query's hits into its row."""
+        query, found = finding.query, finding.found
         finest = found.finest
         masses = belief.mass[len(belief.mass) - len(finest.cells) :]  # a posterior ends with the finest cells
         if encode_exactly is not None and found.encodings and question.mass_resolution is None:
@@ -239,7 +274,7 @@ class Planet:
         if encode_exactly is not None and found.encodings and question.mass_resolution is not None:
             scores = encode_exactly(where) @ query  # the best of each group by the other encoder: masses are its, too
         if question.gallery and question.resolution > self.manifest.coarse_res:
-            better = self._refined(query, cells, scores, where, encode_exactly or encode)
+            better = self._refined(query, cells, scores, where, encode_exactly or encode, question.region)
             if question.mass_resolution is None:  # a place that scores better also ranks better
                 again = np.argsort(-(finest.ranks[order] + better), kind="stable")
                 cells, scores, where, mass = cells[again], scores[again], where[again], mass[again]
@@ -255,6 +290,7 @@ class Planet:
         scores: NDArray[np.float32],
         where: NDArray[np.float64],
         encode: Encoder,
+        region: Region | None,
     ) -> NDArray[np.float32]:
         """Move hits to the best place of the gallery inside their cell, where it scores better; return the gains."""
         gains = np.zeros(len(cells), np.float32)
@@ -265,6 +301,8 @@ class Planet:
             return gains
         places = self.gallery.lat_lng[np.concatenate(rows)]
         place_scores = encode(places) @ query
+        if region is not None:  # a cell on its border has places beyond
+            place_scores[~region.contains(cells_at(places, FINEST))] = -np.inf
         at = 0
         for hit, own in enumerate(rows):
             if len(own):
@@ -285,13 +323,17 @@ class Planet:
         return best
 
     def _make_land(self, finest: int, region: Region | None) -> Land:
+        log_mass = self.prior.coarse_log_mass
+        if region is not None:
+            return self._land(finest, None).within(np.flatnonzero(self._allowed(region)), finest, log_mass)
         start_cells = np.unique(parents(self.cells, self.manifest.start_res))
         start = self.engine.start
         lengths = np.zeros(len(start_cells), np.float32)
         np.maximum.at(lengths, start.rows, start.lengths)
-        allowed = None if region is None else region.overlaps(self.cells)
-        log_mass = self.prior.coarse_log_mass
-        return Land.of(self.cells, self._lengths, start_cells, lengths, finest, log_mass, allowed)
+        return Land.of(self.cells, self._lengths, start_cells, lengths, finest, log_mass)
+
+    def _make_allowed(self, region: Region) -> NDArray[np.bool_]:
+        return region.among(self.cells)
 
 
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough

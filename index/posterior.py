@@ -52,6 +52,24 @@ class Posterior:
         order = np.lexsort((cells, -mass))
         return cells[order], mass[order]
 
+    def tree(self, least: float) -> list[tuple[Cells, Floats]]:
+        """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.
+
+        A cell's probability is that of all leaves below it; a leaf has no children here, so where the planet was not
+        scored finer the tree ends.
+        """
+        levels = resolutions(self.cells)
+        cells, mass = self.cells[:0], self.mass[:0]
+        result = []
+        for res in range(self.finest, -1, -1):
+            own = levels == res
+            cells = np.concatenate((self.cells[own], parents(cells, res)))
+            cells, rows = np.unique(cells, return_inverse=True)
+            mass = np.bincount(rows, np.concatenate((self.mass[own], mass)), minlength=len(cells)).astype(np.float64)
+            heavy = mass >= least
+            result.append((cells[heavy], mass[heavy]))
+        return result[::-1]
+
 
 class Land(NamedTuple):
     """What the posterior must know of the planet, prepared once for a resolution and a prior."""
@@ -78,16 +96,20 @@ class Land(NamedTuple):
         start_lengths: NDArray[np.float32],
         finest: int,
         log_prior: Floats,
-        allowed: NDArray[np.bool_] | None = None,
     ) -> "Land":
-        """Sum the coarse cells, those that are allowed, up to the start level."""
+        """Sum the coarse cells up to the start level."""
         rows = np.searchsorted(start_cells, parents(coarse, resolution(start_cells[:1])))
-        weights = np.ones(len(coarse)) if allowed is None else allowed.astype(np.float64)
-        counts = np.zeros(len(start_cells))
-        np.add.at(counts, rows, weights * children_counts(coarse, finest))
-        mass = np.zeros(len(start_cells))
-        np.add.at(mass, rows, weights * np.exp(log_prior))
-        return cls(coarse, lengths, rows, start_cells, start_lengths, counts, mass)
+        nothing = np.zeros(len(start_cells))
+        land = cls(coarse, lengths, rows, start_cells, start_lengths, nothing, nothing)
+        return land.within(np.arange(len(coarse)), finest, log_prior)
+
+    def within(self, own: NDArray[np.int64], finest: int, log_prior: Floats) -> "Land":
+        """Return the same of only some of the coarse cells, by their rows; the other arguments as for `of`."""
+        rows, count = self.start_rows[own], len(self.start_cells)
+        weights = children_counts(self.coarse[own], finest).astype(np.float64)
+        counts: Floats = np.bincount(rows, weights, count).astype(np.float64)
+        mass: Floats = np.bincount(rows, np.exp(log_prior[own]), count).astype(np.float64)
+        return self._replace(counts=counts, prior_mass=mass)
 
 
 def posterior(found: Found, start_scores: NDArray[np.float32], land: Land, ranking: Ranking, finest: int) -> Posterior:

@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from index import countries
-from index.cells import FINEST, Cells, base_cells, children, descendant_range, following, preceding, valid
+from index.cells import (
+    FINEST,
+    Cells,
+    base_cells,
+    children,
+    descendant_range,
+    following,
+    parents,
+    preceding,
+    resolution,
+    valid,
+)
 
 if TYPE_CHECKING:
     from index.shapes import Shape
@@ -170,6 +181,17 @@ class Region:
     def overlaps(self, cells: ArrayLike) -> NDArray[np.bool_]:
         """Return which cells, of any resolutions, have any descendant in the region."""
         return self._holds(*descendant_range(np.asarray(cells, dtype=np.uint64), FINEST))
+
+    def among(self, cells: Cells) -> NDArray[np.bool_]:
+        """Return what `overlaps` returns, of sorted cells of one resolution; faster for millions of them."""
+        if not len(cells):
+            return np.zeros(0, dtype=bool)
+        res = resolution(cells[:1])
+        begins = np.zeros(len(cells) + 1, dtype=np.int32)  # how many ranges begin less how many have ended
+        np.add.at(begins, np.searchsorted(cells, parents(self.first, res)), 1)
+        np.subtract.at(begins, np.searchsorted(cells, parents(self.last, res), side="right"), 1)
+        result: NDArray[np.bool_] = np.cumsum(begins[:-1], dtype=np.int32) > 0
+        return result
 
     def digest(self) -> str:
         """Return the SHA-256 of the ranges, in hexadecimal; equal for equal sets."""

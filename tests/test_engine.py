@@ -105,6 +105,49 @@ def test_log_partition_equals_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(scored.log_partition, np.logaddexp.reduce(logits, axis=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("share", ["none", "one", "few", "block", "most", "all"])
+@pytest.mark.parametrize("k", [1, 7, 300])
+def test_a_mask_equals_brute_force_over_what_it_allows(
+    device: str, share: str, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU here")
+    monkeypatch.setattr(exact_module, "QUERY_BLOCK", 5)
+    monkeypatch.setattr(exact_module, "VECTOR_BLOCK", 64)
+    monkeypatch.setattr(exact_module, "GROUP", 4)  # so that k = 1 and 7 take both ways of selecting
+    vectors, asked = data(300, 12, seed=3)
+    drawn = np.random.default_rng(4).uniform(size=300)
+    allowed = {
+        "none": np.zeros(300, bool),
+        "one": np.arange(300) == 130,
+        "few": drawn < 0.02,
+        "block": np.arange(300) // 64 == 2,
+        "most": drawn < 0.9,
+        "all": np.ones(300, bool),
+    }[share]
+    engine = ExactEngine(torch.from_numpy(vectors), device=device)
+    (hits, log_partition) = engine.search_scored(asked, k, tau=39.687, allowed=allowed)
+    plain = engine.search(asked, k, allowed=allowed)
+    scores = np.where(allowed, asked.astype(np.float64) @ vectors.astype(np.float64).T, -np.inf)
+    order = np.argsort(-scores, axis=1)[:, :k]
+    best = np.take_along_axis(scores, order, 1)
+    assert hits.rows.dtype == np.int64
+    assert hits.rows.shape == (12, k)
+    assert np.array_equal(hits.rows, np.where(np.isneginf(best), -1, order))
+    np.testing.assert_allclose(hits.scores, best, atol=1e-6)
+    np.testing.assert_allclose(log_partition, np.logaddexp.reduce(39.687 * scores, axis=1), atol=1e-5)
+    assert np.array_equal(plain.rows, hits.rows)
+    assert np.array_equal(plain.scores, hits.scores)
+
+
+@pytest.mark.parametrize("mask", [np.ones(9, bool), np.ones((10, 1), bool), np.ones(10, np.int64)])
+def test_a_mask_of_another_shape_or_kind_is_refused(mask: NDArray[np.bool_]) -> None:
+    vectors, asked = data(10, 2)
+    with pytest.raises(ValueError, match=r"The mask is \(.*; expected \(10,\) bool"):
+        ExactEngine(torch.from_numpy(vectors)).search(asked, 1, allowed=mask)
+
+
 def test_faiss_without_a_gpu_says_so() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA GPU here")

@@ -463,3 +463,22 @@ def test_no_descendant_is_out_of_reach(res: int, depth: int) -> None:
         if res + depth <= 15:
             points = cells.centres(cells.children(np.array([parent]), res + depth))
             assert haversine_km(points, *centre).max() <= descendants_reach_km(res, res + depth)
+
+
+@pytest.mark.parametrize("res", [0, 3, 6])
+@pytest.mark.parametrize(
+    "region", [Region.bbox(-40, 170, -20, -170), Region.disk(64.7, 10.5, 300), Region.of_cells([])]
+)
+def test_among_is_overlaps_for_sorted_cells(region: Region, res: int) -> None:
+    """The disk holds a pentagon."""
+    some = region.cells(res)
+    if res < 5:
+        some = np.union1d(some, cells.children(cells.base_cells()[:2], res))
+    some = cells.with_neighbours(some)
+    assert (region.among(some) == region.overlaps(some)).all()
+    assert region.among(some[:0]).shape == (0,)
+
+
+def test_a_country_by_name_has_all_parts_of_its_code() -> None:
+    assert Region.country("Ukraine") == Region.country("UA")
+    assert Region.country("Cyprus") == Region.country("CY")

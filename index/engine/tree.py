@@ -51,10 +51,12 @@ class TreeEngine:
         self.levels = [cells]
         """The cells of each level, from the start level to the coarse one."""
         self._parent_rows: list[NDArray[np.int32]] = []
+        self._first_children: list[NDArray[np.int64]] = []
         while resolution(self.levels[0][:1]) > start_res:
             above, rows = distinct_parents(self.levels[0])
             self.levels.insert(0, above)
             self._parent_rows.insert(0, rows)
+            self._first_children.insert(0, np.flatnonzero(np.diff(rows, prepend=-1)))
         self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
         self.start = Start.open(folder)
         self.twice = len(self.coarse_lists) - len(cells)
@@ -152,8 +154,8 @@ class TreeEngine:
     def _upwards(self, values: NDArray[T] | None, combine: np.ufunc) -> list[NDArray[T] | None]:
         """Return values of the coarse cells for all levels, each cell's combined from those of its children."""
         result: list[NDArray[T] | None] = [values]
-        for rows in reversed(self._parent_rows):
-            values = None if values is None else combine.reduceat(values, np.flatnonzero(np.diff(rows, prepend=-1)))
+        for first in reversed(self._first_children):
+            values = None if values is None else combine.reduceat(values, first)
             result.insert(0, values)
         return result
 
