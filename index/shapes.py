@@ -297,3 +297,26 @@ def _geojson_polygons(node: Any) -> Iterator[Any]:
             yield from _geojson_polygons(child)
     else:
         yield inner
+
+
+class Borders:
+    """Outlines of countries, each with a number, and whose outline a point is in."""
+
+    def __init__(self, outlines: list[bytes], owners: NDArray[np.int64]) -> None:
+        """Take polygons in well-known binary, in (lng, lat) degrees."""
+        self._parts, row = shapely.get_parts(shapely.from_wkb(outlines), return_index=True)
+        shapely.prepare(self._parts)
+        self._search = shapely.STRtree(self._parts)
+        self._owners = owners[row]
+
+    def owners_at(self, lat_lng: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return whose outline each of (N, 2) points is in or on; 0 in nobody's, -1 in several countries'."""
+        lat, lng = lat_lng.T
+        point, part = self._search.query(shapely.points(lng, lat))
+        inside = shapely.intersects_xy(self._parts[part], lng[point], lat[point])
+        point, owner = point[inside], self._owners[part[inside]]
+        lowest = np.full(len(lat), np.iinfo(np.int64).max)
+        highest = np.zeros(len(lat), dtype=np.int64)
+        np.minimum.at(lowest, point, owner)
+        np.maximum.at(highest, point, owner)
+        return np.where(lowest < highest, -1, highest)
