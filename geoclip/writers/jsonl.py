@@ -1,0 +1,20 @@
+"""Answers as JSON Lines."""
+
+from typing import TextIO
+
+from geoclip.answer import Answer
+from geoclip.writers.formats import Writer
+from geoclip.writers.record import json_text, record
+
+
+class JsonLinesWriter(Writer):
+    """One JSON object a line, an answer each, as `answer.schema.json` describes it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, answer: Answer) -> None:
+        """See `Writer.write`."""
+        self._stream.write(json_text(record(answer)) + "\n")
+        self._stream.flush()
