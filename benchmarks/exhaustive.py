@@ -1,10 +1,13 @@
 """The exhaustive answer: every child of every coarse cell scored against simulated queries, nothing stored.
 
-    python benchmarks/exhaustive.py WORK [--res 6] [--queries 500]
+    python benchmarks/exhaustive.py WORK [--res 6] [--queries 500] [--below INDEX --region WHERE]
 
 It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
 WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
 stopped goes on where it was. `truth()` reads the result.
+
+With --below, the cells are those of an index in a region, divided down to --res: the answer to what the index searches
+there, two or more levels below what it stores.
 """
 
 import argparse
@@ -18,10 +21,11 @@ from numpy.typing import NDArray
 from simulated import Kind, places, queries
 
 from index.blocks import encode_blocks
-from index.cells import Cells, cells_at
+from index.cells import Cells, cells_at, children
 from index.files import written_whole
 from index.land import land_cells
 from index.plan import Plan
+from index.region import Region
 from index.represent import Encoder
 
 TOP = 16
@@ -102,14 +106,18 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--res", type=int, default=6, help="the coarse resolution; its children are scored")
     parser.add_argument("--queries", type=int, default=500, help="of each kind")
+    parser.add_argument("--below", type=Path, metavar="INDEX", help="score the cells of this index that ...")
+    parser.add_argument("--region", type=Region.parse, help="... overlap this; queries are drawn from there")
     arguments = parser.parse_args()
     encode, tau, gallery = released_encoder()
+    if arguments.region is not None:
+        gallery = gallery[arguments.region.contains(cells_at(gallery, 15))]
     arguments.work.mkdir(parents=True, exist_ok=True)
     lat_lng = places(gallery, arguments.queries, SEED)
     sets = [queries(kind, lat_lng, encode, SEED) for kind in Kind]
     vectors = np.concatenate([s.vectors for s in sets])
     np.savez(arguments.work / "queries.npz", vectors=vectors, lat_lng=lat_lng)
-    cells = land_cells(arguments.res, also=np.unique(cells_at(gallery, arguments.res)))
+    cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
     plan = Plan(cells, BLOCK_CELLS)
     np.save(arguments.work / "cells.npy", cells)
     recorder = Recorder(encode, vectors, tau, arguments.res + 1)
@@ -133,6 +141,13 @@ def main() -> None:
         recorder.reset()
 
     encode_blocks(plan, arguments.work / "blocks", recorder, on_block)
+
+
+def _cells(res: int, gallery: NDArray[np.float64], below: Path | None, region: Region | None) -> Cells:
+    if below is None:
+        return land_cells(res, also=np.unique(cells_at(gallery, res)))
+    cells: Cells = np.load(below / "cells.npy")
+    return children(cells if region is None else cells[region.overlaps(cells)], res)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Recall of the index against the exhaustive answer, on simulated queries, and the work it takes.
 
-    python benchmarks/recall.py INDEX WORK [--out results/recall.jsonl] [--figure recall.png]
+    python benchmarks/recall.py INDEX WORK [--resolution 7] [--out results/recall.jsonl] [--figure recall.png]
 
 WORK is what `exhaustive.py` left for the same grid. Three tables, each a line of the results:
 
@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from simulated import Kind
 from index.cells import Cells, parents
 from index.efforts import Effort, Name, Step, named
 from index.planet import Planet, Question
+from index.region import Region
 
 BEAMS = (8, 16, 32, 64, 128, 256)
 WALKS = ((64, 128), (128, 256), (256, 512), (512, 1024), (1024, 2048), (2048, 4096))
@@ -44,6 +46,8 @@ def main() -> None:
     parser.add_argument("--curve", type=int, default=0, help="also measure beams without margins, on so many queries")
     parser.add_argument("--efforts", nargs="*", default=["fast", "default", "thorough"])
     parser.add_argument("--efforts-only", action="store_true", help="leave out the walks")
+    parser.add_argument("--resolution", type=int, help="of the exhaustive answer; default: one below the index's")
+    parser.add_argument("--region", type=Region.parse, help="that the exhaustive answer was made for")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
@@ -57,12 +61,18 @@ def main() -> None:
     if not arguments.efforts_only:
         records += walks(planet, vectors, found.cells, rows)
     efforts = {name: named(Name(name)) for name in arguments.efforts}
-    records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort")
+    res = arguments.resolution or planet.manifest.coarse_res + 1
+    region = arguments.region
+    if region is not None:  # the exhaustive answer has whole coarse cells
+        region = Region.of_cells(planet.cells[region.overlaps(planet.cells)])
+    asked = Question(k=10, resolution=res, region=region, gallery=False)
+    records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort", asked)
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
         beams = {f"beam {b}": Effort((1024, 2048), b, (Step(b, float("inf"), 4096),)) for b in BEAMS}
-        records += measured_efforts(planet, encode, vectors, found.cells, few, beams, "curve")
+        records += measured_efforts(planet, encode, vectors, found.cells, few, beams, "curve", asked)
     about = {"command": sys.argv, "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
+    about |= {"coarse_resolution": planet.manifest.coarse_res}
     if arguments.out:
         with arguments.out.open("a", encoding="utf-8") as file:
             for record in records:
@@ -116,16 +126,15 @@ def measured_efforts(
     rows: dict[Kind, NDArray[np.int64]],
     efforts: dict[str, Effort],
     table: str,
+    asked: Question,
 ) -> list[dict[str, Any]]:
     """Return recall against the exhaustive answer, and encodings."""
     records = []
-    res = planet.manifest.coarse_res + 1
     print("\nrecall@1 / recall@10 and encodings a query: median, mean, 95th percentile")
     for name, effort in efforts.items():
         for kind, some in rows.items():
             begun = time.perf_counter()
-            question = Question(k=10, resolution=res, effort=effort, gallery=False)
-            hits = planet.search(vectors[some], encode, question)
+            hits = planet.search(vectors[some], encode, replace(asked, effort=effort))
             seconds = time.perf_counter() - begun
             one = float((hits.cells[:, 0] == best[some, 0]).mean())
             ten = float(np.mean([np.isin(a, b).mean() for a, b in zip(best[some, :10], hits.cells, strict=True)]))
@@ -133,7 +142,7 @@ def measured_efforts(
             records.append(
                 {"table": table, "effort": name, "kind": kind, "recall_1": one, "recall_10": ten}
                 | {"encodings": float(hits.encodings.mean()), "median": float(median), "p95": float(p95)}
-                | {"queries": len(some), "resolution": res, "ms_a_query": 1000 * seconds / len(some)}
+                | {"queries": len(some), "resolution": asked.resolution, "ms_a_query": 1000 * seconds / len(some)}
             )
             print(
                 f"{name:12s} {kind:10s} {one:.3f} / {ten:.3f}   {median:.0f} {hits.encodings.mean():.0f} {p95:.0f}"
