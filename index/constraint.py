@@ -3,6 +3,7 @@
 Countries are Natural Earth's outlines at 1:50,000,000 with 10 km of coastal water, and 3 km around inhabited places
 that the outline misses. Such a border is off by a kilometre or a few: near it, a constraint may let in a place of the
 neighbour or lose one of its own. Where that matters, give the border as a .geojson file, which is followed as drawn.
+A country that is left out goes with the waters off its coast, see `index/waters.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import NamedTuple, Self
 
 from index.countries import find_continent, find_country
 from index.region import Region
+from index.waters import with_waters
 
 
 class Kind(StrEnum):
@@ -65,7 +67,7 @@ class Constraint:
             ValueError: a flag cannot be read, or no place is left; the message names the flags.
         """
         kept = list(_groups("--", (country, region, bbox, near)))
-        taken = list(_groups("--not-", (not_country, not_region, not_bbox, not_near)))
+        taken = list(_groups(_NOT, (not_country, not_region, not_bbox, not_near)))
         if not kept and not taken:
             return cls()
         # all of `kept` without `taken`, by De Morgan
@@ -73,6 +75,9 @@ class Constraint:
         if not result:
             raise ValueError(_why_empty(kept, taken))
         return cls(result, ", ".join([*(group.words for group in kept), *(f"not {group.words}" for group in taken)]))
+
+
+_NOT = "--not-"
 
 
 class _Group(NamedTuple):
@@ -93,7 +98,11 @@ def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_Group]:
             raise ValueError(f"{flag}: {error}") from error
         if found:
             typed = " ".join(f"{flag} {value}" for value in values)
-            yield _Group(typed, reduce(or_, [region for region, _ in found]), _either([words for _, words in found]))
+            regions = [part.region for part in found if not part.political]
+            if countries := [part.region for part in found if part.political]:
+                land = reduce(or_, countries)
+                regions.append(with_waters(land) if dashes == _NOT else land)
+            yield _Group(typed, reduce(or_, regions), _either([part.words for part in found]))
 
 
 def _why_empty(kept: list[_Group], taken: list[_Group]) -> str:
@@ -110,7 +119,11 @@ def _flags(groups: Iterable[_Group]) -> str:
     return " and ".join(group.flag for group in groups)
 
 
-_Part = tuple[Region, str]
+class _Part(NamedTuple):
+    region: Region
+    words: str
+    political: bool = False
+    """Whether it is made of countries."""
 
 
 def _country(text: str) -> list[_Part]:
@@ -124,7 +137,7 @@ def _country(text: str) -> list[_Part]:
 
 
 def _one_country(text: str) -> _Part:
-    return Region.country(text), f"in {_country_name(text)}"
+    return _Part(Region.country(text), f"in {_country_name(text)}", political=True)
 
 
 def _country_name(text: str) -> str:
@@ -141,20 +154,20 @@ def _region(text: str) -> list[_Part]:
     if kind == "continent":
         name = find_continent(rest)[0].continent
     elif text.lower().endswith((".geojson", ".json")):
-        name = Path(text).name
+        return [_Part(region, f"in {Path(text).name}")]
     else:
         name = _country_name(text.removeprefix("country:"))
-    return [(region, f"in {name}")]
+    return [_Part(region, f"in {name}", political=True)]
 
 
 def _bbox(text: str) -> list[_Part]:
     south, west, north, east = _numbers(text, "SOUTH,WEST,NORTH,EAST in degrees, such as 48,2,49,3")
-    return [(Region.bbox(south, west, north, east), f"in the box {south:g}, {west:g} to {north:g}, {east:g}")]
+    return [_Part(Region.bbox(south, west, north, east), f"in the box {south:g}, {west:g} to {north:g}, {east:g}")]
 
 
 def _near(text: str) -> list[_Part]:
     lat, lng, km = _numbers(text, "LAT,LNG,KM in degrees and kilometres, such as 48.86,2.35,50")
-    return [(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
+    return [_Part(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
 
 
 def _numbers(text: str, form: str) -> list[float]:

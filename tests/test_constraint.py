@@ -22,6 +22,7 @@ from index.efforts import Name
 from index.planet import Planet, Question
 from index.region import Region
 from index.shapes import border_resolution
+from index.waters import with_waters
 from tests.synthetic import DIM, FIJI, encode, small_index
 
 PARIS, LYON, BERLIN, TURIN = (48.8566, 2.3522), (45.76, 4.84), (52.52, 13.405), (45.07, 7.69)
@@ -140,6 +141,19 @@ def test_every_country_holds_its_inhabited_places() -> None:
     assert {code: share for code, share in shares.items() if share < 0.95} == {}
 
 
+def test_who_is_left_out_goes_with_the_waters_that_are_nobodys() -> None:
+    """Japan: its land, the sea 30 km off Tokyo and in the inland sea, but neither Busan nor the far Pacific."""
+    japan, rest = Constraint.parse(country=["JP"]).region, Constraint.parse(not_country=["JP"]).region
+    assert japan is not None
+    assert rest is not None
+    assert not japan & rest
+    points = {"Kyoto": (35.0, 135.77), "off Boso": (34.75, 139.75), "inland sea": (34.666, 134.724)}
+    for place in points.values():
+        assert not rest.contains(cells_at([place], 15)).any()
+    for place in ((35.18, 129.08), (35.05, 129.05), (30.0, 150.0), (46.6, 142.8)):
+        assert rest.contains(cells_at([place], 15)).all()
+
+
 # Search
 
 
@@ -167,6 +181,9 @@ class World:
         makers = {Kind.REGION: self.polygon, Kind.BBOX: self.box, Kind.NEAR: self.disk}
         self.pieces = {kind: [make() for _ in range(20)] for kind, make in makers.items()}
         self.pieces[Kind.COUNTRY] = [Piece(code, self.inside(country(code))) for code in codes]
+        # what "not" adds to a country is tested by itself above; here the waters are taken as they are
+        waters = {code: with_waters(Region.country(code)) & ~Region.country(code) for code in codes}
+        self.waters = {code: region.contains(self.atoms) for code, region in waters.items()}
 
     def inside(self, shape: Any) -> Flags:
         """Atoms with their centre in shapely's shape, and those around a point of each part."""
@@ -216,6 +233,8 @@ class World:
                 if some:
                     flags[name] = [piece.text for piece in some]
                     union = np.any([piece.atoms for piece in some], axis=0)
+                    if name == "not_country":
+                        union |= np.any([self.waters[piece.text] for piece in some], axis=0)
                     allowed &= ~union if name.startswith("not_") else union
         if "country" in flags and self.random.random() < 0.5:
             flags["country"] = [",".join(flags["country"])]
