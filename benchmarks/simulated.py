@@ -72,13 +72,13 @@ def queries(kind: Kind, lat_lng: NDArray[np.float64], encode: Encoder, seed: int
     rng = np.random.default_rng([seed, list(Kind).index(kind)])
     n = len(lat_lng)
     own = encode(lat_lng)
-    noise = _unit(rng.standard_normal(own.shape))
+    noise = unit(rng.standard_normal(own.shape))
     if kind is Kind.PHOTO_LIKE:
         return Queries(_photo_like(own, lat_lng, noise, encode, rng, PHOTO_LIKE), lat_lng)
-    near = _surroundings(lat_lng, 50.0, encode, rng)
+    near = surroundings(lat_lng, 50.0, encode, rng)
     others = sum(own[rng.permutation(n)] for _ in range(3)) / np.sqrt(3)
     scale = 1.2 if kind is Kind.EASY else 2.44
-    return Queries(_unit(own + 0.5 * near + scale * (0.4 * others + noise)), lat_lng)
+    return Queries(unit(own + 0.5 * near + scale * (0.4 * others + noise)), lat_lng)
 
 
 def _photo_like(
@@ -89,7 +89,7 @@ def _photo_like(
     rng: np.random.Generator,
     mix: Mixture,
 ) -> NDArray[np.float32]:
-    scales = [_surroundings(lat_lng, km, encode, rng) for km in (25.0, 300.0, 1500.0)]
+    scales = [surroundings(lat_lng, km, encode, rng) for km in (25.0, 300.0, 1500.0)]
     difficulty = rng.uniform(0, 1, (len(own), 1))
     confuser = own[rng.permutation(len(own))]
     return combine(own, scales, confuser, noise, difficulty, mix)
@@ -105,7 +105,7 @@ def combine(
 ) -> NDArray[np.float32]:
     """Return the photo-like mixtures (N, dim) of parts (N, dim), by difficulty (N, 1)."""
     ease = (1 - difficulty) ** mix.steepness
-    return _unit(
+    return unit(
         mix.own * ease * own
         + mix.km25 * np.sqrt(ease) * scales[0]
         + mix.km300 * scales[1]
@@ -115,13 +115,13 @@ def combine(
     )
 
 
-def _surroundings(
+def surroundings(
     lat_lng: NDArray[np.float64], radius_km: float, encode: Encoder, rng: np.random.Generator, samples: int = 24
 ) -> NDArray[np.float32]:
     """Return the unit mean vector of points spread evenly over the disk around each place."""
     around = np.repeat(lat_lng, samples, axis=0)
     vectors = encode(_moved(around, radius_km * np.sqrt(rng.uniform(0, 1, len(around))), rng))
-    return _unit(vectors.reshape(len(lat_lng), samples, -1).mean(axis=1))
+    return unit(vectors.reshape(len(lat_lng), samples, -1).mean(axis=1))
 
 
 def _moved(lat_lng: NDArray[np.float64], km: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -134,6 +134,6 @@ def _moved(lat_lng: NDArray[np.float64], km: NDArray[np.float64], rng: np.random
     return moved
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     return unit

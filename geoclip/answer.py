@@ -101,7 +101,7 @@ class Answer:
 
     query: str
     predictions: tuple[Prediction, ...] = ()
-    """Best first. The first is the answer; with places apart (`geoclip.reading.Reading`), the others are alternatives."""
+    """Best first. The first is the answer; the others are alternatives, apart as `geoclip.reading.Reading` says."""
     error: str | None = None
     """Why there are no predictions, in one sentence."""
     radius_50_km: float = math.nan

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -147,10 +148,10 @@ def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorB
     Raises:
         InputError: the file cannot be read, has another shape, or comes from another model.
     """
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         yield from _read_npy(path, dim)
         return
-    if path.suffix not in (".parquet", ".pq"):
+    if path.suffix.lower() not in (".parquet", ".pq"):
         raise InputError(f"{path} is not a file of vectors; give .parquet (from `geoclip embed`) or .npy.")
     try:
         with pq.ParquetFile(path) as file:
@@ -168,6 +169,20 @@ def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorB
         raise InputError(f"{path} does not exist; check the path.") from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def at_most_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring vectors (N, D) that are longer than 1 to length 1; shorter ones are means of several and stay.
+
+    Raises:
+        InputError: a vector has length 0 or is not finite.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+    if len(bad):
+        raise InputError(f"Vector {bad[0]} has the length {lengths[bad[0], 0]}; it must be finite and above 0.")
+    unit: NDArray[np.float32] = np.where(lengths > 0.999, vectors / lengths, vectors)
+    return unit
 
 
 def _read_npy(path: Path, dim: int) -> Iterator[VectorBatch]:
@@ -204,7 +219,7 @@ def _names(batch: pa.RecordBatch, start: int) -> list[str]:
 
 
 def _matrix(column: pa.Array, dim: int, path: Path) -> NDArray[np.float32]:
-    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    if len(flat) != len(column) * dim:
+    if set(pc.list_value_length(column).to_pylist()) - {dim}:
         raise InputError(f"{path}: the vectors do not have {dim} numbers each.")
+    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
     return np.asarray(flat, dtype=np.float32).reshape(len(column), dim)

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.cells import Cells, children_counts, parents, resolution, resolutions
+from index.cells import Cells, children, children_counts, parents, resolution, resolutions
 from index.descent import Found, Ranking
+from index.region import Region
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +52,29 @@ class Posterior:
         mass = np.bincount(rows, self.mass, minlength=len(cells)).astype(np.float64, copy=False)
         order = np.lexsort((cells, -mass))
         return cells[order], mass[order]
+
+    def within(self, region: Region) -> "Posterior":
+        """Return the same with cells that lie partly in a region divided: their probability is in the parts inside.
+
+        A search finds cells that overlap a region; those that were not scored finer can reach far beyond it.
+        """
+        levels = resolutions(self.cells)
+        partly = (levels < self.finest - 1) & region.overlaps(self.cells) & (~region).overlaps(self.cells)
+        cells, mass = [self.cells[~partly]], [self.mass[~partly]]
+        for res in np.unique(levels[partly]).tolist():
+            whole = np.flatnonzero(partly & (levels == res))
+            fine = min(res + 2, self.finest - 1)  # the finest are those that were scored
+            parts = children(self.cells[whole], fine)
+            owner = np.repeat(np.arange(len(whole)), children_counts(self.cells[whole], fine))
+            inside = region.contains(parts)
+            lost = np.bincount(owner, inside, len(whole)) == 0
+            inside |= lost[owner] & region.overlaps(parts)
+            counts = np.bincount(owner, inside, len(whole))
+            cells.append(parts[inside])
+            mass.append((self.mass[whole] / counts)[owner[inside]])
+        joined, masses = np.concatenate(cells), np.concatenate(mass)
+        order = np.argsort(resolutions(joined), kind="stable")
+        return Posterior(joined[order], masses[order], self.finest)
 
     def tree(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.

@@ -9,15 +9,15 @@ from index.countries import countries
 from index.region import Region
 from index.shapes import Borders
 
-_RING_RES, _RINGS, _RES = 5, 3, 6
-"""Three rings of cells of resolution 5 reach some 50 km, looked at in cells of resolution 6: beyond the ring of coast
-that the grid of any index has."""
+_RING_RES, _RINGS, _RES = 4, 3, 6
+"""Three rings of cells of resolution 4 reach some 120 km, looked at in cells of resolution 6: beyond the ring of coast
+that the grid of any index has, and most places of a gallery that are at sea."""
 _SHORE_RES = 8
 """Cells of resolution 6 that the outline passes through are looked at in cells of this resolution: no gap is left."""
 
 
 def with_waters(region: Region) -> Region:
-    """Return a region of countries and the waters within some 50 km of it that are in no country's outline.
+    """Return a region of countries and the waters within some 120 km of it that are in no country's outline.
 
     An index holds a ring of cells off each coast. "In Japan" can do without those beyond Japan's outline; "not in
     Japan" must not answer with them.

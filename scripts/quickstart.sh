@@ -31,7 +31,11 @@ echo "4. The same landmarks looked up on the whole planet"
 "$PYTHON" scripts/self_check.py "$planet"
 
 echo
-echo "5. Photos"
+echo "5. Five simulated queries, answered as photos are"
+"${geoclip[@]}" search "$planet" scripts/examples.parquet -k 3
+
+echo
+echo "6. Photos"
 if [ -z "${GEOCLIP_CLIP_CHECKPOINT:-}" ] && ! "${geoclip[@]}" fetch --clip; then
   echo "Everything else works: see \`.venv/bin/geoclip --help\` and README.md."
   exit 0

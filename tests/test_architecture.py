@@ -38,10 +38,39 @@ def test_index_never_imports_geoclip() -> None:
     assert importers("geoclip", "index") == set()
 
 
-def test_only_the_locator_and_the_command_line_join_encoders_and_index() -> None:
+ENCODERS = [
+    "backbone",
+    "clip_checkpoint",
+    "coordinates",
+    "decode",
+    "exif",
+    "fleet",
+    "fourier",
+    "image_encoder",
+    "location_encoder",
+    "model",
+    "photos",
+    "preprocess",
+    "projection",
+    "release",
+    "text",
+    "workers",
+]
+
+
+JOINING = ["calibrating", "calibration", "locator", "place_names", "reading", "search"]
+
+
+def test_encoders_know_nothing_of_the_search() -> None:
+    encoders = {f"geoclip/{name}.py" for name in ENCODERS}
+    assert all((ROOT / path).is_file() for path in encoders)
+    assert not encoders & importers("index", "geoclip")
+
+
+def test_what_searches_joins_encoders_and_index_in_few_places() -> None:
     joining = importers("index", "geoclip")
-    outside = {path for path in joining if not path.startswith("geoclip/cli/")}
-    assert outside == {"geoclip/locator.py", "geoclip/search.py"}
+    outside = {path for path in joining if not path.startswith(("geoclip/cli/", "geoclip/map/"))}
+    assert outside == {f"geoclip/{name}.py" for name in JOINING}
 
 
 def test_library_never_imports_scripts_or_tests() -> None:
@@ -57,7 +86,9 @@ def test_library_never_imports_scripts_or_tests() -> None:
         ("h3", set()),
         ("h3ronpy", {"index/cells.py"}),
         ("global_land_mask", {"index/land.py"}),
-        ("shapely", {"index/shapes.py"}),
+        ("shapely", {"index/shapes.py", "geoclip/map/outline.py"}),
+        ("bokeh", {"geoclip/map/canvas.py", "geoclip/map/contents.py", "geoclip/map/page.py"}),
+        ("matplotlib", {"geoclip/map/picture.py"}),
         ("pillow_heif", {"geoclip/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
     ],

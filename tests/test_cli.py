@@ -34,17 +34,24 @@ def vectors(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "v.parquet"
 
 
-def test_help_answers_within_a_second(run: Run) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["locate", "--help"]])
+def test_help_answers_within_a_second_of_work(run: Run, arguments: list[str]) -> None:
+    """Of the processor's time: what else runs on the machine does not count."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
-        done = run("--help")
-        times.append(time.perf_counter() - start)
+        before = os.times()
+        done = run(*arguments)
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert done.returncode == 0
-    for command in ("fetch", "locate", "embed", "search", "build", "info", "verify"):
+    assert min(times) < 1
+
+
+def test_every_command_has_help_with_examples(run: Run) -> None:
+    done = run("--help")
+    for command in ("fetch", "locate", "embed", "search", "calibrate", "build", "info", "verify"):
         assert command in done.stdout
         assert "Examples" in run(command, "--help").stdout
-    assert min(times) < 1
 
 
 def test_search_finds_the_places(run: Run, vectors: Path) -> None:
@@ -55,14 +62,26 @@ def test_search_finds_the_places(run: Run, vectors: Path) -> None:
     best = [(r["predictions"][0]["lat"], r["predictions"][0]["lng"]) for r in records]
     assert (haversine_km(list(PLACES.values()), best) < 1).all()
     assert all(len(r["predictions"]) == 3 for r in records)
+    assert {r["schema"] for r in records} == {"geoclip-answer/2"}
+    assert [r["predictions"][0]["place"]["code"] for r in records] == ["FR", "AU", "JP"]
+    for record in records:
+        assert record["searched"]["candidates"] == "gallery"
+        assert not record["calibrated"]
+        assert 0 < record["radius_50_km"] <= record["radius_90_km"]
+        # all of a prediction's cell is within 25 km of it
+        assert all(p["probability"] <= p["nearby"] + 1e-3 for p in record["predictions"])
 
 
 def test_formats_agree(run: Run, vectors: Path, tmp_path: Path) -> None:
     table = run("search", vectors, "-k", "1").stdout
     rows = list(csv.DictReader(io.StringIO(run("search", vectors, "-k", "1", "-f", "csv").stdout)))
     assert [row["rank"] for row in rows] == ["1", "1", "1"]
+    assert [row["code"] for row in rows] == ["FR", "AU", "JP"]
     for row in rows:
-        assert f"{float(row['lat']):.5f}" in table
+        assert row["city"]
+        assert row["city"] in table
+        assert 0 < float(row["radius_50_km"]) <= float(row["radius_90_km"])
+        assert (row["localizable"], row["calibrated"]) == ("true", "false")
     assert run("search", vectors, "-k", "1", "-o", tmp_path / "a.csv").stdout == ""
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == rows
@@ -211,7 +230,7 @@ def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
         (["locate"], "No photos given"),
         (["locate", "absent.jpg"], "absent.jpg does not exist"),
         (["locate", "EMPTY"], "No photos were found"),
-        (["locate", "PHOTO", "--text", "words"], "not both"),
+        (["locate", "PHOTO", "--text", "one", "--text", "two"], "2 --text are given beside photos"),
         (["locate", "--from-list", "absent.txt"], "absent.txt does not exist"),
         (["locate", "-", "--from-list", "-"], "once only"),
         (["locate", "PHOTO", "--device", "cuda:99"], "is not here"),

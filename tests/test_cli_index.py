@@ -81,7 +81,8 @@ def test_an_existing_index_is_not_overwritten(run: Run, planet: Path) -> None:
         (("build", "new", "--region", "Absurdistan"), "Absurdistan"),
         (("build", "new", "--region", "bbox:10,20,0,30"), "10"),
         (("build", "new", "--coarse-res", "5", "--start-res", "5"), "start"),
-        (("locate", "a.jpg", "--region", "FR"), "--index"),
+        (("search", "a.npy", "--effort", "fast"), "a.npy does not exist"),
+        (("locate", str(Path(__file__)), "--effort", "fast"), "--index"),
         (("info", "nowhere"), "no index"),
     ],
 )

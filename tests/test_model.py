@@ -2,24 +2,35 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision import transforms  # type: ignore[import-untyped]
 
 from geoclip import GeoCLIP, ImageEncoder, Locator
+from geoclip.answer import Answer
 from geoclip.decode import DecodeLimits
+from geoclip.distance import haversine_km
 from geoclip.errors import InputError, PhotoError
 from geoclip.gallery import embedded_gallery
 from geoclip.location_encoder import LocationEncoder
+from geoclip.locator import Words
 from geoclip.precision import pick_device
+from geoclip.preprocess import MEAN, STD
 from geoclip.release import Release, released_path
 from geoclip.search import GallerySearch
+from geoclip.text import TextEncoder
 from tests.conftest import make_photo
+
+GalleryVectors = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +50,7 @@ def _searcher(encoder: LocationEncoder, release: Release) -> GallerySearch:
 
 @pytest.fixture(scope="module")
 def locator(release: Release, encoder: LocationEncoder, images: ImageEncoder) -> Locator:
-    locator = Locator(release, _searcher(encoder, release), device=pick_device("cpu"))
+    locator = Locator(release, _searcher(encoder, release), device=pick_device("cpu"), encode=encoder.embed)
     locator._images = images
     return locator
 
@@ -145,10 +156,21 @@ def test_encoders_train_but_clip_does_not(release: Release, clip_checkpoint: Pat
 # -- Locator ---------------------------------------------------------------------------------------------------------
 
 
-def test_search_equals_float64(locator: Locator, encoder: LocationEncoder, release: Release) -> None:
+@pytest.fixture(scope="module")
+def gallery(release: Release, encoder: LocationEncoder) -> GalleryVectors:
+    """Distinct places and their vectors."""
+    found = embedded_gallery(encoder, release.gallery())
+    return found.lat_lng.astype(np.float64), found.vectors.numpy().astype(np.float64)
+
+
+def test_search_equals_float64(
+    locator: Locator, encoder: LocationEncoder, release: Release, gallery: GalleryVectors
+) -> None:
     queries = np.random.default_rng(0).normal(size=(4, 512)).astype(np.float32)
-    distinct = np.unique(release.gallery(), axis=0)
-    vectors = encoder.embed(distinct).astype(np.float64)
+    distinct, vectors = gallery
+    assert np.array_equal(np.unique(distinct, axis=0), np.unique(release.gallery(), axis=0))
+    some = np.random.default_rng(1).choice(len(distinct), 3000, replace=False)
+    np.testing.assert_allclose(vectors[some], encoder.embed(distinct[some].astype(np.float32)), atol=1e-6)
     cosine = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float64) @ vectors.T
     logits = locator.tau * cosine
     posterior = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
@@ -214,17 +236,17 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
 
 
 def test_words_are_located_with_the_text_tower_alone(release: Release, locator: Locator, clip_checkpoint: Path) -> None:
+    encoder = LocationEncoder(precision="fp32")
     words = Locator(
         release,
-        _searcher(LocationEncoder(precision="fp32"), release),
+        _searcher(encoder, release),
         device=pick_device("cpu"),
+        encode=encoder.embed,
         clip_path=clip_checkpoint,
     )
     (answer,) = words.locate_text(["a red double-decker bus"], k=2)
     assert len(answer.predictions) == 2
     assert words._images is None
-    import open_clip
-
     whole = open_clip.create_model("ViT-L-14-quickgelu", pretrained=str(clip_checkpoint)).float().eval()
     with torch.no_grad():
         feature = whole.encode_text(open_clip.tokenize([answer.query]))
@@ -232,3 +254,154 @@ def test_words_are_located_with_the_text_tower_alone(release: Release, locator: 
     assert locator.search(vector, 2).scores[0] == pytest.approx([p.score for p in answer.predictions], abs=1e-4)
     with pytest.raises(InputError, match="empty"):
         words.locate_text([" "])
+
+
+# -- Albums, crops, words, EXIF --------------------------------------------------------------------------------------
+
+
+class TinyText(nn.Module):
+    """Stands in for CLIP's text tower: a fixed random vector a token, summed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(49408, 768, generator=torch.Generator().manual_seed(3)) / 9, False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, 77) to (N, 768)."""
+        return self.table[tokens].sum(dim=1)
+
+
+@pytest.fixture(scope="module")
+def texts(release: Release) -> TextEncoder:
+    return TextEncoder(tower=TinyText(), release=release).eval()
+
+
+def vector_of(images: ImageEncoder, pixels: Tensor) -> NDArray[np.float64]:
+    """Unit vectors (N, 512) the plain way: tower, perceptron, length 1."""
+    with torch.no_grad():
+        features = images.mlp(images.backbone(pixels))
+    return np.asarray(F.normalize(features, dim=1).double())
+
+
+def check_logits(answer: Answer, logits: NDArray[np.float64], tau: float, gallery: GalleryVectors) -> None:
+    """The answer's predictions are the best of the softmax of these logits over the gallery."""
+    probabilities = np.exp(logits - logits.max())
+    probabilities /= probabilities.sum()
+    order = np.argsort(-logits)[: len(answer.predictions)]
+    np.testing.assert_allclose([(p.lat, p.lng) for p in answer.predictions], gallery[0][order])
+    np.testing.assert_allclose([p.score for p in answer.predictions], logits[order] / tau, atol=1e-5)
+    np.testing.assert_allclose([p.probability for p in answer.predictions], probabilities[order], atol=1e-5)
+
+
+def test_an_album_is_answered_by_the_mean_of_its_photos_logits(
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path
+) -> None:
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in (1, 5, 8)]
+    logits = [locator.tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
+    answer, failed = locator.locate_together(photos, 6)
+    assert failed == []
+    assert answer.query == f"{photos[0]} and 2 more"
+    check_logits(answer, np.mean(logits, axis=0), locator.tau, gallery)
+    one, _ = locator.locate_together(photos[:1], 6)
+    assert one.query == str(photos[0])
+    check_logits(one, logits[0], locator.tau, gallery)
+
+
+def test_a_long_album_weighs_all_its_photos_alike(
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path
+) -> None:
+    """More photos than are encoded at once."""
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(9)]
+    vectors = np.concatenate([vector_of(images, images.preprocess_image(photo)) for photo in photos])
+    answer, _ = locator.locate_together(photos, 4)
+    check_logits(answer, locator.tau * (vectors @ gallery[1].T).mean(axis=0), locator.tau, gallery)
+
+
+def test_what_an_album_has_that_cannot_be_read_is_named(locator: Locator, tmp_path: Path) -> None:
+    good = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(2)]
+    bad = [tmp_path / "broken.jpg", tmp_path / "text.png"]
+    for path in bad:
+        path.write_bytes(b"no photo")
+    answer, failed = locator.locate_together([bad[0], good[0], bad[1], good[1]], 3)
+    assert [f.query for f in failed] == [str(path) for path in bad]
+    assert all(f.error and not f.predictions for f in failed)
+    assert answer.query == f"{good[0]} and 1 more"
+    alone, _ = locator.locate_together(good, 3)
+    np.testing.assert_allclose([p[:4] for p in answer.predictions], [p[:4] for p in alone.predictions], rtol=1e-4)
+    with pytest.raises(InputError, match=r"None of the 2 photos could be read; the first: This is not a photo"):
+        locator.locate_together(bad)
+    with pytest.raises(InputError, match="no photos"):
+        locator.locate_together([])
+
+
+@pytest.mark.parametrize("size", [(320, 240), (231, 400)])
+def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i, size=size) for i in range(2)]
+    recipe = transforms.Compose(
+        [
+            transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
+            transforms.TenCrop(224),
+            transforms.Lambda(lambda crops: torch.stack([transforms.functional.to_tensor(crop) for crop in crops])),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    crops = copy.copy(locator)
+    crops._limits = DecodeLimits(crops=10)
+    answers = crops.locate(photos, 5)
+    means = []
+    for photo, answer in zip(photos, answers, strict=True):
+        logits = locator.tau * (vector_of(images, recipe(Image.open(photo).convert("RGB"))) @ gallery[1].T)
+        assert logits.shape[0] == 10
+        means.append(logits.mean(axis=0))
+        check_logits(answer, means[-1], locator.tau, gallery)
+    together, _ = crops.locate_together(photos, 5)
+    check_logits(together, np.mean(means, axis=0), locator.tau, gallery)
+    vectors = [vector for _, vector in crops.embed(photos) if vector is not None]
+    assert all(0.1 < np.linalg.norm(vector) < 0.9999 for vector in vectors)
+    assert crops.locate(photos, 1)[0].predictions[0].score != locator.locate(photos, 1)[0].predictions[0].score
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.75, 1.0])
+def test_words_are_mixed_into_the_logits(
+    locator: Locator, images: ImageEncoder, texts: TextEncoder, gallery: GalleryVectors, tmp_path: Path, weight: float
+) -> None:
+    photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(2)]
+    spoken = copy.copy(locator)
+    spoken._texts = texts
+    text = "a red double-decker bus"
+    with torch.no_grad():
+        feature = texts.mlp(texts.tower(open_clip.tokenize([text])))
+    said = locator.tau * (np.asarray(F.normalize(feature, dim=1).double()) @ gallery[1].T)[0]
+    seen = [locator.tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
+    answers = spoken.locate(photos, 5, words=Words(text, weight))
+    for answer, logits in zip(answers, seen, strict=True):
+        check_logits(answer, (1 - weight) * logits + weight * said, locator.tau, gallery)
+    together, _ = spoken.locate_together(photos, 5, words=Words(text, weight))
+    check_logits(together, (1 - weight) * np.mean(seen, axis=0) + weight * said, locator.tau, gallery)
+    assert [p.cell for p in spoken.locate_text([text], 5)[0].predictions] == [
+        p.cell for p in spoken.locate(photos, 5, words=Words(text, 1.0))[1].predictions
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_exif_says_stands_beside_the_answer_and_does_not_change_it(
+    locator: Locator, tmp_path: Path, workers: int
+) -> None:
+    picture = Image.open(make_photo(tmp_path / "picture.png", seed=6))
+    exif = Image.Exif()
+    exif[0x8825] = {1: "S", 2: (33.0, 51.0, 24.408), 3: "E", 4: (151.0, 12.0, 55.08)}  # 33.85678 S, 151.2153 E
+    picture.save(tmp_path / "a.png")
+    picture.save(tmp_path / "b.png", exif=exif)
+    (tmp_path / "c.jpg").write_bytes(b"no photo")
+    (without,) = locator.locate([tmp_path / "a.png"], 3, workers=workers)
+    (tagged,) = locator.locate([tmp_path / "b.png"], 3, workers=workers)
+    assert without.gps is None
+    assert tagged.gps is not None
+    assert tagged.gps[:2] == pytest.approx((-33.85678, 151.2153), abs=1e-6)
+    best = (tagged.best.lat, tagged.best.lng)
+    assert tagged.gps.distance_km == pytest.approx(float(haversine_km((-33.85678, 151.2153), best)), abs=0.01)
+    assert repr(replace(tagged, query="", gps=None)) == repr(replace(without, query=""))
+    both = locator.locate([tmp_path / "c.jpg", tmp_path / "b.png", tmp_path / "a.png"], 1, workers=workers)
+    assert [answer.gps is None for answer in both] == [True, False, True]

@@ -64,7 +64,8 @@ def fetch(
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
     "geoclip locate holiday.jpg\n\n"
-    "geoclip locate holiday.jpg --index planet/ --region FR\n\n"
+    "geoclip locate holiday.jpg --index planet/ --country FR,ES --map answer.html\n\n"
+    "geoclip locate a.jpg b.jpg c.jpg --index planet/ --together --crops 10\n\n"
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]\n\n"
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv\n\n"
     'geoclip locate --text "a red double-decker bus"'
@@ -74,19 +75,38 @@ def locate(
     photos: options.Inputs = None,
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", metavar="WORDS", help="Locate words in place of photos; repeatable."),
+        typer.Option("--text", metavar="WORDS", help="Locate words; repeatable. With photos: words about all of them."),
     ] = None,
+    text_weight: Annotated[
+        float, typer.Option(min=0, max=1, help="How much words count beside photos: 0 not at all, 1 alone.")
+    ] = 0.3,
+    together: Annotated[
+        bool, typer.Option("--together", help="All photos show one place: answer once, by the mean of their logits.")
+    ] = False,
+    crops: options.Crops = 1,
     from_list: options.FromList = None,
     top: options.Top = 5,
     format: options.FormatOption = None,  # noqa: A002 - the option's name
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    map_file: options.MapFile = None,
     index: options.Index = None,
+    candidates: options.Candidates = None,
+    country: options.Country = None,
     region: options.RegionOption = None,
+    bbox: options.Bbox = None,
+    near: options.Near = None,
+    not_country: options.NotCountry = None,
+    not_region: options.NotRegion = None,
+    not_bbox: options.NotBbox = None,
+    not_near: options.NotNear = None,
+    point: options.Point = "cell",
+    apart: options.Apart = None,
     resolution: options.Resolution = None,
     effort: options.Effort = None,
     prior_weight: options.PriorWeight = None,
+    calibration: options.CalibrationFile = None,
     mass_resolution: options.MassResolution = None,
     gallery_places: options.GalleryPlaces = True,
     engine: options.Engine = "auto",
@@ -99,16 +119,41 @@ def locate(
 ) -> None:
     """Say where photos were taken: anywhere, with --index, or among the 100,000 places of the released gallery."""
     from geoclip.cli.locate import run
-    from geoclip.cli.session import Encoding, Search, Target
+    from geoclip.cli.session import Encoding, Search, Target, Where
 
     run(
         photos or [],
         texts=text or [],
+        text_weight=text_weight,
+        together=together,
         from_list=from_list,
         top=top,
+        map_file=map_file,
         target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
-        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
-        search=Search(index, engine, resolution, effort, prior_weight, region, mass_resolution, gallery_places),
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops),
+        search=Search(
+            index=index,
+            candidates=candidates,
+            where=Where(
+                country=country or (),
+                region=region or (),
+                bbox=bbox or (),
+                near=near or (),
+                not_country=not_country or (),
+                not_region=not_region or (),
+                not_bbox=not_bbox or (),
+                not_near=not_near or (),
+            ),
+            point=point,
+            apart_km=apart,
+            resolution=resolution,
+            effort=effort,
+            prior_weight=prior_weight,
+            calibration=calibration,
+            mass_resolution=mass_resolution,
+            gallery_places=gallery_places,
+            engine=engine,
+        ),
     )
 
 
@@ -176,11 +221,23 @@ def search(
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    map_file: options.MapFile = None,
     index: options.Index = None,
+    candidates: options.Candidates = None,
+    country: options.Country = None,
     region: options.RegionOption = None,
+    bbox: options.Bbox = None,
+    near: options.Near = None,
+    not_country: options.NotCountry = None,
+    not_region: options.NotRegion = None,
+    not_bbox: options.NotBbox = None,
+    not_near: options.NotNear = None,
+    point: options.Point = "cell",
+    apart: options.Apart = None,
     resolution: options.Resolution = None,
     effort: options.Effort = None,
     prior_weight: options.PriorWeight = None,
+    calibration: options.CalibrationFile = None,
     mass_resolution: options.MassResolution = None,
     gallery_places: options.GalleryPlaces = True,
     engine: options.Engine = "auto",
@@ -193,14 +250,83 @@ def search(
 ) -> None:
     """Find the best places for vectors or photos in an index. Vectors need no CLIP."""
     from geoclip.cli.search import run
-    from geoclip.cli.session import Encoding, Search, Target
+    from geoclip.cli.session import Encoding, Search, Target, Where
 
     run(
         inputs,
         top=top,
+        map_file=map_file,
         target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
         encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
-        search=Search(index, engine, resolution, effort, prior_weight, region, mass_resolution, gallery_places),
+        search=Search(
+            index=index,
+            candidates=candidates,
+            where=Where(
+                country=country or (),
+                region=region or (),
+                bbox=bbox or (),
+                near=near or (),
+                not_country=not_country or (),
+                not_region=not_region or (),
+                not_bbox=not_bbox or (),
+                not_near=not_near or (),
+            ),
+            point=point,
+            apart_km=apart,
+            resolution=resolution,
+            effort=effort,
+            prior_weight=prior_weight,
+            calibration=calibration,
+            mass_resolution=mass_resolution,
+            gallery_places=gallery_places,
+            engine=engine,
+        ),
+    )
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip calibrate labels.csv photos/ --index planet/ -o calibration.json\n\n"
+    "geoclip calibrate labels.csv vectors.parquet --index planet/ -o calibration.json\n\n"
+    "geoclip locate holiday.jpg --index planet/ --calibration calibration.json"
+)
+@with_exit_codes
+def calibrate(
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELS",
+            help="CSV or Parquet of true places: a name (photo, image, file, IMG_FILE ...), lat and lng.",
+        ),
+    ],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="PHOTO... | FOLDER | VECTORS", help="The photos, or a file of their vectors.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.json", help="Where to keep the result.")],
+    overwrite: options.Overwrite = False,
+    index: options.Index = None,
+    candidates: options.Candidates = None,
+    effort: options.Effort = None,
+    point: options.Point = "cell",
+    crops: options.Crops = 1,
+    engine: options.Engine = "auto",
+    clip_checkpoint: options.ClipCheckpoint = None,
+    device: options.Device = "auto",
+    precision: options.PrecisionOption = Precision.AUTO,
+    workers: options.Workers = None,
+    max_megapixels: options.MaxMegapixels = 178,
+) -> None:
+    """Make probabilities honest: fit temperature, prior weight and circles to photos whose places are known."""
+    from geoclip.cli.calibrate import run
+    from geoclip.cli.session import Encoding, Search
+
+    run(
+        labels,
+        inputs,
+        output=output,
+        overwrite=overwrite,
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, False, crops),
+        search=Search(index=index, candidates=candidates, effort=effort, point=point, engine=engine),
     )
 
 

@@ -2,41 +2,64 @@
 
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from geoclip.cli.drawn import MapFile
 from geoclip.cli.session import Encoding, Search, Tally, Target, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from geoclip.decode import Photo
+    from geoclip.locator import Locator, Words
 
 
 def run(
     photos: list[str],
     *,
     texts: list[str],
+    text_weight: float,
+    together: bool,
     from_list: Path | None,
     top: int,
     target: Target,
+    map_file: Path | None,
     encoding: Encoding,
     search: Search,
 ) -> None:
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
-    if texts and (photos or from_list):
-        raise InputError("Give photos or --text, not both.")
-    if search.index is None:
-        search.question()  # complains of options that need an index before anything is loaded
-    inputs = iter(()) if texts else photo_inputs(photos, from_list, target.done)
+    beside_photos = bool(photos or from_list)
+    if beside_photos and len(texts) > 1:
+        raise InputError(f"{len(texts)} --text are given beside photos; give one, about all of them.")
+    if together and not beside_photos:
+        raise InputError("--together needs photos; name those of one place.")
+    if together and target.done:
+        raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
+    drawn = MapFile(map_file)
+    inputs = photo_inputs(photos, from_list, target.done) if beside_photos or not texts else iter(())
     locator = open_locator(encoding, search)
-    if texts:
+    if texts and not beside_photos:
         with progress("Loading CLIP"):
-            answers = locator.locate_text(texts, top)
+            fresh = [text for text in texts if text not in target.done]
+            answers = locator.locate_text(fresh, top) if fresh else []
         with target.open() as writer:
             for answer in answers:
                 writer.write(answer)
+                drawn.add(answer)
+        drawn.finish(encoding)
         return
+    from geoclip.locator import Words
+
+    words = Words(texts[0], text_weight) if texts else None
+    if together:
+        raise typer.Exit(_together(inputs, top, words, target, drawn, encoding, locator))
     tally = Tally()
     known = len(photos) if from_list is None and all(Path(photo).is_file() for photo in photos) else None
-    stream = locator.stream(inputs, top, workers=encoding.processes)
+    stream = locator.stream(inputs, top, workers=encoding.processes, words=words)
     with progress("Loading CLIP"):
         first = next(stream, None)  # the output is touched only once there is an answer
     if first is not None:
@@ -44,7 +67,31 @@ def run(
             for answer in chain([first], stream):
                 if tally.count(answer):
                     writer.write(answer)
+                    drawn.add(answer)
                 update(tally.answered + tally.failed, known)
     if tally.answered + tally.failed + len(target.done) == 0:
         raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
+    drawn.finish(encoding)
     raise typer.Exit(tally.exit_code("answered"))
+
+
+def _together(
+    inputs: "Iterable[Photo]",
+    top: int,
+    words: "Words | None",
+    target: Target,
+    drawn: MapFile,
+    encoding: Encoding,
+    locator: "Locator",
+) -> int:
+    """Answer once for all photos; return the exit code."""
+    tally = Tally()
+    with progress("Reading photos"):
+        answer, failed = locator.locate_together(inputs, top, workers=encoding.processes, words=words)
+    for photo in failed:
+        tally.count(photo)
+    with target.open() as writer:
+        writer.write(answer)
+    drawn.add(answer)
+    drawn.finish(encoding)
+    return 1 if failed else 0

@@ -35,7 +35,13 @@ FormatOption = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write here (.jsonl or .csv) in place of stdout."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here in place of stdout: .jsonl, .csv, .parquet, .geojson or .kml; the last three are written "
+        "whole.",
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a stopped run: skip what --output holds already.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --output if it exists.")]
@@ -82,13 +88,64 @@ PriorWeight = Annotated[
         min=0, max=2, help="Weight of the density of photographs: 0 asks the photo alone. Default: 0.5; for an index."
     ),
 ]
-RegionOption = Annotated[
+Candidates = Annotated[
     str | None,
     typer.Option(
-        "--region",
-        metavar="WHERE",
-        help="Look only there: FR, country:France, continent:Europe, bbox:SOUTH,WEST,NORTH,EAST, disk:LAT,LNG,KM or a "
-        ".geojson file.",
+        metavar="NAME",
+        help="planet: any place on land. gallery: the places of the index's gallery, or without an index of the "
+        "released one, ranked as the authors' package ranks them. Default: planet with an index.",
+    ),
+]
+Country = Annotated[
+    list[str] | None,
+    typer.Option("--country", metavar="FR,DE", help="Look only in these countries: codes or English names."),
+]
+RegionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region", metavar="WHERE", help="Look only there: a .geojson file of polygons, or continent:Europe."
+    ),
+]
+Bbox = Annotated[
+    list[str] | None,
+    typer.Option("--bbox", metavar="S,W,N,E", help="Look only in this box; west above east crosses the antimeridian."),
+]
+Near = Annotated[
+    list[str] | None,
+    typer.Option("--near", metavar="LAT,LNG,KM", help="Look only within so many kilometres of a point."),
+]
+NotCountry = Annotated[list[str] | None, typer.Option("--not-country", metavar="FR,DE", help="Do not look there.")]
+NotRegion = Annotated[list[str] | None, typer.Option("--not-region", metavar="WHERE", help="Do not look there.")]
+NotBbox = Annotated[list[str] | None, typer.Option("--not-bbox", metavar="S,W,N,E", help="Do not look there.")]
+NotNear = Annotated[list[str] | None, typer.Option("--not-near", metavar="LAT,LNG,KM", help="Do not look there.")]
+Point = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        help="How the best point is chosen: cell, the best-ranked fine cell; a number of km, the point with the most "
+        "probability within that distance; geoscore, the best expected GeoGuessr score.",
+    ),
+]
+Apart = Annotated[
+    float | None,
+    typer.Option(
+        metavar="KM",
+        help="List predictions that are at least so far apart; 0 lists neighbouring places too. Default: 50 on a "
+        "planet, 0 in a gallery.",
+    ),
+]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", metavar="FILE", help="A file of `geoclip calibrate`, for honest probabilities."),
+]
+MapFile = Annotated[
+    Path | None,
+    typer.Option("--map", metavar="FILE", help="Also draw a map: .html, which needs no network, or .png."),
+]
+Crops = Annotated[
+    int,
+    typer.Option(
+        metavar="1|10", help="10 averages ten crops of each photo, as in the paper: ten times the work of CLIP."
     ),
 ]
 MassResolution = Annotated[

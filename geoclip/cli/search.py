@@ -5,17 +5,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Search, Tally, Target, ensure_fetched, open_locator, photo_inputs
+from geoclip.cli.drawn import MapFile
+from geoclip.cli.session import Encoding, Search, Tally, Target, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
 from geoclip.location_encoder import EMBEDDING_DIM
-from geoclip.vectors import VECTOR_SUFFIXES, read_vectors
+from geoclip.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
 
 if TYPE_CHECKING:
     from geoclip.locator import Locator
@@ -25,7 +27,9 @@ _MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}  # how files of vectors beg
 _TOGETHER = 128  # vectors searched before the first answer is written
 
 
-def run(inputs: list[str], *, top: int, target: Target, encoding: Encoding, search: Search) -> None:
+def run(
+    inputs: list[str], *, top: int, target: Target, map_file: Path | None, encoding: Encoding, search: Search
+) -> None:
     """Answer for vectors and photos as they come; exit 1 if some photos could not be read."""
     inputs, search = _index_first(inputs, search)
     vectors = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
@@ -37,15 +41,18 @@ def run(inputs: list[str], *, top: int, target: Target, encoding: Encoding, sear
             raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
     if not search.index and photos and photos != ["-"]:
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
-    ensure_fetched()
+    drawn = MapFile(map_file)
     locator = open_locator(encoding, search)
     tally = Tally()
     answers = _answers(vectors, photos, top, target, encoding, locator)
+    first = list(islice(answers, 1))  # the output is touched only once a search has succeeded
     with target.open() as writer, progress("Searching", beside_answers=target.path is None) as update:
-        for answer in answers:
+        for answer in chain(first, answers):
             if answer.query not in target.done and tally.count(answer):
                 writer.write(answer)
+                drawn.add(answer)
             update(tally.answered + tally.failed, None)
+    drawn.finish(encoding)
     if tally.failed:
         raise typer.Exit(tally.exit_code("answered"))
 
@@ -80,7 +87,6 @@ def _answers(
 
 def _of_vectors(path: Path, top: int, locator: "Locator") -> Iterator[Answer]:
     for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
+        vectors = at_most_unit(batch.vectors)
         for at in range(0, len(batch.names), _TOGETHER):
-            found = locator.predictions(batch.vectors[at : at + _TOGETHER], top)
-            for name, predictions in zip(batch.names[at : at + _TOGETHER], found, strict=True):
-                yield Answer(name, predictions)
+            yield from locator.answers(batch.names[at : at + _TOGETHER], vectors[at : at + _TOGETHER], top)

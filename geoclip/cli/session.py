@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -14,15 +14,25 @@ from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
 from geoclip.precision import Precision
-from geoclip.writers import Format, Writer, answered, open_writer
+from geoclip.writers import FILES_ONLY, RESUMABLE, Format, Writer, answered, open_writer
 
 if TYPE_CHECKING:
     from geoclip.answer import Answer
     from geoclip.decode import Photo
     from geoclip.locator import Locator
+    from geoclip.reading import Reading
+    from index.constraint import Constraint
     from index.planet import Question
+    from index.region import Region
 
-_BY_SUFFIX = {".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
+_BY_SUFFIX = {
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".csv": Format.CSV,
+    ".parquet": Format.PARQUET,
+    ".geojson": Format.GEOJSON,
+    ".kml": Format.KML,
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Encoding:
     workers: int | None
     max_megapixels: int
     as_released: bool
+    crops: int = 1
 
     @property
     def processes(self) -> int:
@@ -61,12 +72,18 @@ class Target:
         if path is None:
             if resume:
                 raise InputError("--resume needs --output, the file of the stopped run.")
+            if kind in FILES_ONLY:
+                raise InputError(f"The format {kind} is written to a file only; name one with --output.")
             return cls(None, kind or Format.TABLE)
         kind = kind or _BY_SUFFIX.get(path.suffix.lower())
         if kind is None or kind is Format.TABLE:
-            raise InputError(f"{path} has no format that a program reads; name it .jsonl or .csv, or add --format.")
+            raise InputError(
+                f"{path} has no format that a program reads; name it {', '.join(_BY_SUFFIX)}, or add --format."
+            )
         if path.is_dir():
             raise InputError(f"{path} is a folder; give the name of a file.")
+        if resume and kind not in RESUMABLE:
+            raise InputError(f"{path} is written whole or not at all; --resume needs .jsonl or .csv.")
         if resume and path.exists():
             done, keep = answered(path, kind)
             return cls(path, kind, frozenset(done), keep)
@@ -77,12 +94,19 @@ class Target:
     @contextmanager
     def open(self) -> Iterator[Writer]:
         """Yield the writer of answers. The file is made, or cut to its whole answers, only now."""
+        from index.cells import boundaries
+
         if self.path is None:
             _reconfigure(sys.stdout)
-            yield open_writer(self.format, sys.stdout)
+            with open_writer(self.format, sys.stdout, boundaries=boundaries) as writer:
+                yield writer
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.format not in RESUMABLE:
+                with open_writer(self.format, self.path, boundaries=boundaries) as writer:
+                    yield writer
+                return
             with self.path.open("ab") as file:
                 file.truncate(self.keep_bytes)
             with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
@@ -92,49 +116,96 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Where:
+    """The flags that say where to look; see `index.constraint.Constraint.parse`."""
+
+    country: Sequence[str] = ()
+    region: Sequence[str] = ()
+    bbox: Sequence[str] = ()
+    near: Sequence[str] = ()
+    not_country: Sequence[str] = ()
+    not_region: Sequence[str] = ()
+    not_bbox: Sequence[str] = ()
+    not_near: Sequence[str] = ()
+
+    def constraint(self) -> "Constraint":
+        """Read them.
+
+        Raises:
+            InputError: one cannot be read, or they leave no place.
+        """
+        from index.constraint import Constraint
+
+        try:
+            return Constraint.parse(**vars(self))
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+
+@dataclass(frozen=True)
 class Search:
-    """Where and how to search, as asked for on the command line; None is the default."""
+    """Where and how to search and to answer, as asked for on the command line; None is the default."""
 
     index: Path | None = None
-    engine: str = "auto"
+    candidates: str | None = None
+    where: Where = field(default_factory=Where)
+    point: str = "cell"
+    apart_km: float | None = None
     resolution: int | None = None
     effort: str | None = None
     prior_weight: float | None = None
-    region: str | None = None
+    calibration: Path | None = None
     mass_resolution: int | None = None
     gallery_places: bool = True
+    engine: str = "auto"
 
-    def question(self) -> "Question | None":
-        """Return what is asked of an index; None where no index is.
+    @property
+    def on_planet(self) -> bool:
+        """Whether any place on land can be the answer."""
+        return self.index is not None and self.candidates != "gallery"
+
+    def question(self, region: "Region | None" = None) -> "Question":
+        """Return what is asked.
 
         Raises:
-            InputError: something is asked that only an index answers, or that no index answers.
+            InputError: something is asked that only a planet answers, or that nothing answers.
         """
+        from geoclip.locator import PLANET_QUESTION
+        from index.efforts import Name
+        from index.planet import Question
+
         given: dict[str, Any] = {
             "resolution": self.resolution,
             "effort": self.effort,
             "prior_weight": self.prior_weight,
-            "region": self.region,
             "mass_resolution": self.mass_resolution,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        if self.index is None:
-            if given:
-                names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-                raise InputError(f"{names} need --index DIR; make an index with `geoclip build DIR`.")
-            return None
-        from geoclip.locator import PLANET_QUESTION
-        from index.efforts import Name
-        from index.region import Region
-
+        if self.calibration is not None and "prior_weight" in given:
+            raise InputError("--prior-weight and --calibration exclude each other; the calibration has a weight.")
+        if not self.on_planet and given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise InputError(
+                f"{names} need --index DIR and not --candidates gallery; make an index with `geoclip build DIR`."
+            )
         try:
-            if "region" in given:
-                given["region"] = Region.parse(given["region"])
             if "effort" in given:
                 given["effort"] = Name(given["effort"])
-            return replace(PLANET_QUESTION, gallery=self.gallery_places, **given)
+            base = PLANET_QUESTION if self.on_planet else Question()
+            return replace(base, gallery=self.gallery_places, region=region, **given)
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def reading(self) -> "Reading":
+        """Return how answers are read.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        from geoclip.locator import default_reading
+
+        reading = replace(default_reading("planet" if self.on_planet else "gallery"), point=self.point)
+        return reading if self.apart_km is None else replace(reading, apart_km=self.apart_km)
 
 
 def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
@@ -144,13 +215,21 @@ def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
     from geoclip.precision import pick_device
 
     pick_device(encoding.device)  # a wrong name should not wait for a download
+    limits = DecodeLimits(
+        max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released, crops=encoding.crops
+    )
+    reading = search.reading()
+    search.question()  # complains of wrong options before anything is loaded
+    constraint = search.where.constraint()
     ensure_fetched()
-    limits = DecodeLimits(max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released)
-    question = search.question()
-    with progress("Opening" if search.index else "Embedding the gallery (once)") as update:
+    with progress("Opening" if search.on_planet else "Embedding the gallery (once)") as update:
         return Locator.open(
             search.index,
-            question=question,
+            candidates=search.candidates,
+            question=search.question(constraint.region),
+            reading=reading,
+            constraint=constraint.words,
+            calibration=search.calibration,
             engine=search.engine,
             device=encoding.device,
             precision=encoding.precision,

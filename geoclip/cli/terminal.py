@@ -89,6 +89,9 @@ def progress(
         yield update
 
 
+_RESUMING_S = 5.0  # what a resumed job reports at once was done before, and is not its rate
+
+
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show the stages of a long job, with rate and time left; yields `report(stage, done, total)`.
@@ -107,6 +110,7 @@ def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
     shown = stderr.is_terminal
     with Progress(*columns, console=stderr, transient=True, disable=not shown, redirect_stdout=False) as bar:
         tasks: dict[str, TaskID] = {}
+        first: dict[str, float] = {}
         begun: dict[str, tuple[float, int]] = {}
         last_line = 0.0
 
@@ -118,6 +122,8 @@ def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
                 for task in tasks.values():
                     bar.stop_task(task)
                 tasks[stage] = bar.add_task(stage, total=total or None, rate="")
+                first[stage] = now
+            if now - first[stage] < _RESUMING_S:
                 begun[stage] = (now, done)
             seconds, rate = now - begun[stage][0], ""
             if seconds > 1:

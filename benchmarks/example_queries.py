@@ -1,0 +1,52 @@
+"""Five simulated queries to try the commands with where CLIP's weights cannot be had: writes examples.parquet.
+
+    python benchmarks/example_queries.py [--out examples.parquet]
+
+Each stands for a photo of a known place (see `simulated.py`): its vector is a mixture of the place's own, its
+surroundings', a confuser's and noise. The names say so.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from released_model import released_encoder
+from simulated import PHOTO_LIKE, combine, places, surroundings, unit
+
+from geoclip.release import released
+from geoclip.vectors import ResumableVectors, VectorSource
+
+SEED = 50
+EXAMPLES = {
+    "simulated: Porto, Ribeira": (41.1407, -8.6130),
+    "simulated: Cappadocia": (38.6431, 34.8289),
+    "simulated: Banff": (51.1784, -115.5708),
+    "simulated: Kyoto, Gion": (35.0037, 135.7772),
+    "simulated: Cusco": (-13.5170, -71.9785),
+}
+DIFFICULTY = 0.25  # of 0 to 1
+
+
+def main() -> None:
+    """Make the vectors and save them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("examples.parquet"))
+    arguments = parser.parse_args()
+    encode, _, gallery = released_encoder()
+    rng = np.random.default_rng(SEED)
+    lat_lng = np.array(list(EXAMPLES.values()))
+    own = encode(lat_lng)
+    scales = [surroundings(lat_lng, km, encode, rng) for km in (25.0, 300.0, 1500.0)]
+    confusers = encode(places(gallery, len(own), SEED))
+    difficulty = np.full((len(own), 1), DIFFICULTY)
+    vectors = combine(own, scales, confusers, unit(rng.standard_normal(own.shape)), difficulty, PHOTO_LIKE)
+    source = VectorSource("photos", released().model_digest, "fp32")
+    with ResumableVectors(arguments.out, {"photo": pa.string()}, source, resume=False) as file:
+        for name, vector in zip(EXAMPLES, vectors, strict=True):
+            file.add((name,), vector)
+        print(f"{file.finish()} simulated queries in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""`geoclip calibrate`."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoclip.answer import Answer
+from geoclip.cli.session import Encoding, Search, Tally, ensure_fetched, open_locator, photo_inputs
+from geoclip.cli.terminal import progress, say
+from geoclip.errors import InputError
+from geoclip.labels import Labels
+from geoclip.locator import Locator
+from geoclip.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+
+
+def run(labels: Path, inputs: list[str], *, output: Path, overwrite: bool, encoding: Encoding, search: Search) -> None:
+    """Fit a calibration and keep it."""
+    from geoclip.calibrating import calibrate
+
+    if output.is_dir():
+        raise InputError(f"{output} is a folder; give the name of a file.")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; replace it with --overwrite, or choose another name.")
+    known = Labels.read(labels)
+    ensure_fetched()
+    locator = open_locator(encoding, search)
+    vectors, truth, left_out = _labelled(known, inputs, encoding, locator)
+    if left_out:
+        say(f"{left_out} of the inputs have no row in {labels} and are left out.")
+    with progress("Calibrating"):
+        fitted = calibrate(locator, vectors, truth)
+    fitted.save(output)
+    _describe(fitted.report, fitted.temperature, fitted.prior_weight)
+    say(f"{output} holds the calibration of {fitted.photos} photos; use it with --calibration {output}.")
+
+
+def _labelled(
+    known: Labels, inputs: list[str], encoding: Encoding, locator: Locator
+) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
+    """Return vectors (N, 512) and true places (N, 2) of the inputs that have a label, and how many have none."""
+    names, vectors = [], []
+    tally = Tally()
+    files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
+    photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
+    for path in files:
+        for batch in read_vectors(path, dim=locator.searcher.dim, model_digest=locator.release.model_digest):
+            names += batch.names
+            vectors += list(at_most_unit(batch.vectors))
+    if photos:
+        with progress("Embedding") as update:
+            for decoded, vector in locator.embed(photo_inputs(photos, None, frozenset()), workers=encoding.processes):
+                if tally.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
+                    names.append(decoded.name)
+                    vectors.append(vector)
+                update(tally.answered + tally.failed, None)
+    if not names:
+        raise InputError("There are no photos or vectors to calibrate with.")
+    rows = known.rows(names)
+    found = np.flatnonzero(rows >= 0)
+    if not len(found):
+        raise InputError(f"None of the {len(names)} inputs has a row in the labels; the first input is {names[0]!r}.")
+    return np.stack([vectors[i] for i in found]), known.lat_lng[rows[found]], len(names) - len(found)
+
+
+def _describe(report: dict[str, dict[str, float]], temperature: float, weight: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
+    table.title = f"On the held-out half of {report['after']['photos']} photos"
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="right" if name else "left")
+    before, after = report["before"], report["after"]
+    for name, key, scale, unit in (
+        ("true places inside the 50 % circle", "coverage_50", 100.0, " %"),
+        ("true places inside the 90 % circle", "coverage_90", 100.0, " %"),
+        ("expected calibration error", "error", 100.0, " %"),
+        ("log likelihood of the true cells", "log_likelihood", 1.0, ""),
+        ("median distance", "median_km", 1.0, " km"),
+    ):
+        table.add_row(name, *(f"{scale * each[key]:.1f}{unit}" for each in (before, after)))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"temperature {temperature:.3g}, prior weight {weight:.3g}")
