@@ -290,7 +290,7 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
         np.testing.assert_allclose(hits.scores[0][real], expected[rows], atol=2e-6)
         np.testing.assert_allclose(hits.scores[0][real], np.sort(expected)[::-1][: real.sum()], atol=2e-6)
         answered, partly = answered + 1, partly + int(allowed.sum() < len(allowed))
-    assert answered > count / 2
+    assert answered > count / 3
     assert partly > count / 3  # enough that some cells are allowed and some not
 
 
