@@ -440,8 +440,8 @@ def test_readings_that_are_none(field: str, value: float, said: str) -> None:
 
 
 def test_readings_at_the_limits() -> None:
-    Reading(point="20000", apart_km=5000.0, level_50=1e-9, level_90=1.0)
-    Reading(point="0.5", apart_km=0.0)
+    assert Reading(point="20000", apart_km=5000.0, level_50=1e-9, level_90=1.0).level_90 == 1.0
+    assert Reading(point="0.5", apart_km=0.0).apart_km == 0.0
 
 
 # Searches
