@@ -1,10 +1,12 @@
 """The exhaustive answer: every child of every coarse cell scored against simulated queries, nothing stored.
 
     python benchmarks/exhaustive.py WORK [--res 6] [--queries 500] [--below INDEX --region WHERE]
+    python benchmarks/exhaustive.py WORK --save truth/FILE.npz    # the result, small enough to commit
 
 It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
 WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
-stopped goes on where it was. `truth()` reads the result.
+stopped goes on where it was. `asked_and_found()` reads the result, from WORK or from a saved file: that one holds the
+best ten places and how the queries are made again.
 
 With --below, the cells are those of an index in a region, divided down to --res: the answer to what the index searches
 there, two or more levels below what it stores.
@@ -12,6 +14,7 @@ there, two or more levels below what it stores.
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from simulated import Kind, places, queries
 
 from index.blocks import encode_blocks
-from index.cells import Cells, cells_at, children
+from index.cells import Cells, cells_at, centres, children
 from index.files import written_whole
 from index.land import land_cells
 from index.plan import Plan
@@ -42,6 +45,17 @@ class Truth(NamedTuple):
     """(Q, 16) cosines."""
     log_sums: NDArray[np.float64]
     """(blocks, Q) log of the sum of exp(tau * score) over the block's children."""
+
+
+class Answered(NamedTuple):
+    """Queries and the exhaustive answer to them."""
+
+    vectors: NDArray[np.float32]
+    """(Q, 512)"""
+    kinds: list[str]
+    """Of the queries: one after the other, as many of each."""
+    cells: Cells
+    """(Q, 10 or more) best first."""
 
 
 class Recorder:
@@ -98,25 +112,71 @@ def truth(folder: Path, tau: float) -> Truth:
     return Truth(np.take_along_axis(cells, order, 1), np.take_along_axis(scores, order, 1), np.log(sums) + tau)
 
 
+def asked_and_found(work: Path, encode: Encoder, gallery: NDArray[np.float64], tau: float) -> Answered:
+    """Return the queries and answers in WORK, or in a saved file, whose queries are made again and compared.
+
+    Raises:
+        ValueError: the queries made again are not those that were answered.
+    """
+    if work.is_dir():
+        saved = np.load(work / "queries.npz")
+        return Answered(saved["vectors"], [str(kind) for kind in saved["kinds"]], truth(work / "truth", tau).cells)
+    saved = np.load(work)
+    kinds = [Kind(kind) for kind in saved["kinds"]]
+    vectors, _ = simulated_queries(kinds, int(saved["queries"]), _inside(gallery, str(saved["region"])), encode)
+    scores = np.einsum("qd,qd->q", vectors, encode(centres(saved["cells"][:, 0])))
+    if np.abs(scores - saved["scores"][:, 0]).max() > 1e-3:
+        raise ValueError(f"{work} holds the answers to other queries; make them again with exhaustive.py.")
+    return Answered(vectors, [str(kind) for kind in kinds], saved["cells"])
+
+
+def simulated_queries(
+    kinds: Sequence[Kind], count: int, gallery: NDArray[np.float64], encode: Encoder
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return vectors, kind after kind, and the places (count, 2) of each kind's."""
+    lat_lng = places(gallery, count, SEED)
+    return np.concatenate([queries(kind, lat_lng, encode, SEED).vectors for kind in kinds]), lat_lng
+
+
+def save(work: Path, path: Path, tau: float) -> None:
+    """Write the ten best of WORK, and how its queries are made, into one file."""
+    about = np.load(work / "queries.npz")
+    found = truth(work / "truth", tau)
+    region = about["region"] if "region" in about else np.array("")
+    count = np.array(len(about["lat_lng"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path, kinds=about["kinds"], queries=count, region=region, cells=found.cells[:, :10], scores=found.scores[:, :10]
+    )
+
+
 def main() -> None:
     """Encode the land, score it, and keep both."""
+    from photo_vectors import photo_vectors
     from released_model import released_encoder
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--res", type=int, default=6, help="the coarse resolution; its children are scored")
     parser.add_argument("--queries", type=int, default=500, help="of each kind")
+    parser.add_argument("--kinds", nargs="+", type=Kind, default=list(Kind), choices=list(Kind), metavar="KIND")
     parser.add_argument("--below", type=Path, metavar="INDEX", help="score the cells of this index that ...")
-    parser.add_argument("--region", type=Region.parse, help="... overlap this; queries are drawn from there")
+    parser.add_argument("--region", default="", help="... overlap this; queries are drawn from there")
+    parser.add_argument("--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated queries")
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="measure nothing; write what is in WORK")
     arguments = parser.parse_args()
     encode, tau, gallery = released_encoder()
-    if arguments.region is not None:
-        gallery = gallery[arguments.region.contains(cells_at(gallery, 15))]
+    if arguments.save:
+        save(arguments.work, arguments.save, tau)
+        return
+    gallery = _inside(gallery, arguments.region)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    lat_lng = places(gallery, arguments.queries, SEED)
-    sets = [queries(kind, lat_lng, encode, SEED) for kind in Kind]
-    vectors = np.concatenate([s.vectors for s in sets])
-    np.savez(arguments.work / "queries.npz", vectors=vectors, lat_lng=lat_lng)
+    kinds = [str(kind) for kind in arguments.kinds]
+    vectors, lat_lng = simulated_queries(arguments.kinds, arguments.queries, gallery, encode)
+    if arguments.vectors is not None:
+        vectors, kinds, lat_lng = photo_vectors(arguments.vectors), ["photos"], np.empty((0, 2))
+    queries_file = arguments.work / "queries.npz"
+    np.savez(queries_file, vectors=vectors, lat_lng=lat_lng, kinds=kinds, region=arguments.region)
     cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
     plan = Plan(cells, BLOCK_CELLS)
     np.save(arguments.work / "cells.npy", cells)
@@ -143,11 +203,16 @@ def main() -> None:
     encode_blocks(plan, arguments.work / "blocks", recorder, on_block)
 
 
-def _cells(res: int, gallery: NDArray[np.float64], below: Path | None, region: Region | None) -> Cells:
+def _inside(gallery: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """Return the gallery's places in a region."""
+    return gallery[Region.parse(where).contains(cells_at(gallery, 15))] if where else gallery
+
+
+def _cells(res: int, gallery: NDArray[np.float64], below: Path | None, where: str) -> Cells:
     if below is None:
         return land_cells(res, also=np.unique(cells_at(gallery, res)))
     cells: Cells = np.load(below / "cells.npy")
-    return children(cells if region is None else cells[region.overlaps(cells)], res)
+    return children(cells[Region.parse(where).overlaps(cells)] if where else cells, res)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from exhaustive import truth
 from machine import machine
-from simulated import Kind
 
 from index.cells import children_counts, parents
 from index.planet import Planet
@@ -32,7 +31,8 @@ def main() -> None:
     planet = Planet.open(arguments.index)
     tau, start = planet.manifest.tau, planet.engine.start
     exact = np.logaddexp.reduce(truth(arguments.work / "truth", tau).log_sums, axis=0)
-    vectors = np.load(arguments.work / "queries.npz")["vectors"]
+    saved = np.load(arguments.work / "queries.npz")
+    vectors, kinds = saved["vectors"], [str(kind) for kind in saved["kinds"]]
     rows = np.unique(parents(planet.cells, planet.manifest.start_res), return_inverse=True)[1]
     counts = np.bincount(rows, children_counts(planet.cells, planet.manifest.coarse_res + 1))
     sides = np.bincount(start.rows)[start.rows]
@@ -41,8 +41,7 @@ def main() -> None:
     for spread in (0.0, 0.5 * SPREAD, SPREAD, 1.5 * SPREAD, 2 * SPREAD):
         logits = tau * scores * length + 0.5 * tau**2 * spread * (1 - length**2)
         error = np.logaddexp.reduce(logits + np.log(counts[start.rows] / sides), axis=1) - exact
-        for n, kind in enumerate(Kind):
-            own = error[n * len(error) // 3 : (n + 1) * len(error) // 3]
+        for kind, own in zip(kinds, np.split(error, len(kinds)), strict=True):
             low, middle, high = np.percentile(own, (5, 50, 95))
             record = {"spread": spread, "kind": kind, "p5": low, "median": middle, "p95": high, "queries": len(own)}
             print(f"spread {spread:.4f} {kind:10s} error of the log sum {middle:+.2f} ({low:+.2f} to {high:+.2f})")

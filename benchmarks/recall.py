@@ -2,7 +2,7 @@
 
     python benchmarks/recall.py INDEX WORK [--resolution 7] [--out results/recall.jsonl] [--figure recall.png]
 
-WORK is what `exhaustive.py` left for the same grid. Three tables, each a line of the results:
+WORK is what `exhaustive.py` left for the same grid, or a file of `truth/`. Three tables, each a line of the results:
 
 - walk: how often the parent of the exhaustive answer is among the best B coarse cells, for walks of several widths and
   for exact search over the stored vectors;
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exhaustive import truth
+from exhaustive import asked_and_found
 from machine import machine
 from numpy.typing import NDArray
 from released_model import released_encoder
@@ -51,26 +51,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    encode, tau, _ = released_encoder()
+    encode, tau, gallery = released_encoder()
     planet = Planet.open(arguments.index)
-    found = truth(arguments.work / "truth", tau)
-    vectors = np.load(arguments.work / "queries.npz")["vectors"]
-    each = len(vectors) // len(Kind)
-    rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(Kind)}
+    vectors, kinds, cells = asked_and_found(arguments.work, encode, gallery, tau)
+    each = len(vectors) // len(kinds)
+    rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(kinds)}
     records: list[dict[str, Any]] = []
     if not arguments.efforts_only:
-        records += walks(planet, vectors, found.cells, rows)
+        records += walks(planet, vectors, cells, rows)
     efforts = {name: named(Name(name)) for name in arguments.efforts}
     res = arguments.resolution or planet.manifest.coarse_res + 1
     region = arguments.region
     if region is not None:  # the exhaustive answer has whole coarse cells
         region = Region.of_cells(planet.cells[region.overlaps(planet.cells)])
     asked = Question(k=10, resolution=res, region=region, gallery=False)
-    records += measured_efforts(planet, encode, vectors, found.cells, rows, efforts, "effort", asked)
+    records += measured_efforts(planet, encode, vectors, cells, rows, efforts, "effort", asked)
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
         beams = {f"beam {b}": Effort((1024, 2048), b, (Step(b, float("inf"), 4096),)) for b in BEAMS}
-        records += measured_efforts(planet, encode, vectors, found.cells, few, beams, "curve", asked)
+        records += measured_efforts(planet, encode, vectors, cells, few, beams, "curve", asked)
     about = {"command": sys.argv, "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
     about |= {"coarse_resolution": planet.manifest.coarse_res}
     if arguments.out:
@@ -82,7 +81,7 @@ def main() -> None:
 
 
 def walks(
-    planet: Planet, vectors: NDArray[np.float32], best: Cells, rows: dict[Kind, NDArray[np.int64]]
+    planet: Planet, vectors: NDArray[np.float32], best: Cells, rows: dict[str, NDArray[np.int64]]
 ) -> list[dict[str, Any]]:
     """Return how often the true parents are among the first coarse cells, by width of the walk."""
     from index.engine.tree import TreeEngine
@@ -123,7 +122,7 @@ def measured_efforts(
     encode: Any,
     vectors: NDArray[np.float32],
     best: Cells,
-    rows: dict[Kind, NDArray[np.int64]],
+    rows: dict[str, NDArray[np.int64]],
     efforts: dict[str, Effort],
     table: str,
     asked: Question,
@@ -160,14 +159,15 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    colours = {Kind.EASY: "tab:green", Kind.HARD: "tab:blue", Kind.PHOTO_LIKE: "tab:red"}
+    names = dict.fromkeys(record["kind"] for record in records)
+    colours = dict(zip(names, ("tab:blue", "tab:orange", "tab:gray", "tab:red"), strict=False))
     for ax, key, title in zip(axes, ("recall_1", "recall_10"), ("recall@1", "recall@10"), strict=True):
-        for kind in Kind:
+        for kind, colour in colours.items():
             curve = [r for r in records if r["table"] == "curve" and r["kind"] == kind]
             points = [r for r in records if r["table"] == "effort" and r["kind"] == kind]
-            ax.plot([r["encodings"] for r in curve], [r[key] for r in curve], "-", color=colours[kind], lw=1, alpha=0.6)
-            ax.plot([r["encodings"] for r in points], [r[key] for r in points], "o", color=colours[kind], label=kind)
-            for r in points if kind is Kind.PHOTO_LIKE else []:
+            ax.plot([r["encodings"] for r in curve], [r[key] for r in curve], "-", color=colour, lw=1, alpha=0.6)
+            ax.plot([r["encodings"] for r in points], [r[key] for r in points], "o", color=colour, label=kind)
+            for r in points if kind == Kind.PHOTO_LIKE else []:
                 ax.annotate(
                     r["effort"], (r["encodings"], r[key]), textcoords="offset points", xytext=(4, -10), fontsize=7
                 )

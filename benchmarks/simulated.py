@@ -2,8 +2,9 @@
 
 Every query is a mixture, brought to length 1, of the true place's vector, the mean vectors of its surroundings at
 several scales, a confuser (the vector of another place) and Gaussian noise. Places are where people photograph: the
-released gallery's, moved by a few hundred metres to some kilometres. Three kinds:
+released gallery's, moved by a few hundred metres to some kilometres. Four kinds:
 
+- place: the place's own vector and nothing else, as a coordinate that is looked up;
 - easy and hard: the place, its 50 km surroundings, three confusers and noise; noise is set so that the median cosine
   to the true place is 0.72 and 0.48;
 - photo-like: surroundings of 25, 300 and 1500 km and a difficulty of its own per query; the weights were tuned until
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     EASY = "easy"
     HARD = "hard"
     PHOTO_LIKE = "photo-like"
+    PLACE = "place"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def queries(kind: Kind, lat_lng: NDArray[np.float64], encode: Encoder, seed: int
     rng = np.random.default_rng([seed, list(Kind).index(kind)])
     n = len(lat_lng)
     own = encode(lat_lng)
+    if kind is Kind.PLACE:
+        return Queries(own, lat_lng)
     noise = unit(rng.standard_normal(own.shape))
     if kind is Kind.PHOTO_LIKE:
         return Queries(_photo_like(own, lat_lng, noise, encode, rng, PHOTO_LIKE), lat_lng)

@@ -64,8 +64,8 @@ class Request:
     """Arithmetic and device of the encoder: they are part of what an index is."""
 
     def __post_init__(self) -> None:
-        if not COARSEST < self.coarse_res <= FINEST_COARSE:
-            raise ValueError(f"The coarse resolution is {self.coarse_res}; choose {COARSEST + 1} to {FINEST_COARSE}.")
+        if not COARSEST <= self.coarse_res <= FINEST_COARSE:
+            raise ValueError(f"The coarse resolution is {self.coarse_res}; choose {COARSEST} to {FINEST_COARSE}.")
         if not 0 <= self.start_res < self.coarse_res:
             raise ValueError(f"The start level is {self.start_res}; choose 0 to {self.coarse_res - 1}.")
         if self.dim < 32 or self.dim % 32:

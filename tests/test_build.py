@@ -22,7 +22,8 @@ from safetensors.numpy import load_file, save_file
 from index.artifact import Manifest, verify
 from index.blocks import read_block
 from index.build import OtherBuildError, Request, build, cost, discard, grid, working_folder
-from index.cells import cells_at, children_counts
+from index.cells import cells_at, centres, children, children_counts, resolution
+from index.efforts import Name
 from index.gallery import Gallery
 from index.land import land_cells
 from index.planet import Planet, Question
@@ -408,7 +409,7 @@ def test_killed_between_the_two_names(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"coarse_res": 3}, "coarse resolution is 3; choose 4 to 8"),
+        ({"coarse_res": 2}, "coarse resolution is 2; choose 3 to 8"),
         ({"coarse_res": 9}, "coarse resolution is 9"),
         ({"start_res": 6}, "start level is 6; choose 0 to 5"),
         ({"dim": 48}, "48 dimensions"),
@@ -427,3 +428,13 @@ def test_the_manifest_says_what_the_index_is_made_of(uninterrupted: dict[str, by
     assert manifest["gallery"]["places"] <= len(wanted().gallery)
     assert manifest["parameters"] == {"block_cells": 64}
     assert {"geoclip-planet", "numpy", "torch", "h3ronpy", "global-land-mask"} <= set(manifest["versions"])
+
+
+def test_the_coarsest_index_finds_what_it_holds(tmp_path: Path) -> None:
+    coarsest = replace(wanted(), coarse_res=3, start_res=2)
+    build(coarsest, encode, tmp_path / "planet", report=no_report)
+    planet = Planet.open(tmp_path / "planet")
+    assert resolution(planet.cells[:1]) == 3
+    places = centres(children(planet.cells[:20], 6)[::50])
+    hits = planet.search(encode(places), encode, Question(k=1, resolution=6, effort=Name.EXHAUSTIVE, gallery=False))
+    assert np.array_equal(hits.cells[:, 0], cells_at(places, 6))

@@ -1,0 +1,64 @@
+"""One build in a process of its own:  build_worker.py TARGET FACTS.json RESOLUTION REGION"""  # noqa: D400, D415
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from released_model import released_encoder
+
+from index.build import Request, build
+from index.gallery import Gallery
+from index.region import Region
+
+
+class TimedEncoder:
+    """The encoder, with the time it took."""
+
+    def __init__(self) -> None:
+        self._encode, self.tau, self.gallery = released_encoder()
+        self.seconds, self.points = 0.0, 0
+
+    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Encode (N, 2) degrees."""
+        begun = time.perf_counter()
+        vectors = self._encode(lat_lng)
+        self.seconds += time.perf_counter() - begun
+        self.points += len(lat_lng)
+        return vectors
+
+
+def main() -> None:
+    """Build, and write down what each stage took."""
+    target, facts, res, where = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    encode = TimedEncoder()
+    region = None if where == "world" else Region.parse(where)
+    request = Request(res, Gallery.of(encode.gallery), "released", region=region, tau=encode.tau, start_res=2)
+    stages: dict[str, float] = {}
+    current, since = "Starting", time.perf_counter()
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal current, since
+        now = time.perf_counter()
+        stages[current] = stages.get(current, 0.0) + now - since
+        current, since = stage, now
+
+    begun = time.perf_counter()
+    build(request, encode, target, report=report)
+    report("", 0, 0)
+    seconds = time.perf_counter() - begun
+    made: dict[str, object] = {
+        "cells": len(np.load(target / "cells.npy")),
+        "encodings": encode.points,
+        "seconds": seconds,
+    }
+    made |= {"encoder_s": encode.seconds, "encoder_share": encode.seconds / seconds, "stages_s": stages}
+    made |= {"points_a_second": encode.points / encode.seconds}
+    made |= {"index_bytes": sum(path.stat().st_size for path in target.iterdir())}
+    facts.write_text(json.dumps(made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

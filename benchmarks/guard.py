@@ -1,0 +1,116 @@
+"""Has a change made the heart slower? Rates as shares of the matrix products measured in the same minute.
+
+    python benchmarks/guard.py [--save]
+
+A machine's speed cancels out of a share, so what a kind of processor is known for is committed, in `guard.json`, by its
+vector units; `--save` writes it. A share that has lost more than a fifth fails, after a second look.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from machine import machine
+from suites.encode import encoder_of, products
+from suites.records import in_turns
+from suites.world import COARSE, World, world
+
+from index.build import Request, build
+from index.efforts import Name
+from index.gallery import Gallery
+from index.planet import Question
+from index.posterior import Posterior
+from index.region import Region
+
+KNOWN = Path(__file__).with_name("guard.json")
+TOLERANCE = 0.20
+PRODUCTS = 2048
+"""Points whose products are the unit of time."""
+REGION, RESOLUTION, QUERIES = "country:SI", 7, 64
+ROUNDS = 7
+
+
+def main() -> int:
+    """Measure, compare, and say which shares fell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--save", action="store_true", help="what is measured now is known from now on")
+    arguments = parser.parse_args()
+    kind = kind_of_machine()
+    known = json.loads(KNOWN.read_text(encoding="utf-8")) if KNOWN.exists() else {}
+    if kind not in known and not arguments.save:
+        print(f"Nothing is known of processors with {kind}; write it with --save on a commit that is trusted.")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        tasks = heart(world(REGION, RESOLUTION, QUERIES, 0, Path(folder)), Path(folder))
+        measured = shares(tasks)
+        if arguments.save:
+            KNOWN.write_text(json.dumps(known | {kind: measured}, indent=2) + "\n", encoding="utf-8")
+        elif kind in known and slower(measured, known[kind]):  # noise passes, a slower program does not
+            again = shares(tasks)
+            measured = {name: max(share, again[name]) for name, share in measured.items()}
+    fell = [] if arguments.save else slower(measured, known[kind])
+    for name, share in measured.items():
+        was = known.get(kind, {}).get(name)
+        print(f"{name:32s} {share:8.3f}" + (f"   known {was:.3f}   {share / was - 1:+.0%}" if was else ""))
+    for name in fell:
+        print(f"{name} is more than {TOLERANCE:.0%} slower than known, relative to the matrix products.")
+    return 1 if fell else 0
+
+
+def kind_of_machine() -> str:
+    """Return what decides the shares: the vector units and the cores."""
+    facts = machine()
+    return f"{' '.join(facts['flags']) or 'none'}, {facts['cores']} cores"
+
+
+def slower(measured: dict[str, float], known: dict[str, float]) -> list[str]:
+    """Return the names of shares that have fallen by more than the tolerance."""
+    return [name for name, was in known.items() if measured[name] < was * (1 - TOLERANCE)]
+
+
+def shares(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return for each task the time of the products over its own, medians of turns."""
+    seconds = in_turns(tasks, ROUNDS)
+    unit = float(np.median(seconds["products"]))
+    return {name: unit / float(np.median(spent)) for name, spent in seconds.items() if name != "products"}
+
+
+def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
+    """Return the tasks: encoding in large and small calls, coarse search, descent, posterior, build."""
+    encoder = encoder_of("fp32")
+    points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (PRODUCTS, 2))
+    vectors = next(iter(here.queries.values()))
+    coarse = Question(k=10, resolution=COARSE, effort=Name.DEFAULT)
+    finest = Question(k=10, resolution=9, effort=Name.FAST)
+    findings = list(here.planet.findings(vectors[:16], here.encode, finest))
+    request = Request(5, Gallery.of(points), "guard", region=Region.parse(REGION))
+    targets = iter(range(1_000_000))
+
+    def small_calls() -> None:
+        for start in range(0, 512, 32):
+            encoder.embed(points[start : start + 32])
+
+    def search(question: Question, count: int) -> None:
+        here.planet.search(vectors[:count], here.encode, question)
+
+    def posteriors() -> list[Posterior]:
+        return [here.planet.belief(finding, finest) for finding in findings]
+
+    return {
+        "products": products("fp32", PRODUCTS),
+        "encode, 2048 points": partial(encoder.embed, points),
+        "encode, 16 calls of 32": small_calls,
+        "coarse search, 64 queries": partial(search, coarse, 64),
+        "lookup to resolution 9, 8 queries": partial(search, finest, 8),
+        "posterior, 16 queries": posteriors,
+        "build": lambda: build(request, here.encode, folder / f"guard-{next(targets)}", report=lambda *_: None),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The heart on a GPU, where there is one: encoding by batch and precision, lookups in an index, a region's build."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from released_model import released_encoder
+from simulated import Kind, places, queries
+
+from geoclip.location_encoder import GPU_CHUNK
+from index.build import Request, build
+from index.efforts import Name
+from index.gallery import Gallery
+from index.planet import Planet, Question
+from index.region import Region
+from suites.encode import encoder_of, products
+from suites.records import Records, Size, in_turns, percentiles, spread
+
+SUITE = "gpu"
+BATCHES = (1, 64, 1024, 16_384, 262_144)
+REGION = "bbox:36,-10,60,16"
+
+
+def run(records: Records, size: Size, *, index: Path | None = None) -> None:
+    """Measure, or write down that there is no GPU."""
+    if not torch.cuda.is_available():
+        records.add(SUITE, task="none", why="no CUDA GPU here")
+        return
+    name = torch.cuda.get_device_name()
+    _encode(records, size, name)
+    _build(records, name)
+    if index is not None:
+        for engine in ("faiss-gpu", "exact"):
+            _lookups(records, size, name, index, engine)
+
+
+def _encode(records: Records, size: Size, device: str) -> None:
+    for precision in ("fp32", "bf16"):
+        encoder = encoder_of(precision, "cuda")
+        for batch in BATCHES:
+            points = np.random.default_rng(records.seed).uniform((-60, -180), (70, 180), (batch, 2))
+            tasks: dict[str, Callable[[], object]] = {
+                "project": partial(encoder.embed, points),
+                "products": products(precision, batch, "cuda", GPU_CHUNK),
+            }
+            for side, spent in in_turns(tasks, size.rounds).items():
+                rate = batch / spread(spent)["median_s"]
+                records.add(
+                    SUITE, task="encode", side=side, device=device, precision=precision, batch=batch,
+                    points_a_second=rate, **spread(spent),
+                )  # fmt: skip
+
+
+def _build(records: Records, device: str) -> None:
+    encode, tau, gallery = released_encoder("cuda")
+    request = Request(6, Gallery.of(gallery), "released", region=Region.parse(REGION), tau=tau)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        build(request, encode, Path(folder) / "index", report=lambda *_: None)
+        records.add(SUITE, task="build", device=device, region=REGION, seconds=time.perf_counter() - begun)
+
+
+def _lookups(records: Records, size: Size, device: str, index: Path, engine: str) -> None:
+    encode, _, gallery = released_encoder("cuda")
+    planet = Planet.open(index, engine=engine, device="cuda")
+    vectors = queries(Kind.PHOTO_LIKE, places(gallery, size.queries, records.seed), encode, records.seed).vectors
+    for effort in (Name.FAST, Name.DEFAULT):
+        question = Question(k=10, resolution=9, effort=effort)
+        planet.search(vectors, encode, question)
+        times = []
+        for n in range(size.singles):
+            begun = time.perf_counter()
+            planet.search(vectors[n : n + 1], encode, question)
+            times.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        planet.search(vectors, encode, question)
+        rate = len(vectors) / (time.perf_counter() - begun)
+        records.add(
+            SUITE, task="lookup", device=device, engine=engine, effort=str(effort), per_second=rate,
+            **percentiles(times), batch=len(vectors), simulated=True,
+        )  # fmt: skip

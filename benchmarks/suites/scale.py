@@ -1,0 +1,54 @@
+"""Memory, opening and latency by the number of addressable cells, 10^5 to 10^10 and beyond.
+
+Measured: our index of growing regions and of the planet, asked at each resolution it answers. The explicit
+grid beside it is FAISS IVF-SQ8, measured in the search suite; its bytes at other sizes are computed, and marked.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from index.efforts import Name
+from suites.records import Records, Size
+
+SUITE = "scale"
+REGIONS = ("country:LU", "country:CH", "country:IT")
+FINEST = 10
+SQ8_BYTES = 512 + 8
+"""Of an explicit vector: 8-bit codes and an id; lists and centres come on top."""
+
+
+def run(records: Records, size: Size, *, index: Path | None = None) -> None:
+    """Measure indexes of regions, and of the planet where one is given, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for where in REGIONS[: 2 if size.name == "quick" else 3]:
+            target = Path(folder) / where.partition(":")[2]
+            _child("scale_worker.py", "build", str(target), where)
+            _measure(records, size, target, where)
+    if index is not None:
+        _measure(records, size, index, "planet")
+    for cells in (10**n for n in range(5, 12)):
+        records.add(SUITE, system="explicit, SQ8", cells=cells, computed=True, index_bytes=cells * SQ8_BYTES)
+
+
+def _measure(records: Records, size: Size, index: Path, where: str) -> None:
+    for resolution in range(6, FINEST + 1):
+        efforts = [Name.DEFAULT] if size.name == "quick" else [Name.FAST, Name.DEFAULT]
+        for effort in efforts:
+            facts = _child("scale_worker.py", "ask", str(index), str(resolution), str(effort), str(size.singles))
+            records.add(SUITE, system="geoclip-planet", region=where, **facts, computed=False, simulated=True)
+
+
+def _child(worker: str, *arguments: str) -> dict[str, Any]:
+    folder = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, folder.parent)))}
+    done = subprocess.run(
+        [sys.executable, str(folder / worker), *arguments],
+        env=environment, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    facts: dict[str, Any] = json.loads(done.stdout or "{}")
+    return facts

@@ -1,0 +1,81 @@
+"""A region whose finest cells are few enough to store: its grid, queries, the exact answer and our index of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from photo_vectors import photo_vectors
+from released_model import released_encoder
+from simulated import Kind, places, queries
+
+from index.build import Request, build
+from index.cells import Cells, cells_at, centres, children
+from index.gallery import Gallery
+from index.planet import Planet
+from index.region import Region
+from index.represent import Encoder
+
+COARSE = 6
+KINDS = (Kind.PHOTO_LIKE, Kind.PLACE)
+K = 10
+
+
+@dataclass(frozen=True)
+class World:
+    """What a search is measured in."""
+
+    encode: Encoder
+    planet: Planet
+    cells: Cells
+    """(N,) of the finest resolution, sorted: what an explicit grid stores."""
+    vectors: NDArray[np.float32]
+    """(N, 512) unit vectors of their centres."""
+    queries: dict[str, NDArray[np.float32]]
+    """(Q, 512) by kind; the first kind is what latencies are measured with."""
+    best: dict[str, Cells]
+    """(Q, 10) the exact answers, best first."""
+
+
+def world(where: str, resolution: int, count: int, seed: int, folder: Path, photos: Path | None = None) -> World:
+    """Build the index of a region in a folder, encode all its cells, and answer the queries exactly.
+
+    Args:
+        where: the region.
+        resolution: of the cells.
+        count: of queries of each kind, at most.
+        seed: of the simulated queries.
+        folder: an empty one.
+        photos: vectors of real photos taken in the region, as `geoclip embed` writes them, in place of simulated ones.
+    """
+    encode, tau, gallery = released_encoder()
+    region = Region.parse(where)
+    planet = _index(folder / "index", region, gallery, encode, tau)
+    cells = np.sort(children(planet.cells, resolution))
+    vectors = encode(centres(cells))
+    inside = gallery[region.contains(cells_at(gallery, 15))]
+    lat_lng = places(inside, min(count, len(inside)), seed)
+    sets = {str(kind): queries(kind, lat_lng, encode, seed).vectors for kind in KINDS}
+    if photos is not None:
+        sets = {"photos": photo_vectors(photos)[:count]} | {str(Kind.PLACE): sets[Kind.PLACE]}
+    return World(encode, planet, cells, vectors, sets, {kind: cells[exact(vectors, own)] for kind, own in sets.items()})
+
+
+def exact(vectors: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the rows (Q, 10) of the best vectors, best first."""
+    rows = []
+    for start in range(0, len(own), 64):
+        scores = torch.from_numpy(own[start : start + 64]) @ torch.from_numpy(vectors).T
+        rows.append(scores.topk(K, dim=1).indices.numpy())
+    return np.concatenate(rows)
+
+
+def _index(target: Path, region: Region, gallery: NDArray[np.float64], encode: Encoder, tau: float) -> Planet:
+    request = Request(COARSE, Gallery.of(gallery), "released", region=region, tau=tau)
+    build(request, encode, target, report=_silent)
+    return Planet.open(target)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
