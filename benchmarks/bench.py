@@ -5,7 +5,7 @@
     bench.py agreement A.jsonl B.jsonl
 
 `benchmarks/bench.sh` calls it with the environments it needs. `quick` takes about ten minutes on two cores and `full`
-about an hour; both append one JSON line a measurement to --out. `report` prints tables in Markdown and draws the
+half an hour; both append one JSON line a measurement to --out. `report` prints tables in Markdown and draws the
 figures; `agreement` says how far two runs differ.
 """
 
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--released-python", help="interpreter of an environment with geoclip==1.3.0")
     parser.add_argument("--fastgeoclip", type=Path, help="a copy of github.com/fbarbe00/FastGeoCLIP")
     parser.add_argument("--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated ones")
-    parser.add_argument("--region", help="of the search suite; default: Switzerland (quick), Italy (full)")
+    parser.add_argument("--region", help="of the search suite; default: Slovenia (quick), Austria (full)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.action == "report":

@@ -9,15 +9,18 @@ limits on what a hostile file may ask for.
 
 import io
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.exif import LatLng, gps_of, orientation_of
+
+T = TypeVar("T")
 
 SIZE = 224
 TEN_CROP_SHORT_SIDE = 256
@@ -96,11 +99,21 @@ def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
     Raises:
         PhotoError: the photo cannot be read, whatever the reason; the message is one sentence without the name.
     """
+    return _opened(photo, limits, _read)
+
+
+def upright(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Image.Image:
+    """Return a whole photo as RGB, turned as its EXIF data says; arguments and errors as for `read_photo`."""
+    return _opened(photo, limits, _to_rgb)
+
+
+def _opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, DecodeLimits], T]) -> T:
+    """Open a photo and read it; whatever goes wrong becomes a PhotoError."""
     try:
         if isinstance(photo, Image.Image):
-            return _read(photo, limits)
+            return read(photo, limits)
         with Image.open(_source(photo, limits), formats=_formats()) as image:
-            return _read(image, limits)
+            return read(image, limits)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:

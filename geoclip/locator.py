@@ -114,6 +114,7 @@ class Locator:
         precision: Precision | str = Precision.AUTO,
         clip_path: str | Path | None = None,
         limits: DecodeLimits = DecodeLimits(),  # noqa: B008 - frozen
+        release: Release | None = None,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> Self:
         """Open an index made by `geoclip build`, or the released gallery; weights are fetched where they lack.
@@ -132,6 +133,7 @@ class Locator:
             precision: `auto`, `fp32` or `bf16`, for CLIP's tower and for the search down an index.
             clip_path: CLIP's weights, a file or folder.
             limits: what one photo may cost.
+            release: the model; None is the authors' release.
             on_progress: called with the number of gallery places embedded and of all, where they must be.
 
         Raises:
@@ -141,7 +143,7 @@ class Locator:
         if candidates not in (None, "gallery", "planet") or (candidates == "planet" and index is None):
             raise InputError(f"The candidates are {candidates!r}; choose gallery, or planet together with an index.")
         chosen = pick_device(device)
-        release = released()
+        release = release or released()
         encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
         encoder.load_released(release.location_encoder())
         encoder.to(chosen).eval()

@@ -2,6 +2,10 @@
 
 Columns: what identifies a row (`photo`, or `lat` and `lng`), then `vector`, a fixed-size list of float32 of unit
 length. The schema's metadata holds a `VectorSource` under the key `geoclip`.
+
+Files of features, what CLIP's tower gives before the trained perceptron, have the columns `photo`, `view` (0 is the
+photo as `geoclip locate` sees it, the others are augmented) and `feature`, a fixed-size list of float16 of any length.
+The views of a photo follow each other. Each row group's features are one uncompressed page, so that they can be mapped.
 """
 
 import json
@@ -21,7 +25,8 @@ from numpy.typing import NDArray
 from geoclip.errors import InputError
 from geoclip.files import cannot_write, written_whole
 
-VECTOR = "vector"
+VECTOR, FEATURE = "vector", "feature"
+FEATURES = "features"
 _METADATA_KEY = b"geoclip"
 _READ_ROWS = 1024
 VECTOR_SUFFIXES = (".parquet", ".pq", ".npy")
@@ -34,12 +39,16 @@ class VectorSource:
     """What made the vectors of a file."""
 
     kind: str
-    """`photos` or `coordinates`."""
+    """`photos`, `coordinates` or `features`."""
     model_digest: str
-    """Of the release whose encoders made them."""
+    """Of the release whose encoders made them; of features, of CLIP's tower (see `geoclip.train.data.tower`)."""
     precision: str
     """`fp32` or `bf16`: the arithmetic they were made in."""
     version: int = 1
+    views: int | None = None
+    """Of each photo; for features only."""
+    seed: int | None = None
+    """Of the augmented views; for features only."""
 
 
 class VectorBatch(NamedTuple):
@@ -59,8 +68,9 @@ class ResumableVectors:
 
     Args:
         target: the Parquet file to make.
-        columns: names and types of the columns before `vector`.
-        source: what makes the vectors; must be the same when a run is resumed.
+        columns: names and types of the columns before the vectors.
+        source: what makes the vectors; must be the same when a run is resumed. Of the kind `features`, the file is one
+            of features.
         resume: go on with the parts of a stopped run, if there are any.
 
     Raises:
@@ -69,14 +79,16 @@ class ResumableVectors:
 
     def __init__(self, target: Path, columns: dict[str, pa.DataType], source: VectorSource, *, resume: bool) -> None:
         self._target, self._folder, self._columns = target, target.with_name(target.name + ".parts"), columns
-        self._metadata = {_METADATA_KEY: json.dumps(asdict(source)).encode()}
+        self._features = source.kind == FEATURES
+        about = {name: value for name, value in asdict(source).items() if value is not None}
+        self._metadata = {_METADATA_KEY: json.dumps(about).encode()}
         self._waiting: list[tuple[tuple[Any, ...], NDArray[np.float32]]] = []
         self._last_write = time.monotonic()
         if self._folder.exists() and not resume:
             raise InputError(f"{self._folder} holds a stopped run; continue it with --resume, or delete that folder.")
         for part in self._parts():
-            if _source_of(pq.read_schema(part)) != source:
-                raise InputError(f"{self._folder} was begun with another model or precision; delete it to start anew.")
+            if source_of(pq.read_schema(part)) != source:
+                raise InputError(f"{self._folder} was begun with another model or options; delete it to start anew.")
 
     def __enter__(self) -> "ResumableVectors":
         return self
@@ -91,7 +103,11 @@ class ResumableVectors:
 
     def add(self, row: tuple[Any, ...], vector: NDArray[np.float32]) -> None:
         """Append one row: the values of the columns, and the vector (D,)."""
-        self._waiting.append((row, vector))
+        self.add_together([(row, vector)])
+
+    def add_together(self, rows: Sequence[tuple[tuple[Any, ...], NDArray[np.float32]]]) -> None:
+        """Append rows as `add` does; a stopped run has all of them or none."""
+        self._waiting.extend(rows)
         if len(self._waiting) >= PART_ROWS or time.monotonic() - self._last_write > PART_SECONDS:
             self._write_part()
 
@@ -104,7 +120,7 @@ class ResumableVectors:
         rows = 0
         with written_whole(self._target) as temporary:
             schema = pq.read_schema(parts[0])
-            with pq.ParquetWriter(temporary, schema, compression="none", use_dictionary=False) as writer:
+            with one_page_writer(temporary, schema) as writer:
                 for part in parts:
                     table = pq.read_table(part)
                     writer.write_table(table)
@@ -119,15 +135,21 @@ class ResumableVectors:
         if not self._waiting:
             return
         rows, vectors = zip(*self._waiting, strict=True)
-        stacked = np.stack(vectors).astype(np.float32)
-        flat = pa.array(stacked.reshape(-1))
+        with np.errstate(over="ignore"):  # is said below
+            stacked = np.stack(vectors).astype(np.float16 if self._features else np.float32)
+        if self._features and not np.isfinite(stacked).all():
+            raise InputError("A feature is not finite in float16; check the weights of the tower that makes them.")
         arrays = [
             pa.array(values, type=kind)
             for values, kind in zip(zip(*rows, strict=True), self._columns.values(), strict=True)
         ]
-        arrays.append(pa.FixedSizeListArray.from_arrays(flat, stacked.shape[1]))
-        fields = [pa.field(name, array.type) for name, array in zip((*self._columns, VECTOR), arrays, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=self._metadata))
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), stacked.shape[1]))
+        fields = [pa.field(name, kind) for name, kind in self._columns.items()]
+        fields.append(feature_field(stacked.shape[1]) if self._features else pa.field(VECTOR, arrays[-1].type))
+        table = pa.Table.from_arrays(
+            [array.cast(field.type) for array, field in zip(arrays, fields, strict=True)],
+            schema=pa.schema(fields, metadata=self._metadata),
+        )
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -135,6 +157,16 @@ class ResumableVectors:
         with written_whole(self._folder / f"{len(self._parts()):06d}.parquet") as temporary:
             pq.write_table(table, temporary, compression="none", use_dictionary=False)
         self._waiting, self._last_write = [], time.monotonic()
+
+
+def feature_field(dim: int) -> pa.Field:
+    """Return the column of features of `dim` numbers each."""
+    return pa.field(FEATURE, pa.list_(pa.field("element", pa.float16(), nullable=False), dim), nullable=False)
+
+
+def one_page_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file in which each table that is written becomes one row group of one page a column."""
+    return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, data_page_size=1 << 30)
 
 
 def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorBatch]:
@@ -158,7 +190,7 @@ def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorB
             schema = file.schema_arrow
             if VECTOR not in schema.names:
                 raise InputError(f"{path} has the columns {', '.join(schema.names)}; one called {VECTOR} is needed.")
-            source = _source_of(schema)
+            source = source_of(schema)
             if source is not None and source.model_digest != model_digest:
                 raise InputError(f"{path} was made by another model than the one searched; embed its inputs again.")
             start = 0
@@ -199,7 +231,12 @@ def _read_npy(path: Path, dim: int) -> Iterator[VectorBatch]:
         yield VectorBatch([str(start + i) for i in range(len(rows))], rows)
 
 
-def _source_of(schema: pa.Schema) -> VectorSource | None:
+def source_of(schema: pa.Schema) -> VectorSource | None:
+    """Return what a file's schema says of its vectors; None if nothing.
+
+    Raises:
+        InputError: it is from another version.
+    """
     text = (schema.metadata or {}).get(_METADATA_KEY)
     try:
         return None if text is None else VectorSource(**json.loads(text))

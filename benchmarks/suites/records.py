@@ -40,8 +40,8 @@ class Size:
     """Also build the graph indexes (HNSW, usearch), which take minutes."""
 
 
-QUICK = Size("quick", "country:CH", 8, 256, 40, 3, True)
-FULL = Size("full", "country:IT", 8, 1024, 200, 5, True)
+QUICK = Size("quick", "country:SI", 8, 256, 40, 3, True)
+FULL = Size("full", "country:AT", 8, 1024, 200, 5, True)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geoclip import __version__
-from geoclip.cli import options
+from geoclip.cli import evaluate_options, options
 from geoclip.cli.options import Preset
 from geoclip.cli.terminal import with_exit_codes
 from geoclip.precision import Precision
@@ -111,6 +111,7 @@ def locate(
     gallery_places: options.GalleryPlaces = True,
     engine: options.Engine = "auto",
     clip_checkpoint: options.ClipCheckpoint = None,
+    weights: options.Weights = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = Precision.AUTO,
     workers: options.Workers = None,
@@ -130,7 +131,9 @@ def locate(
         top=top,
         map_file=map_file,
         target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
-        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops),
+        encoding=Encoding(
+            clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops, weights=weights
+        ),
         search=Search(
             index=index,
             candidates=candidates,
@@ -160,7 +163,8 @@ def locate(
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
     "geoclip embed photos/ -o vectors.parquet\n\n"
-    "geoclip embed places.csv -o vectors.parquet     [dim]# columns lat, lng[/dim]"
+    "geoclip embed places.csv -o vectors.parquet     [dim]# columns lat, lng[/dim]\n\n"
+    "geoclip embed photos/ -o features.parquet --features --views 4     [dim]# for `geoclip train`[/dim]"
 )
 @with_exit_codes
 def embed(
@@ -175,10 +179,18 @@ def embed(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE.parquet", help="Where to write the vectors."),
     ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Write CLIP's features (768 numbers) in place of vectors: for training.")
+    ] = False,
+    views: Annotated[
+        int, typer.Option(min=1, max=255, help="With --features: views of each photo; all but the first are random.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random views.")] = 0,
     from_list: options.FromList = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     clip_checkpoint: options.ClipCheckpoint = None,
+    weights: options.Weights = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = Precision.AUTO,
     workers: options.Workers = None,
@@ -186,16 +198,20 @@ def embed(
     as_released: options.AsReleased = False,
 ) -> None:
     """Turn photos or coordinates into unit vectors (512 numbers each) in a Parquet file."""
-    from geoclip.cli.embed import run
+    from geoclip.cli.embed import Features, run
     from geoclip.cli.session import Encoding
+    from geoclip.errors import InputError
 
+    if views > 1 and not features:
+        raise InputError(f"--views {views} needs --features; vectors are of the photos themselves.")
     run(
         inputs or [],
         output=output,
         from_list=from_list,
         resume=resume,
         overwrite=overwrite,
-        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
+        features=Features(views, seed) if features else None,
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released, weights=weights),
     )
 
 
@@ -242,6 +258,7 @@ def search(
     gallery_places: options.GalleryPlaces = True,
     engine: options.Engine = "auto",
     clip_checkpoint: options.ClipCheckpoint = None,
+    weights: options.Weights = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = Precision.AUTO,
     workers: options.Workers = None,
@@ -257,7 +274,7 @@ def search(
         top=top,
         map_file=map_file,
         target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
-        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released),
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released, weights=weights),
         search=Search(
             index=index,
             candidates=candidates,
@@ -311,6 +328,7 @@ def calibrate(
     crops: options.Crops = 1,
     engine: options.Engine = "auto",
     clip_checkpoint: options.ClipCheckpoint = None,
+    weights: options.Weights = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = Precision.AUTO,
     workers: options.Workers = None,
@@ -325,8 +343,102 @@ def calibrate(
         inputs,
         output=output,
         overwrite=overwrite,
-        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, False, crops),
+        encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, False, crops, weights=weights),
         search=Search(index=index, candidates=candidates, effort=effort, point=point, engine=engine),
+    )
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip evaluate labels.csv photos/ --crops 10 -o report.json --plots plots/\n\n"
+    "geoclip evaluate labels.csv vectors.parquet --index planet/ --errors errors.csv\n\n"
+    "geoclip evaluate labels.csv ours.jsonl theirs.csv --lat-column LAT --lng-column LON"
+)
+@with_exit_codes
+def evaluate(
+    labels: evaluate_options.Labels,
+    inputs: evaluate_options.Inputs,
+    output: evaluate_options.Report = None,
+    plots: evaluate_options.Plots = None,
+    errors: evaluate_options.Errors = None,
+    overwrite: evaluate_options.Overwrite = False,
+    label_name_column: evaluate_options.LabelName = None,
+    label_lat_column: evaluate_options.LabelLat = None,
+    label_lng_column: evaluate_options.LabelLng = None,
+    name_column: evaluate_options.Name = None,
+    lat_column: evaluate_options.Lat = None,
+    lng_column: evaluate_options.Lng = None,
+    distance: evaluate_options.Distance = "haversine",
+    gallery: evaluate_options.Gallery = None,
+    resamples: evaluate_options.Resamples = 2000,
+    seed: evaluate_options.Seed = 0,
+    crops: options.Crops = 1,
+    top: options.Top = 5,
+    index: options.Index = None,
+    candidates: options.Candidates = None,
+    country: options.Country = None,
+    region: options.RegionOption = None,
+    bbox: options.Bbox = None,
+    near: options.Near = None,
+    not_country: options.NotCountry = None,
+    not_region: options.NotRegion = None,
+    not_bbox: options.NotBbox = None,
+    not_near: options.NotNear = None,
+    point: options.Point = "cell",
+    apart: options.Apart = None,
+    resolution: options.Resolution = None,
+    effort: options.Effort = None,
+    prior_weight: options.PriorWeight = None,
+    calibration: options.CalibrationFile = None,
+    mass_resolution: options.MassResolution = None,
+    gallery_places: options.GalleryPlaces = True,
+    engine: options.Engine = "auto",
+    clip_checkpoint: options.ClipCheckpoint = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    precision: options.PrecisionOption = Precision.AUTO,
+    workers: options.Workers = None,
+    max_megapixels: options.MaxMegapixels = 178,
+    as_released: options.AsReleased = False,
+) -> None:
+    """Say how far answers are from the true places, how sure that is, and whether systems differ."""
+    from geoclip.cli.evaluate import Outputs, Protocol, run
+    from geoclip.cli.session import Encoding, Search, Where
+    from geoclip.evaluate.tables import Columns
+
+    run(
+        labels,
+        inputs,
+        label_columns=Columns(label_name_column, label_lat_column, label_lng_column),
+        columns=(name_column or (), lat_column or (), lng_column or ()),
+        protocol=Protocol.of(distance, top=top, resamples=resamples, seed=seed, gallery=gallery),
+        outputs=Outputs(output, plots, errors, overwrite),
+        encoding=Encoding(
+            clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops, weights=weights
+        ),
+        search=Search(
+            index=index,
+            candidates=candidates,
+            where=Where(
+                country=country or (),
+                region=region or (),
+                bbox=bbox or (),
+                near=near or (),
+                not_country=not_country or (),
+                not_region=not_region or (),
+                not_bbox=not_bbox or (),
+                not_near=not_near or (),
+            ),
+            point=point,
+            apart_km=apart,
+            resolution=resolution,
+            effort=effort,
+            prior_weight=prior_weight,
+            calibration=calibration,
+            mass_resolution=mass_resolution,
+            gallery_places=gallery_places,
+            engine=engine,
+        ),
     )
 
 
@@ -343,9 +455,12 @@ def build(
         Preset, typer.Option(help="lite stores H3 resolution 5 (0.4 GB); planet resolution 6 (2.6 GB).")
     ] = Preset.PLANET,
     coarse_res: Annotated[
-        int | None, typer.Option(min=4, max=8, help="Resolution of the stored cells, in place of a preset.")
+        int | None, typer.Option(min=3, max=8, help="Resolution of the stored cells, in place of a preset.")
     ] = None,
-    start_res: Annotated[int, typer.Option(min=0, max=7, help="Resolution that a search compares whole.")] = 3,
+    start_res: Annotated[
+        int | None,
+        typer.Option(min=0, max=7, help="Resolution that a search compares whole. Default: 3, below the stored one."),
+    ] = None,
     region: Annotated[
         str | None,
         typer.Option(metavar="WHERE", help="Only there, as in `geoclip locate --region`. Default: all land."),
@@ -362,6 +477,7 @@ def build(
         Path | None, typer.Option(metavar="FILE.csv", help="Write the gallery's unusable rows here.")
     ] = None,
     memory: Annotated[float, typer.Option(min=0.05, metavar="GB", help="What a block may take.")] = 4.0,
+    weights: options.Weights = None,
     device: options.Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Arithmetic of the encoder; auto is bf16 where the hardware has it.")
@@ -374,7 +490,8 @@ def build(
     from geoclip.cli.build import COARSE_RES, BuildOptions, run
 
     chosen = COARSE_RES[preset] if coarse_res is None else coarse_res
-    options_ = BuildOptions(chosen, start_res, region, gallery, no_gallery, rejected, memory, device, precision)
+    start = min(3, chosen - 1) if start_res is None else start_res
+    options_ = BuildOptions(chosen, start, region, gallery, no_gallery, rejected, memory, device, precision, weights)
     run(target, options_, dry_run=dry_run, overwrite=overwrite, restart=restart)
 
 
@@ -394,3 +511,38 @@ def verify(index: Annotated[Path, typer.Argument(metavar="DIR", help="An index."
     from geoclip.cli.build import verify as run
 
     run(index)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip train fit --config configs/finetune.yaml --data.train labels.csv --data.images photos/\n\n"
+    "geoclip train fit --help     [dim]# every key of a configuration[/dim]",
+)
+@with_exit_codes
+def train(context: typer.Context) -> None:
+    """Train the encoders: fit, validate or test, by a configuration file. Needs the packages of the extra `train`."""
+    from geoclip.cli.train import run
+
+    run(context.args)
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "geoclip export runs/finetune/version_0/checkpoints/best.ckpt -o release/\n\n"
+    "geoclip build planet/ --weights release/"
+)
+@with_exit_codes
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `geoclip train fit`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
+    gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Coordinates for its gallery, .csv or .parquet. Default: the released ones."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it is a release.")] = False,
+) -> None:
+    """Turn a checkpoint into a release: what --weights and both packages' from_pretrained take."""
+    from geoclip.cli.export import run
+
+    run(checkpoint, output, gallery=gallery, overwrite=overwrite)

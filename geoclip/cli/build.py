@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.cli.options import Preset
-from geoclip.cli.session import ensure_fetched
+from geoclip.cli.session import release_of
 from geoclip.cli.terminal import say, stage_progress
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
@@ -43,6 +43,7 @@ class BuildOptions:
     memory_gb: float
     device: str
     precision: Precision
+    weights: Path | None = None
 
 
 class _TimedEncoder:
@@ -51,9 +52,8 @@ class _TimedEncoder:
     def __init__(self, options: BuildOptions) -> None:
         from geoclip.fleet import EncoderFleet, all_devices
         from geoclip.location_encoder import LocationEncoder
-        from geoclip.release import released
 
-        self.release = released()
+        self.release = release_of(options.weights)
         encoder = LocationEncoder(self.release.sigma, from_pretrained=False, precision=options.precision)
         encoder.load_released(self.release.location_encoder())
         devices = all_devices(options.device)
@@ -84,7 +84,6 @@ def run(target: Path, options: BuildOptions, *, dry_run: bool, overwrite: bool, 
 
     if target.exists() and not overwrite and not dry_run:
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
-    ensure_fetched()
     encoder = _TimedEncoder(options)
     try:
         request = _request(options, encoder)
@@ -183,7 +182,8 @@ def _gallery(options: BuildOptions, encoder: _TimedEncoder) -> "tuple[Gallery, s
     if options.no_gallery:
         return Gallery.empty(), "none"
     if options.gallery is None:
-        return Gallery.of(encoder.release.gallery()), "released with GeoCLIP 1.3.0"
+        source = "released with GeoCLIP 1.3.0" if options.weights is None else f"of {options.weights.name}"
+        return Gallery.of(encoder.release.gallery()), source
     gallery = Gallery.read(options.gallery, options.rejected)
     if gallery.bad:
         counts = ", ".join(f"{count} {reason}" for reason, count in gallery.bad.items())

@@ -1,20 +1,29 @@
 """`geoclip embed`."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import typer
 
 from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Tally, ensure_fetched, open_locator, photo_inputs
+from geoclip.cli.session import Encoding, Tally, open_locator, photo_inputs, release_of
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.precision import pick_device, precision_name
-from geoclip.vectors import ResumableVectors, VectorSource
+from geoclip.vectors import FEATURES, ResumableVectors, VectorSource
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 COORDINATE_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Features:
+    """What to write in place of vectors: CLIP's features, for training."""
+
+    views: int = 1
+    seed: int = 0
 
 
 def run(
@@ -25,6 +34,7 @@ def run(
     resume: bool,
     overwrite: bool,
     encoding: Encoding,
+    features: Features | None = None,
 ) -> None:
     """Embed one table of coordinates, or photos; exit 1 if some photos could not be read."""
     if output is None or output.suffix != ".parquet":
@@ -37,7 +47,11 @@ def run(
     tables = [path for path in inputs if Path(path).suffix.lower() in TABLES]
     if tables and (len(inputs) > 1 or from_list is not None):
         raise InputError(f"{tables[0]} is a table of coordinates; embed it alone.")
-    if tables:
+    if tables and features is not None:
+        raise InputError(f"{tables[0]} is a table of coordinates; --features are of photos, name them or their folder.")
+    if features is not None:
+        _features(inputs, from_list, output, resume=resume, encoding=encoding, features=features)
+    elif tables:
         _coordinates(Path(tables[0]), output, resume=resume, encoding=encoding)
     else:
         _photos(inputs, from_list, output, resume=resume, encoding=encoding)
@@ -48,7 +62,6 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
 
     from geoclip.coordinates import checked_lat_lng
     from geoclip.location_encoder import LocationEncoder
-    from geoclip.release import released
     from geoclip.tables import read_lat_lng
 
     lat_lng = read_lat_lng(table)
@@ -56,8 +69,7 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
     if len(lat_lng) == 0:
         raise InputError(f"{table} has no rows; nothing was written.")
     device = pick_device(encoding.device)
-    ensure_fetched()
-    release = released()
+    release = release_of(encoding.weights)
     encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=encoding.precision)
     encoder.load_released(release.location_encoder())
     encoder.to(device)
@@ -94,6 +106,44 @@ def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: 
         if vectors.finish() == 0:
             raise InputError("No photo could be embedded; nothing was written.")
     raise typer.Exit(tally.exit_code("embedded"))
+
+
+def _features(
+    inputs: list[str], from_list: Path | None, output: Path, *, resume: bool, encoding: Encoding, features: Features
+) -> None:
+    from geoclip.decode import DecodeLimits
+    from geoclip.image_encoder import ImageEncoder
+    from geoclip.train.data.extract import features_of
+    from geoclip.train.data.tower import tower_digest
+
+    photos = photo_inputs(inputs, from_list, frozenset())
+    device = pick_device(encoding.device)
+    encoder = ImageEncoder(
+        from_pretrained=False, clip_path=encoding.clip_checkpoint, precision=encoding.precision, device=device
+    ).eval()
+    limits = DecodeLimits(max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released)
+    source = VectorSource(
+        FEATURES,
+        tower_digest(encoder.backbone),
+        precision_name(encoding.precision, device),
+        views=features.views,
+        seed=features.seed,
+    )
+    columns = {"photo": pa.string(), "view": pa.uint8()}
+    tally = Tally()
+    with ResumableVectors(output, columns, source, resume=resume) as vectors, progress("Encoding") as update:
+        done = set(vectors.written("photo"))
+        fresh = (photo for photo in photos if not isinstance(photo, str) or _printable(photo) not in done)
+        for decoded, found in features_of(
+            fresh, encoder, limits, count=features.views, seed=features.seed, workers=encoding.processes
+        ):
+            if tally.count(Answer(decoded.name, error=decoded.error)) and found is not None:
+                name = _printable(decoded.name)
+                vectors.add_together([((name, view), vector) for view, vector in enumerate(found)])
+            update(tally.answered + tally.failed, None)
+        if vectors.finish() == 0:
+            raise InputError("No photo could be encoded; nothing was written.")
+    raise typer.Exit(tally.exit_code("encoded"))
 
 
 def _printable(name: str) -> str:

@@ -54,6 +54,12 @@ ClipCheckpoint = Annotated[
         "Default: open_clip's model hub, downloaded once (1.7 GB).",
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="DIR", help="A model of your own: a folder of `geoclip export`. Default: the released one."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of CLIP; auto is bf16 where the hardware has it.")]
 Workers = Annotated[

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geoclip.decode import Photo
     from geoclip.locator import Locator
     from geoclip.reading import Reading
+    from geoclip.release import Release
     from index.constraint import Constraint
     from index.planet import Question
     from index.region import Region
@@ -46,6 +47,7 @@ class Encoding:
     max_megapixels: int
     as_released: bool
     crops: int = 1
+    weights: Path | None = None
 
     @property
     def processes(self) -> int:
@@ -221,7 +223,7 @@ def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
     reading = search.reading()
     search.question()  # complains of wrong options before anything is loaded
     constraint = search.where.constraint()
-    ensure_fetched()
+    release = release_of(encoding.weights)
     with progress("Opening" if search.on_planet else "Embedding the gallery (once)") as update:
         return Locator.open(
             search.index,
@@ -235,8 +237,23 @@ def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
             precision=encoding.precision,
             clip_path=encoding.clip_checkpoint,
             limits=limits,
+            release=release,
             on_progress=update,
         )
+
+
+def release_of(weights: Path | None) -> "Release":
+    """Open the release in a folder, or the authors', fetched where it is not there yet.
+
+    Raises:
+        WeightsError: the folder holds no sound release, or the authors' cannot be had.
+    """
+    from geoclip.release import Release, released
+
+    if weights is not None:
+        return Release.open(weights)
+    ensure_fetched()
+    return released()
 
 
 def ensure_fetched() -> None:

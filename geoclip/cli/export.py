@@ -1,0 +1,18 @@
+"""`geoclip export`."""
+
+from pathlib import Path
+
+from geoclip.cli.terminal import say
+from geoclip.cli.train import need_train_extra
+
+
+def run(checkpoint: Path, target: Path, *, gallery: Path | None, overwrite: bool) -> None:
+    """Write a checkpoint as a release."""
+    need_train_extra()
+    from geoclip.train.export import export
+
+    release = export(checkpoint, target, gallery=gallery, overwrite=overwrite)
+    say(
+        f"{target} holds the model {release.model_digest[:16]}; use it with `geoclip build DIR --weights {target}` and "
+        f"`geoclip locate PHOTO --weights {target}`."
+    )

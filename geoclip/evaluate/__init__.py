@@ -1,0 +1,1 @@
+"""Compares answers with true places: how far off, how sure of that, where, and whether two systems differ."""

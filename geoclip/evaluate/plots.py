@@ -1,0 +1,93 @@
+"""Figures of an evaluation, readable in black and white and by colour-blind people: lines differ in dash and marker."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from geoclip.answer import NEARBY_KM
+from geoclip.evaluate.calibration import Calibration
+from geoclip.evaluate.measures import THRESHOLDS_KM
+from geoclip.evaluate.report import Report, Run
+from geoclip.files import written_whole
+from geoclip.writers import one_line
+
+ACCURACY, CALIBRATION = "accuracy.png", "calibration.png"
+DPI = 150
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito 2008
+_DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_NEAREST_KM, _FURTHEST_KM = 0.05, 20_015.0
+_NAMES = ("street", "city", "region", "country", "continent")
+
+
+def write_plots(report: Report, runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write `ACCURACY` and, where answers claim probabilities, `CALIBRATION` into a folder; return the files.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    drawings: list[tuple[str, Callable[[Axes], None]]] = [(ACCURACY, lambda axes: _accuracy(axes, runs))]
+    claims = [(run.name, run.calibration) for run in report.runs if run.calibration.bins]
+    if claims:
+        drawings.append((CALIBRATION, lambda axes: _calibration(axes, claims)))
+    for name, draw in drawings:
+        with style.context("default"):
+            figure = Figure(figsize=(7.5, 5.0), dpi=DPI, layout="constrained")
+            draw(figure.add_subplot())
+            with written_whole(folder / name) as temporary:
+                figure.savefig(temporary, format="png", dpi=DPI)
+    return [folder / name for name, _ in drawings]
+
+
+def _accuracy(axes: Axes, runs: Sequence[Run]) -> None:
+    """Draw the share of all photos within a distance; the marks are at the five thresholds."""
+    for at, run in enumerate(runs):
+        km = run.km[:, 0]
+        reach = np.union1d(np.geomspace(_NEAREST_KM, _FURTHEST_KM, 600), THRESHOLDS_KM)
+        share = np.searchsorted(np.sort(km), reach, side="right") / len(km)
+        marks = np.searchsorted(reach, THRESHOLDS_KM).tolist()
+        axes.plot(reach, 100 * share, label=_title(run.name), markevery=marks, **_line(at))
+    for threshold, name in zip(THRESHOLDS_KM, _NAMES, strict=True):
+        axes.axvline(threshold, color="0.6", linewidth=0.8, zorder=0)
+        axes.text(threshold, 101, f"{name}\n{threshold:g} km", ha="center", va="bottom", fontsize=8)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(xlim=(_NEAREST_KM, _FURTHEST_KM), ylim=(0, 100), xlabel="distance from the true place, km")
+    axes.set_ylabel("photos within that distance, %")
+    axes.grid(axis="y", color="0.9")
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def _calibration(axes: Axes, claims: Sequence[tuple[str, Calibration]]) -> None:
+    """Draw what came true of what was claimed; a mark's label says how many claims it stands for."""
+    axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, label="as claimed")
+    for at, (name, found) in enumerate(claims):
+        x = [100 * each.claimed for each in found.bins]
+        y = [100 * each.true for each in found.bins]
+        error = f"expected calibration error {100 * (found.error or 0.0):.1f} %"
+        axes.plot(x, y, label=f"{_title(name)}, {error}", **_line(at))
+        for each, left, up in zip(found.bins, x, y, strict=True):
+            axes.annotate(f"{each.claims:,}", (left, up), (4, -9 - 8 * at), textcoords="offset points", fontsize=6)
+    axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
+    axes.set_xlabel(f"claimed probability within {NEARBY_KM:g} km, %")
+    axes.set_ylabel("share that came true, %")
+    axes.grid(color="0.9")
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def _line(at: int) -> dict[str, Any]:
+    return {
+        "color": _COLOURS[at % len(_COLOURS)],
+        "linestyle": _DASHES[at % len(_DASHES)],
+        "marker": _MARKERS[at % len(_MARKERS)],
+        "linewidth": 1.6,
+    }
+
+
+def _title(name: str) -> str:
+    return one_line(PurePath(name).name or name).replace("$", r"\$")

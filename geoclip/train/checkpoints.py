@@ -1,0 +1,51 @@
+"""Checkpoints on disk: written whole or not at all, read without running code from them."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+from geoclip.errors import InputError
+from geoclip.files import written_whole
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoint files, except that a full disk leaves the earlier one as it was and is said so."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint under a temporary name, then rename it.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+        content = io.BytesIO()  # torch turns an OSError of the file into a RuntimeError that hides what it was
+        torch.save(checkpoint, content)
+        with written_whole(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint on the CPU; see `read_checkpoint`."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the contents of a checkpoint of `geoclip train`: tensors on the CPU and plain values.
+
+    Raises:
+        InputError: no such file, a damaged one, or no checkpoint of `geoclip train`.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; give a checkpoint that `geoclip train fit` wrote.") from error
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0] if str(error) else 'damaged'}; "
+            "give another that `geoclip train fit` wrote."
+        ) from error
+    if not isinstance(content, dict) or "geoclip" not in content or "state_dict" not in content:
+        raise InputError(f"{path} is no checkpoint of `geoclip train fit`; give one that it wrote.")
+    return content

@@ -1,0 +1,1 @@
+"""Photos, tar shards and cached features as training batches. Importing this loads nothing: decoders import it."""

@@ -1,0 +1,56 @@
+"""CLIP's features of photos, several views of each: what training on cached features reads."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geoclip.decode import DecodeLimits, Photo
+from geoclip.errors import InputError
+from geoclip.image_encoder import ImageEncoder
+from geoclip.photos import Decoded, decode_all
+from geoclip.preprocess import crops_of, normalised
+from geoclip.train.data.augment import views
+
+MAX_VIEWS = 255
+# Views encoded at once: a CPU gains nothing from more; a GPU needs them to be busy.
+CPU_BATCH, GPU_BATCH = 4, 64
+
+
+def features_of(
+    photos: Iterable[Photo], encoder: ImageEncoder, limits: DecodeLimits, *, count: int, seed: int, workers: int
+) -> Iterator[tuple[Decoded, NDArray[np.float32] | None]]:
+    """Yield each photo with its features (count, D), or with None and the reason in `Decoded.error`.
+
+    Args:
+        photos: as for `decode_all`.
+        encoder: its tower is used, not its perceptron.
+        limits: what one photo may cost, and how it is read.
+        count: views, from 1 to 255. The first is the photo as `geoclip locate` sees it, the others are augmented.
+        seed: of these.
+        workers: processes to decode in.
+
+    Raises:
+        InputError: `count` is out of range.
+    """
+    if not 1 <= count <= MAX_VIEWS:
+        raise InputError(f"views is {count}; it must be from 1 to {MAX_VIEWS}.")
+    decoded = decode_all(photos, limits, workers=workers, decoder=partial(views, count=count, seed=seed))
+    at_once = GPU_BATCH if encoder.device.type == "cuda" else CPU_BATCH
+    while batch := list(islice(decoded, max(1, at_once // count))):
+        crops = [crop for photo in batch if photo.pixels is not None for crop in crops_of(photo.pixels)]
+        parts = [_encoded(encoder, crops[start : start + at_once]) for start in range(0, len(crops), at_once)]
+        features = iter(np.concatenate(parts).reshape(-1, count, parts[0].shape[1]) if parts else [])
+        for photo in batch:
+            yield photo._replace(pixels=None), None if photo.pixels is None else next(features)
+
+
+def _encoded(encoder: ImageEncoder, crops: list[bytes]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        features: NDArray[np.float32] = (
+            encoder.backbone(normalised(crops).to(encoder.device, encoder.dtype)).float().cpu().numpy()
+        )
+    return features

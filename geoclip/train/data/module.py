@@ -1,0 +1,264 @@
+"""`GeoData`: photos with places, or their cached features, for Lightning's trainer."""
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import lightning
+import numpy as np
+from numpy.typing import NDArray
+
+from geoclip.decode import DecodeLimits
+from geoclip.errors import InputError
+from geoclip.train.data.checks import Reason
+from geoclip.train.data.columns import Columns
+from geoclip.train.data.crew import Crew, default_workers
+from geoclip.train.data.loader import Loader
+from geoclip.train.data.opening import Opener
+from geoclip.train.data.order import Plan
+from geoclip.train.data.sources import FeatureSource, Source
+from geoclip.train.data.split import chosen, held_out
+
+MAX_COORDINATES = 1_000_000
+TRAIN, VAL, TEST = "train", "val", "test"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was read of one split; `missing` and `unreadable` grow as photos are met."""
+
+    rows: int
+    """In the file, bad ones included; of features, photos."""
+    used: int
+    """Samples of the split: good rows that its fraction takes."""
+    bad: dict[Reason, int]
+    """Rows left out of the whole file, by reason."""
+    missing: int
+    """Photos that are not there; in this process, of the whole file."""
+    unreadable: int
+    """Photos that are there and cannot be read; likewise."""
+    rejected: str | None
+    """The CSV file of the bad rows."""
+
+
+class _Split(NamedTuple):
+    source: Source
+    positions: NDArray[np.int64]
+
+
+class GeoData(lightning.LightningDataModule):
+    """Photos and where they were taken.
+
+    Each of `train`, `val` and `test` is: a table (.csv, .tsv, .txt or .parquet) with the columns IMG_FILE, LAT, LON, or
+    photo, lat, lng, or others that `columns` names; a folder with such a table in it, called metadata.csv or
+    metadata.parquet if there are several; tar shards in webdataset's notation, `train-{000000..000127}.tar`, whose
+    samples are `key.jpg` and `key.json` with lat and lng; or features from `geoclip embed --features`.
+
+    Rows that are no place (see `Reason`) are counted, left out, and written to a CSV file. Photos that are missing or
+    cannot be read are found when they are met: their batch is shorter, down to none at all.
+
+    Args:
+        train: what to train on.
+        val: what to validate on; None holds out `val_fraction` of `train`.
+        test: what to test on.
+        images: the folder that photos' names are relative to; None takes the table's.
+        labels: a table of the places of photos, for features files without lat and lng.
+        columns: names of the columns photo, lat and lng; those not given are found by their usual names.
+        batch_size: samples a batch, on each process.
+        workers: processes that decode photos; None takes one a core, at most 8.
+        fraction: part of the training data, chosen by a hash of the photo's name (see `geoclip.train.data.split`).
+        val_fraction: part of `train` held out, chosen likewise; its own hash, so it is the same for every `fraction`.
+        augment: train on random views: augmented photos, or a random one of a photo's cached views. Validation and
+            tests see photos as `geoclip locate` does.
+        seed: of order and random views.
+        max_megapixels: larger photos are not read.
+        rejected: the folder for the lists of bad rows; None puts each beside its table.
+
+    Raises:
+        InputError: an option is out of range; and, when a split is opened, it cannot be read or has no usable row.
+    """
+
+    def __init__(
+        self,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        *,
+        images: str | None = None,
+        labels: str | None = None,
+        columns: Columns | dict[str, str] | None = None,
+        batch_size: int = 512,
+        workers: int | None = None,
+        fraction: float = 1.0,
+        val_fraction: float = 0.0,
+        augment: bool = True,
+        seed: int = 0,
+        max_megapixels: int = 178,
+        rejected: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._names = {TRAIN: train, VAL: val, TEST: test}
+        self._images, self._labels, self._columns = images, labels, Columns.of(columns)
+        self._batch_size, self._seed, self._augment = Plan(0, batch_size).batch_size, seed, augment
+        self._workers = default_workers() if workers is None else workers
+        if self._workers < 1:
+            raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
+        self._fraction, self._val_fraction = fraction, val_fraction
+        no_keys = np.zeros(0, dtype=np.uint64)
+        chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read
+        self._limits = DecodeLimits(max_pixels=max_megapixels * 1_000_000)
+        self._rejected = rejected
+        self._sources: dict[str, Source] = {}
+        self._splits: dict[str, _Split] = {}
+        self._crews: list[Crew] = []
+        weakref.finalize(self, _close, self._crews)
+        self._loader: Loader | None = None
+        self._state: dict[str, Any] | None = None
+
+    def prepare_data(self) -> None:
+        """Read what has not been read before, once a machine."""
+        for split in self._needed():
+            self._split(split)
+
+    def train_dataloader(self) -> Loader:
+        """Return the training batches."""
+        self._loader = self._made(TRAIN)
+        if self._state is not None:
+            self._loader.load_state_dict(self._state)
+            self._state = None
+        return self._loader
+
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Return the validation batches, in the order of the file; an empty list where there is no such data."""
+        return self._made(VAL) if self._name(VAL) is not None else []
+
+    def test_dataloader(self) -> Loader:
+        """Return the test batches, in the order of the file."""
+        return self._made(TEST)
+
+    def coordinates(self) -> NDArray[np.float64]:
+        """Return the places of the training split, (N, 2) degrees; a random million of them where there are more."""
+        source, positions = self._split(TRAIN)
+        if len(positions) > MAX_COORDINATES:
+            rng = np.random.default_rng(self._seed)
+            positions = np.sort(rng.choice(positions, MAX_COORDINATES, replace=False))
+        return source.entries.lat_lng[positions]
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What was read of each split that is open."""
+        return {name: _counts(split) for name, split in self._splits.items()}
+
+    @property
+    def tower_digest(self) -> str | None:
+        """Of the CLIP tower that made the features (see `tower_digest` in `geoclip.train.data.tower`); None for photos.
+
+        Raises:
+            InputError: the data cannot be read, or the splits' features come from different towers.
+        """
+        self.prepare_data()
+        return next(iter(self._towers()), None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where training stands: epoch and batches handed out."""
+        return {} if self._loader is None else self._loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let training go on there; other data is refused when training begins."""
+        if self._loader is not None and state_dict:
+            self._loader.load_state_dict(state_dict)
+        else:
+            self._state = state_dict or None
+
+    def teardown(self, stage: str | None = None) -> None:
+        """End the decoding processes; they start again when needed."""
+        _close(self._crews)
+
+    def _needed(self) -> list[str]:
+        """Return the splits of what the trainer does, of fitting where there is none."""
+        if self.trainer is not None and self.trainer.testing:
+            return [TEST]
+        splits = [VAL] if self.trainer is not None and self.trainer.validating else [TRAIN, VAL]
+        return [split for split in splits if self._name(split) is not None]
+
+    def _name(self, split: str) -> str | None:
+        """Return what a split is read from."""
+        if split == VAL and self._names[VAL] is None and self._val_fraction > 0:
+            return self._names[TRAIN]
+        return self._names[split]
+
+    def _source(self, name: str) -> Source:
+        if name not in self._sources:
+            gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+            opener = Opener(
+                self._images, self._labels, self._columns, self._rejected, self._limits, self._crew, pin=gpu
+            )
+            self._sources[name] = opener.open(name)
+            if len(self._towers()) > 1:
+                raise InputError(f"{name} and other features come from different CLIP towers; make them with the same.")
+        return self._sources[name]
+
+    def _towers(self) -> set[str]:
+        return {s.file.source.model_digest for s in self._sources.values() if isinstance(s, FeatureSource)}
+
+    def _split(self, split: str) -> _Split:
+        if split not in self._splits:
+            name = self._name(split)
+            if name is None:
+                raise InputError(
+                    f"There is no {split} data; name a table, a folder, shards or features with data.{split}."
+                )
+            source = self._source(name)
+            taken = np.ones(len(source.entries), dtype=bool)
+            if split != TEST and self._names[VAL] is None and self._val_fraction > 0:
+                held = held_out(source.entries.numbers("key"), self._val_fraction)
+                taken = held if split == VAL else ~held
+            if split == TRAIN:
+                taken &= chosen(source.entries.numbers("key"), self._fraction)
+            self._splits[split] = _Split(source, np.flatnonzero(taken))
+            _check_some(name, self._splits[split])
+        return self._splits[split]
+
+    def _made(self, split: str) -> Loader:
+        source, positions = self._split(split)
+        trainer = self.trainer
+        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        training = split == TRAIN
+        return Loader(
+            source,
+            positions,
+            Plan(len(positions), self._batch_size, rank, world),
+            seed=self._seed,
+            shuffle=training,
+            augment=training and self._augment,
+            epoch=(lambda: int(trainer.current_epoch)) if training and trainer is not None else None,
+        )
+
+    def _crew(self) -> Crew:
+        if not self._crews:
+            self._crews.append(Crew(self._workers, self._limits))
+        return self._crews[0]
+
+
+def _close(crews: list[Crew]) -> None:
+    while crews:
+        crews.pop().close()
+
+
+def _counts(split: _Split) -> Counts:
+    entries = split.source.entries
+    missing, unreadable = split.source.failed()
+    where = None if entries.rejected is None else str(entries.rejected)
+    return Counts(entries.rows_read, len(split.positions), entries.bad, missing, unreadable, where)
+
+
+def _check_some(name: str, split: _Split) -> None:
+    """Raise InputError where a split has no sample."""
+    entries: Any = split.source.entries
+    if not len(entries):
+        bad: Mapping[Reason, int] = entries.bad
+        why = ", ".join(f"{count} {reason}" for reason, count in bad.items()) or "it has no rows"
+        raise InputError(f"{name} holds no photo with a place: {why}; check its columns.")
+    if not len(split.positions):
+        raise InputError(f"{name} has {len(entries)} samples and none is taken; raise fraction or val_fraction.")

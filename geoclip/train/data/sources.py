@@ -1,0 +1,195 @@
+"""Where samples come from: photo files, tar shards, cached features. Each starts reading a batch when asked."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoclip.decode import SIZE, DecodeLimits
+from geoclip.errors import PhotoError
+from geoclip.train.data.augment import job
+from geoclip.train.data.batch import Batch
+from geoclip.train.data.crew import Crew
+from geoclip.train.data.entries import Entries
+from geoclip.train.data.feature_file import FeatureFile
+from geoclip.train.data.shards import read_member
+
+_SHOWN_FAILURES = 20
+_log = logging.getLogger(__name__)
+Finish = Callable[[], Batch]
+
+
+class Wanted(NamedTuple):
+    """A batch to read."""
+
+    positions: NDArray[np.int64]
+    """(B,) which entries of the source."""
+    seeds: NDArray[np.uint64] | None
+    """(B,) of their augmented views; None takes CLIP's own."""
+
+
+class Source(Protocol):
+    """Samples that can be read."""
+
+    entries: Entries
+
+    @property
+    def blocks(self) -> NDArray[np.int64] | None:
+        """First position of each part that lies together; None where nothing is gained by staying within one."""
+
+    def begin(self, wanted: Wanted) -> Finish:
+        """Start reading a batch; the result waits for it."""
+
+    def failed(self) -> tuple[int, int]:
+        """Return how many photos were found missing and unreadable so far, each counted once."""
+
+
+class PhotoSource:
+    """Photos that are decoded as they are read. A bad one is left out of its batch, counted and named in the log.
+
+    Args:
+        entries: the samples.
+        crew: makes the crew that decodes.
+        limits: what one photo may cost.
+        pin: whether batches are made in page-locked memory, from which a GPU copies faster.
+    """
+
+    def __init__(self, entries: Entries, crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool) -> None:
+        self.entries, self._crew, self._limits, self._pin = entries, crew, limits, pin
+        self._missing = np.zeros(len(entries), dtype=bool)
+        self._unreadable = np.zeros(len(entries), dtype=bool)
+
+    @property
+    def blocks(self) -> NDArray[np.int64] | None:
+        """Files lie anywhere."""
+        return None
+
+    def photo(self, position: int) -> Path | bytes:
+        """Return the path of a photo, or its content.
+
+        Raises:
+            PhotoError: it cannot be read.
+            FileNotFoundError: it is not there.
+        """
+        raise NotImplementedError
+
+    def begin(self, wanted: Wanted) -> Finish:
+        """Start decoding a batch."""
+        count, crew = len(wanted.positions), self._crew()
+        inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
+        seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
+        jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
+        started = [crew.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
+        return partial(self._finish, wanted.positions, inputs, started)
+
+    def failed(self) -> tuple[int, int]:
+        """Return how many photos were found missing and unreadable so far."""
+        return int(self._missing.sum()), int(self._unreadable.sum())
+
+    def _message(self, position: int, seed: int | None) -> bytes:
+        try:
+            photo = self.photo(position)
+            if isinstance(photo, Path):
+                photo.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._missing[position] = True
+            raise PhotoError("The file does not exist.") from error
+        except (OSError, ValueError) as error:
+            raise PhotoError(f"The file cannot be opened: {error}.") from error
+        return job(photo, seed)
+
+    def _finish(self, positions: NDArray[np.int64], inputs: Tensor, started: "Sequence[Future[str | None]]") -> Batch:
+        errors = [future.result() for future in started]
+        good = np.array([error is None for error in errors], dtype=bool)
+        for position, error in zip(positions.tolist(), errors, strict=True):
+            if error is not None:
+                self._note(position, error)
+        if not good.all():
+            inputs, positions = inputs[torch.from_numpy(good)], positions[good]
+        return _batch(inputs, self.entries, positions, self.entries.rows[positions])
+
+    def _note(self, position: int, error: str) -> None:
+        before = sum(self.failed())
+        if not self._missing[position]:
+            if self._unreadable[position]:
+                return
+            self._unreadable[position] = True
+        if before < _SHOWN_FAILURES:
+            _log.warning("%s: %s", os.fsdecode(self.entries.name(position)), error)
+        elif before == _SHOWN_FAILURES:
+            _log.warning("Further photos that cannot be read are counted, not named.")
+
+
+class FileSource(PhotoSource):
+    """Photos in files, named relative to a folder."""
+
+    def __init__(
+        self, entries: Entries, folder: Path, crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool
+    ) -> None:
+        super().__init__(entries, crew, limits, pin=pin)
+        self._folder = folder
+
+    def photo(self, position: int) -> Path:
+        """Return the path of a photo."""
+        return self._folder / os.fsdecode(self.entries.name(position))
+
+
+class ShardSource(PhotoSource):
+    """Photos in tar shards."""
+
+    def __init__(
+        self, entries: Entries, shards: Sequence[Path], crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool
+    ) -> None:
+        super().__init__(entries, crew, limits, pin=pin)
+        self._shards = shards
+        self._shard, self._offset, self._size = (entries.numbers(part) for part in ("shard", "offset", "size"))
+
+    @property
+    def blocks(self) -> NDArray[np.int64]:
+        """The first sample of each shard."""
+        return np.flatnonzero(np.diff(self._shard, prepend=-1))
+
+    def photo(self, position: int) -> bytes:
+        """Return the content of a photo."""
+        if (size := int(self._size[position])) > self._limits.max_bytes:
+            raise PhotoError(f"The file has {size / 2**20:.4g} MB; {self._limits.max_bytes / 2**20:.4g} are allowed.")
+        return read_member(self._shards[self._shard[position]], int(self._offset[position]), size)
+
+
+class FeatureSource:
+    """Cached features; a sample is a photo, its views are rows of the file."""
+
+    def __init__(self, entries: Entries, file: FeatureFile) -> None:
+        self.entries, self.file = entries, file
+        self._views = entries.numbers("views").astype(np.uint64)
+
+    @property
+    def blocks(self) -> NDArray[np.int64] | None:
+        """Rows are read in any order."""
+        return None
+
+    def begin(self, wanted: Wanted) -> Finish:
+        """Read a batch, when it is waited for: it takes less than starting to would."""
+        return partial(self._read, wanted)
+
+    def failed(self) -> tuple[int, int]:
+        """Return that nothing can be missing."""
+        return 0, 0
+
+    def _read(self, wanted: Wanted) -> Batch:
+        rows = self.entries.rows[wanted.positions]
+        if wanted.seeds is not None:
+            rows = rows + (wanted.seeds % self._views[wanted.positions]).astype(np.int64)
+        return _batch(self.file.gather(rows), self.entries, wanted.positions, rows)
+
+
+def _batch(inputs: Tensor, entries: Entries, positions: NDArray[np.int64], rows: NDArray[np.int64]) -> Batch:
+    return Batch(inputs, torch.from_numpy(entries.lat_lng[positions]), torch.from_numpy(rows))

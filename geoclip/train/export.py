@@ -1,0 +1,97 @@
+"""A checkpoint as a release: the folder that `--weights` and both packages' `from_pretrained` take."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoclip.errors import InputError
+from geoclip.files import cannot_write, sha256_of, sync
+from geoclip.release import CONFIG, Release, write_release
+from geoclip.train.checkpoints import read_checkpoint
+
+GALLERY_CSV = "gallery.csv"
+"""The authors' package reads a gallery from CSV only."""
+_PARTS = {"logit_scale": "logit_scale", "location_encoder.": "location_encoder.", "mlp.": "image_encoder.mlp."}
+"""How names in a checkpoint begin, and the authors' names for the same."""
+
+
+def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overwrite: bool = False) -> Release:
+    """Write a checkpoint's weights as a release, whole or not at all.
+
+    Args:
+        checkpoint: from `geoclip train fit`.
+        target: the folder to make.
+        gallery: coordinates of the release's gallery (.csv, .parquet); the released 100,000 by default.
+        overwrite: replace `target` if it is there.
+
+    Raises:
+        InputError: the checkpoint or the gallery cannot be used, `target` exists, or the disk is full.
+    """
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    if target.exists() and not (target / CONFIG).is_file():
+        raise InputError(f"{target} is no release, so it is not replaced; choose another name.")
+    content = read_checkpoint(checkpoint)
+    lat_lng = _gallery(gallery)
+    try:
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as work:
+            fresh = Path(work) / "release"
+            fresh.mkdir()
+            _write(fresh, content["state_dict"], content["geoclip"]["sigma"], lat_lng, sha256_of(checkpoint))
+            Release.open(fresh)
+            for file in fresh.iterdir():
+                sync(file)
+            if target.exists():
+                target.rename(Path(work) / "replaced")
+            fresh.rename(target)
+            sync(target.absolute().parent)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    return Release.open(target)
+
+
+def _write(
+    folder: Path, state: dict[str, Tensor], sigma: list[float], lat_lng: NDArray[np.float32], source: str
+) -> None:
+    tensors = {
+        theirs + name[len(ours) :]: tensor
+        for name, tensor in state.items()
+        for ours, theirs in _PARTS.items()
+        if name.startswith(ours)
+    }
+    rows = "".join(f"{lat},{lng}\n" for lat, lng in lat_lng)  # the shortest decimals that give the float32 back
+    (folder / GALLERY_CSV).write_text(f"LAT,LON\n{rows}", encoding="utf-8")
+    write_release(
+        folder,
+        tensors=tensors,
+        lat_lng=lat_lng,
+        sigma=[int(scale) if scale == int(scale) else scale for scale in sigma],
+        backbone={"repo_id": "openai/clip-vit-large-patch14", "revision": "main"},
+        source={"checkpoint_sha256": source},
+    )
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config["sha256"][GALLERY_CSV] = sha256_of(folder / GALLERY_CSV)
+    config["gallery_file"] = GALLERY_CSV
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _gallery(path: Path | None) -> NDArray[np.float32]:
+    """Return the gallery (N, 2) float32 degrees; places out of range are refused."""
+    if path is None:
+        from geoclip.release import released
+
+        return released().gallery()
+    import torch
+
+    from geoclip.coordinates import checked_lat_lng
+    from geoclip.tables import read_lat_lng
+
+    lat_lng = read_lat_lng(path)
+    if len(lat_lng) == 0:
+        raise InputError(f"{path} has no rows; a release needs at least one place.")
+    return checked_lat_lng(torch.from_numpy(lat_lng)).numpy().astype(np.float32)

@@ -1,0 +1,93 @@
+"""How well photos are placed during training: the best of a gallery, by distance from the truth."""
+
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoclip.distance import haversine_km
+from geoclip.errors import InputError
+from geoclip.location_encoder import LocationEncoder
+from geoclip.train.data.batch import Batch
+from geoclip.train.gather import gathered
+
+DISTANCES_KM = (1, 25, 200, 750, 2500)
+"""Street, city, region, country and continent, as the field measures."""
+
+
+class Candidates(NamedTuple):
+    """The places of a gallery and their vectors, on the encoder's device."""
+
+    lat_lng: Tensor
+    """(D, 2) float64 degrees, distinct."""
+    vectors: Tensor
+    """(D, 512) float32, unit length."""
+
+
+class Retrieved(NamedTuple):
+    """Where photos were taken and where they were put."""
+
+    truth: Tensor
+    """(B, 2) float64 degrees."""
+    predicted: Tensor
+    """(B, 2) float64 degrees."""
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """Join those of all batches and ranks.
+
+        Raises:
+            InputError: there are none.
+        """
+        joined = [gathered(torch.cat(column)) for column in zip(*parts, strict=True)]
+        if not joined or not len(joined[0]):
+            raise InputError("The validation or test data has no photos; check --data.val and --data.test.")
+        return cls(*joined)
+
+    def km(self) -> NDArray[np.float64]:
+        """Return the great-circle errors (B,) in km."""
+        return haversine_km(self.truth.cpu().numpy(), self.predicted.cpu().numpy())
+
+    def metrics(self) -> dict[str, float]:
+        """Return the share of photos within each of `DISTANCES_KM`, and the median error in km."""
+        km = self.km()
+        shares = {f"accuracy_{distance}km": float((km <= distance).mean()) for distance in DISTANCES_KM}
+        return shares | {"median_km": float(np.median(km))}
+
+
+def candidates(encoder: LocationEncoder, gallery: str, training_places: NDArray[np.float64] | None) -> Candidates:
+    """Embed a gallery's distinct places.
+
+    Args:
+        encoder: as it is now.
+        gallery: `released`, a file of coordinates, or `train`.
+        training_places: (N, 2) degrees, for `train`.
+
+    Raises:
+        InputError: the file cannot be read or has no places.
+    """
+    if training_places is not None:
+        places = training_places
+    elif gallery == "released":
+        from geoclip.release import released
+
+        places = released().gallery().astype(np.float64)
+    else:
+        from geoclip.tables import read_lat_lng
+
+        places = read_lat_lng(Path(gallery))
+    if len(places) == 0:
+        raise InputError(f"The gallery {gallery} has no places; give a file with columns lat and lng.")
+    distinct = np.unique(places, axis=0)
+    vectors = torch.from_numpy(encoder.embed(distinct)).to(encoder.device)
+    return Candidates(torch.from_numpy(distinct).to(encoder.device), vectors)
+
+
+def retrieved(photos: Tensor, batch: Batch, among: Candidates) -> Retrieved:
+    """Return the best of the candidates for unit vectors (B, 512)."""
+    with torch.autocast(photos.device.type, enabled=False):
+        best = (photos @ among.vectors.t()).argmax(dim=1)
+    return Retrieved(batch.lat_lng.double(), among.lat_lng[best])

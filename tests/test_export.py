@@ -1,0 +1,168 @@
+"""Exported releases: read by this package, by the authors' layout rules, and used from end to end."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from geoclip.errors import InputError, WeightsError
+from geoclip.gallery import distinct_rows
+from geoclip.location_encoder import LocationEncoder
+from geoclip.locator import Locator
+from geoclip.release import Release
+from geoclip.train.checkpoints import WholeCheckpoints
+from geoclip.train.export import export
+from geoclip.train.module import GeoModule
+from geoclip.train.settings import Optimizer, Schedule
+from tests.train_world import WorldData, around, features, geoclip, scratch, sites, trainer
+
+Trained = tuple[GeoModule, Path]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A module after one step, and its checkpoint."""
+    places = sites(24)
+    data = WorldData((features(places), places), (features(places), places), 24)
+    module = scratch(sigma=[1.0, 2.5])
+    path = tmp_path_factory.mktemp("run") / "last.ckpt"
+    fit = trainer(max_steps=1, plugins=[WholeCheckpoints()])
+    fit.fit(module, datamodule=data)
+    fit.save_checkpoint(path)
+    return module, path
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    """A small gallery with a duplicate."""
+    path = tmp_path / "places.csv"
+    places = np.concatenate((sites(30, seed=5), sites(30, seed=5)[:1]))
+    path.write_text("latitude,longitude\n" + "".join(f"{lat},{lng}\n" for lat, lng in places))
+    return path
+
+
+def test_release_holds_the_trained_weights(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    module, checkpoint = trained
+    release = export(checkpoint, tmp_path / "release", gallery=gallery)
+    encoder = LocationEncoder.from_pretrained(release.path, precision="fp32")
+    places = sites(10, seed=9)
+    np.testing.assert_array_equal(encoder.embed(places), module.location_encoder.embed(places))
+    for name, tensor in module.mlp.state_dict().items():
+        torch.testing.assert_close(release.image_mlp()[name], tensor, rtol=0, atol=0)
+    assert release.logit_scale().item() == module.logit_scale.item()
+    assert list(release.sigma) == [1, 2.5]
+    assert len(release.gallery()) == 31
+    assert len(distinct_rows(release.gallery())[0]) == 30
+
+
+def test_layout_is_what_the_authors_package_reads(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    """The checks of `geoclip.model._hub` in geoclip 1.3.0, and its reading of the gallery."""
+    _, checkpoint = trained
+    export(checkpoint, tmp_path / "release", gallery=gallery)
+    config = json.loads((tmp_path / "release" / "config.json").read_text())
+    assert config["model_type"] == "geoclip-geolocation"
+    assert type(config["format_version"]) is int
+    assert config["format_version"] == 1
+    assert config["sigma"] == [1, 2.5]
+    assert {"repo_id", "revision"} <= config["backbone"].keys()
+    assert config["gallery_file"].endswith(".csv")
+    with (tmp_path / "release" / config["gallery_file"]).open() as file:
+        rows = [(np.float32(row["LAT"]), np.float32(row["LON"])) for row in csv.DictReader(file)]
+    np.testing.assert_array_equal(np.array(rows), Release.open(tmp_path / "release").gallery())
+    capsule = {f"{part}.{kind}" for part in ("capsule.1", "capsule.3", "capsule.5") for kind in ("weight", "bias")}
+    capsule |= {"capsule.0.b", "head.0.weight", "head.0.bias"}
+    expected = {f"location_encoder.LocEnc{i}.{name}" for i in (0, 1) for name in capsule} | {"logit_scale"}
+    expected |= {f"image_encoder.mlp.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
+    tensors = load_file(tmp_path / "release" / "model.safetensors")
+    assert tensors.keys() == expected
+    assert tensors["logit_scale"].shape == ()
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+def test_damage_to_the_gallery_is_noticed(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    release = export(trained[1], tmp_path / "release", gallery=gallery)
+    with (release.path / "gallery.csv").open("a") as file:
+        file.write("0,0\n")
+    with pytest.raises(WeightsError, match="damaged"):
+        Release.open(release.path)
+
+
+def test_nothing_is_replaced_by_accident(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    target = tmp_path / "release"
+    first = export(trained[1], target, gallery=gallery)
+    with pytest.raises(InputError, match="--overwrite"):
+        export(trained[1], target, gallery=gallery)
+    assert export(trained[1], target, gallery=gallery, overwrite=True).model_digest == first.model_digest
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match="no release"):
+        export(trained[1], tmp_path / "photos", gallery=gallery, overwrite=True)
+    with pytest.raises(InputError, match="does not exist"):
+        export(tmp_path / "none.ckpt", tmp_path / "other", gallery=gallery)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "places.csv", "release"]
+
+
+@pytest.mark.parametrize(("rows", "message"), [("", "no rows"), ("91,0\n", "latitude must be"), ("a,b\n", "no number")])
+def test_galleries_that_are_none_are_refused(trained: Trained, tmp_path: Path, rows: str, message: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(f"lat,lng\n{rows}")
+    with pytest.raises(InputError, match=message):
+        export(trained[1], tmp_path / "release", gallery=path)
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_the_command_line_uses_the_weights_and_indexes_refuse_others(
+    trained: Trained, gallery: Path, tmp_path: Path
+) -> None:
+    module, checkpoint = trained
+    release, index = tmp_path / "release", tmp_path / "alps"
+    assert geoclip("export", checkpoint, "-o", release, "--gallery", gallery).exit_code == 0
+    built = geoclip("build", index, "--region", "bbox:46,7,47,8", "--coarse-res", "5", "--weights", release)
+    assert built.exit_code == 0, built.stderr
+    vectors = tmp_path / "vectors.npy"
+    np.save(vectors, module.location_encoder.embed([[46.5, 7.5]]))
+    found = geoclip("search", index, vectors, "--weights", release, "-f", "jsonl", "-k", "1", "--prior-weight", "0")
+    assert found.exit_code == 0, found.stderr
+    best = json.loads(found.stdout)["predictions"][0]
+    assert abs(best["lat"] - 46.5) < 0.1
+    assert abs(best["lng"] - 7.5) < 0.1
+    other = export(checkpoint_of(scratch(sigma=[3.0]), tmp_path), tmp_path / "other", gallery=gallery).path
+    with pytest.raises(InputError, match=r"model"):
+        Locator.open(index, release=Release.open(other))
+
+
+def checkpoint_of(module: GeoModule, folder: Path) -> Path:
+    """Return a checkpoint of an untrained module."""
+    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    torch.save(content, folder / "untrained.ckpt")
+    return folder / "untrained.ckpt"
+
+
+@pytest.mark.weights
+def test_fine_tuning_the_released_encoder_helps_and_it_still_locates(release: Release, tmp_path: Path) -> None:
+    towns = sites(30, seed=3)
+    train, val = around(towns, 480, 0.1, seed=1), around(towns, 60, 0.1, seed=2)
+    data = WorldData((features(train, seed=11), train), (features(val, seed=12), val), 48)
+    module = GeoModule(
+        queue_size=48, gallery="train", optimizer=Optimizer("adamw", 5e-4, 1e-4), schedule=Schedule("cosine")
+    )
+    fit = trainer(max_epochs=2, plugins=[WholeCheckpoints()])
+    (before,) = fit.validate(module, datamodule=data, verbose=False)
+    fit.fit(module, datamodule=data)
+    assert fit.callback_metrics["val/accuracy_200km"] > before["val/accuracy_200km"] + 0.3
+    fit.save_checkpoint(tmp_path / "last.ckpt")
+    places = tmp_path / "towns.csv"
+    places.write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in towns))
+    fine = export(tmp_path / "last.ckpt", tmp_path / "release", gallery=places)
+    assert fine.model_digest != release.model_digest
+    locator = Locator.open(release=fine, device="cpu", precision="fp32")
+    with torch.no_grad():
+        vectors = module.embed_photos(torch.from_numpy(features(val, seed=12))).numpy()
+    answers = locator.answers([str(i) for i in range(len(val))], vectors, k=1)
+    near = [abs(a.best.lat - lat) < 1 and abs(a.best.lng - lng) < 1 for a, (lat, lng) in zip(answers, val, strict=True)]
+    assert np.mean(near) > before["val/accuracy_200km"] + 0.3

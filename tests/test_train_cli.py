@@ -1,0 +1,196 @@
+"""`geoclip train` from the command line: configurations, what TensorBoard is given, errors in one sentence."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from geoclip.cli.train import need_train_extra, run
+from geoclip.errors import GeoclipError, InputError
+from geoclip.train.cli import one_sentence, with_packaged_configs
+from geoclip.train.pictures import prediction_map
+from geoclip.vectors import ResumableVectors, VectorSource
+from tests.train_world import Floats, around, features, geoclip, sites
+
+SMALL = [
+    *("--model.start", "scratch", "--model.sigma", "[4.0]", "--model.queue_size", "16"),
+    *("--model.optimizer.lr", "0.001", "--data.batch_size", "32"),
+    *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"),
+]
+
+
+def write_features(path: Path, lat_lng: Floats, seed: int = 0) -> Path:
+    """Write a features file with places, one view a photo."""
+    columns = {"photo": pa.string(), "view": pa.uint8(), "lat": pa.float64(), "lng": pa.float64()}
+    source = VectorSource("features", "tower", "fp32", views=1, seed=0)
+    with ResumableVectors(path, columns, source, resume=False) as writer:
+        for number, (place, vector) in enumerate(zip(lat_lng.tolist(), features(lat_lng, seed=seed), strict=True)):
+            writer.add((f"{seed}-{number}.jpg", 0, *place), vector)
+        writer.finish()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without a logger write their configuration into the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of photos around twelve towns."""
+    return write_features(tmp_path_factory.mktemp("cached") / "features.parquet", around(sites(12), 160, 0.1, seed=1))
+
+
+@pytest.fixture(scope="module")
+def runs(cached: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run by the packaged configuration for features, two epochs."""
+    folder = tmp_path_factory.mktemp("runs")
+    run(
+        [
+            *("fit", "--config", "configs/features.yaml", *SMALL, "--data.train", str(cached)),
+            *("--trainer.max_epochs", "2", "--trainer.logger.init_args.save_dir", str(folder)),
+        ]
+    )
+    return folder / "features" / "version_0"
+
+
+def test_tensorboard_has_the_curves_and_the_map(runs: Path) -> None:
+    events = EventAccumulator(str(runs), size_guidance={"images": 0}).Reload()
+    scalars = {"train/loss", "train/temperature", "train/learning_rate", "val/median_km"}
+    scalars |= {f"val/accuracy_{distance}km" for distance in (1, 25, 200, 750, 2500)}
+    assert scalars <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["val/map"]
+    assert len(events.Scalars("val/median_km")) == len(events.Images("val/map")) == 2
+    picture = events.Images("val/map")[0]
+    assert (picture.width, picture.height) == (1200, 600)
+    assert events.Scalars("train/temperature")[0].value == pytest.approx(0.07, rel=0.1)
+    rates = [event.value for event in events.Scalars("train/learning_rate")]
+    assert rates[0] == pytest.approx(0.001)
+    assert rates == sorted(rates, reverse=True)  # cosine
+    losses = [event.value for event in events.Scalars("train/loss")]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_run_leaves_checkpoints_and_its_configuration(runs: Path) -> None:
+    assert sorted(path.name for path in (runs / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    config = yaml.safe_load((runs / "config.yaml").read_text())
+    assert config["model"]["queue_size"] == 16
+    assert config["model"]["noise_m"] == 150
+
+
+def test_validate_takes_a_checkpoint_and_another_gallery(
+    runs: Path, cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gallery = tmp_path / "gallery.csv"
+    rows = "".join(f"{lat},{lng}\n" for lat, lng in sites(12))
+    gallery.write_text("lat,lng\n" + rows)
+    arguments = ["validate", "--config", str(runs / "config.yaml"), "--data.val", str(cached)]
+    run([*arguments, "--model.gallery", str(gallery), "--ckpt_path", str(runs / "checkpoints" / "last.ckpt")])
+    assert "val/accuracy_200km" in capsys.readouterr().out
+
+
+def curve(folder: Path) -> dict[int, float]:
+    events = EventAccumulator(str(folder)).Reload()
+    return {event.step: event.value for event in events.Scalars("train/loss")}
+
+
+def test_resumed_in_the_middle_of_an_epoch_the_curve_is_the_same(cached: Path, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    keep = {"filename": "{step}", "every_n_train_steps": 3, "save_top_k": -1}
+    checkpoints = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": keep}
+    config.write_text(yaml.safe_dump({"trainer": {"callbacks": [checkpoints], "max_epochs": 2}}))
+    arguments = ["fit", "--config", "configs/features.yaml", "--config", str(config), *SMALL, "--data.train"]
+    arguments += [str(cached), "--trainer.logger.init_args.save_dir", str(tmp_path)]
+    run(arguments)
+    whole = tmp_path / "features" / "version_0"
+    run([*arguments, "--ckpt_path", str(whole / "checkpoints" / "step=6.ckpt")])  # 5 batches an epoch
+    first, again = curve(whole), curve(tmp_path / "features" / "version_1")
+    assert list(first) == list(range(10))
+    assert again == {step: pytest.approx(loss, rel=1e-6) for step, loss in first.items() if step >= 6}
+
+
+@pytest.mark.parametrize("name", ["mp16", "finetune", "features"])
+def test_packaged_configurations_are_found_and_fit_the_classes(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = f"configs/{name}.yaml"
+    (flag, path), (equals,) = with_packaged_configs(["-c", config]), with_packaged_configs([f"--config={config}"])
+    assert flag == "-c"
+    assert equals == f"--config={path}"
+    assert Path(path).is_file()
+    options = ["--model.start", "scratch", "--data.train", "none.csv", "--trainer.precision", "32-true"]
+    logger = ["--trainer.logger.init_args.save_dir", str(tmp_path)]
+    with pytest.raises(InputError, match=r"none\.csv"):  # everything but the data is accepted
+        run(["fit", "--config", config, *options, *logger, "--trainer.accelerator", "cpu"])
+
+
+def test_a_file_of_ones_own_comes_before_the_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mp16.yaml").write_text("model:\n")
+    assert with_packaged_configs(["--config", "configs/mp16.yaml"]) == ["--config", "configs/mp16.yaml"]
+
+
+def test_an_unknown_key_is_one_sentence_with_the_nearest_and_exit_code_2(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("model:\n  quee_size: 5\n")
+    done = geoclip("train", "fit", "--config", config)
+    assert done.exit_code == 2
+    assert done.stderr.strip() == (
+        "geoclip: The configuration has no key 'model.quee_size'; the nearest is 'model.queue_size'. "
+        "See `geoclip train fit --help`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trainr.max_epochs", "3"], "no key 'trainr.max_epochs'; the nearest is 'trainer.max_epochs'"),
+        (["--model.queue_size", "many"], "model.queue_size"),
+        (["--model.optimizer.name", "sgd"], "model.optimizer.name"),
+        (["--model.optimizer.lr", "-1"], "optimizer.lr"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt does not exist"),
+        (["--trainer.accelerator", "mps"], "MPSAccelerator"),
+        (["--model.start", "nowhere"], "nowhere"),
+        ([], "no train data"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(arguments: list[str], message: str) -> None:
+    with pytest.raises(GeoclipError) as caught:
+        run(["fit", *SMALL, "--trainer.logger", "false", *arguments])
+    text = str(caught.value)
+    assert message in text
+    assert "\n" not in text
+    assert text.endswith(".")
+
+
+def test_empty_data_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("IMG_FILE,LAT,LON\n")
+    with pytest.raises(InputError, match="no rows"):
+        run(["fit", *SMALL, "--trainer.logger", "false", "--data.train", str(tmp_path / "labels.csv")])
+
+
+def test_missing_packages_are_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: Any = importlib.util.find_spec
+    monkeypatch.setattr("geoclip.cli.train.find_spec", lambda name: None if name == "lightning" else found(name))
+    with pytest.raises(InputError, match=r"lightning.*pip install 'geoclip-planet\[train\]'"):
+        need_train_extra()
+
+
+def test_other_complaints_pass_on_one_line() -> None:
+    assert one_sentence('Parser key "a":\n  Expected b', []) == 'Parser key "a": Expected b.'
+
+
+def test_map_of_no_photos_and_across_the_antimeridian() -> None:
+    empty = prediction_map(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+    far = prediction_map(np.array([[0.0, 179.0]]), np.array([[0.0, -179.0]]), np.array([222.0]))
+    assert empty.shape == far.shape == (600, 1200, 3)
+    changed = (empty[:500] != far[:500]).any(axis=(0, 2))  # above the legend
+    assert changed[1190:].any()
+    assert not changed[300:900].any()  # not the long way around
