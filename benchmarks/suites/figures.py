@@ -49,7 +49,13 @@ def _styles(lines: list[Line]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _curve(lines: list[Line], system: str, rate: str) -> tuple[list[float], list[float]]:
+def _front(rates: list[float], recalls: list[float]) -> tuple[list[float], list[float]]:
+    """Return the points, by rate, that no other point of the system beats in both."""
+    best = [n for n in range(len(rates)) if recalls[n] > max(recalls[n + 1 :], default=-1.0)]
+    return [rates[n] for n in best], [recalls[n] for n in best]
+
+
+def _points(lines: list[Line], system: str, rate: str) -> tuple[list[float], list[float]]:
     points = sorted((line[rate], line[f"{line['timed_with']}_recall_1"]) for line in lines if line["system"] == system)
     return [x for x, _ in points], [y for _, y in points]
 
@@ -60,7 +66,8 @@ def _pareto(lines: list[Line]) -> Any:
         axes, ("one_per_second", "all_per_second"), ("one a call", "all in one call"), strict=True
     ):
         for system, style in _styles(lines).items():
-            ax.plot(*_curve(lines, system, rate), label=system, **style)
+            ax.plot(*_points(lines, system, rate), **(style | {"linestyle": "none", "alpha": 0.5}))
+            ax.plot(*_front(*_points(lines, system, rate)), label=system, **style)
         ax.set(xscale="log", xlabel="queries a second", title=title)
         ax.grid(alpha=0.3)
     first = lines[0]
