@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from machine import machine
 from numpy.typing import NDArray
-from released_model import released_encoder
+from released_model import released_model
 from simulated import Kind, places, queries
 
 from geoclip.calibrating import calibrate
@@ -46,9 +46,9 @@ def main() -> None:
     parser.add_argument("--candidates", default="planet", choices=["planet", "gallery"])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    encode, _, gallery = released_encoder()
-    truth = places(gallery, arguments.queries, SEED)
-    vectors = queries(Kind.PHOTO_LIKE, truth, encode, SEED).vectors
+    model = released_model()
+    truth = places(model.gallery, arguments.queries, SEED)
+    vectors = queries(Kind.PHOTO_LIKE, truth, model.exact, SEED).vectors
     locator = Locator.open(arguments.index, candidates=arguments.candidates)
     records = points(locator, vectors[: arguments.points], truth[: arguments.points])
     records += [calibration(locator, vectors, truth), localizable(locator, vectors, truth)]

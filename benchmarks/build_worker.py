@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from released_model import released_encoder
+from released_model import released_model
 
 from index.build import Request, build
 from index.gallery import Gallery
@@ -18,7 +18,7 @@ class TimedEncoder:
     """The encoder, with the time it took."""
 
     def __init__(self) -> None:
-        self._encode, self.tau, self.gallery = released_encoder()
+        self._encode, _, self.tau, self.gallery = released_model()
         self.seconds, self.points = 0.0, 0
 
     def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -30,6 +30,13 @@ class TimedEncoder:
         return vectors
 
 
+def peak_so_far_mb() -> float:
+    """Return the largest resident memory since the last call, and forget it (Linux: VmHWM, clear_refs)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024 / 1e6
+
+
 def main() -> None:
     """Build, and write down what each stage took."""
     target, facts, res, where = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -37,24 +44,23 @@ def main() -> None:
     region = None if where == "world" else Region.parse(where)
     request = Request(res, Gallery.of(encode.gallery), "released", region=region, tau=encode.tau, start_res=2)
     stages: dict[str, float] = {}
+    peaks: dict[str, float] = {}
     current, since = "Starting", time.perf_counter()
 
     def report(stage: str, done: int, total: int) -> None:
         nonlocal current, since
         now = time.perf_counter()
         stages[current] = stages.get(current, 0.0) + now - since
+        peaks[current] = max(peaks.get(current, 0.0), peak_so_far_mb())
         current, since = stage, now
 
     begun = time.perf_counter()
     build(request, encode, target, report=report)
     report("", 0, 0)
     seconds = time.perf_counter() - begun
-    made: dict[str, object] = {
-        "cells": len(np.load(target / "cells.npy")),
-        "encodings": encode.points,
-        "seconds": seconds,
-    }
-    made |= {"encoder_s": encode.seconds, "encoder_share": encode.seconds / seconds, "stages_s": stages}
+    made: dict[str, object] = {"cells": len(np.load(target / "cells.npy")), "encodings": encode.points}
+    made |= {"seconds": seconds, "encoder_s": encode.seconds, "encoder_share": encode.seconds / seconds}
+    made |= {"stages_s": stages, "stages_peak_mb": peaks, "peak_mb": max(peaks.values())}
     made |= {"points_a_second": encode.points / encode.seconds}
     made |= {"index_bytes": sum(path.stat().st_size for path in target.iterdir())}
     facts.write_text(json.dumps(made), encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from machine import machine
-from released_model import released_encoder
+from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
 from index.constraint import Constraint
@@ -62,16 +62,16 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    encode, _, gallery = released_encoder(arguments.device)
-    vectors = queries(Kind.PHOTO_LIKE, places(gallery, arguments.queries, SEED), encode, SEED).vectors
+    model = released_model(arguments.device)
+    vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.queries, SEED), model.exact, SEED).vectors
     planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
     plain = Question(k=10, resolution=arguments.resolution, prior_weight=arguments.prior_weight)
     command = [Path(word).name for word in sys.argv]  # folders of the machine are nobody's business
     about = {"command": command, "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "index": {"cells": len(planet.cells)}}
-    run(planet, encode, vectors[:5], plain)  # warms up
+    run(planet, model, vectors[:5], plain)  # warms up
     for name, flags in CONSTRAINTS.items():
-        record = compared(planet, encode, vectors, plain, flags)
+        record = compared(planet, model, vectors, plain, flags)
         print(
             f"{name:30s} {record['constrained_p50_ms']:.0f} ms to {record['plain_p50_ms']:.0f}: "
             f"{record['ratio']:.2f}; parsed in {record['parse_s']:.2f} s, first query {record['first_ms']:.0f} ms, "
@@ -83,18 +83,20 @@ def main() -> None:
                 file.write(json.dumps({"constraint": name} | record | about | {"simulated": True}) + "\n")
 
 
-def compared(planet: Planet, encode: Any, vectors: Any, plain: Question, flags: dict[str, list[str]]) -> dict[str, Any]:
+def compared(
+    planet: Planet, model: ReleasedModel, vectors: Any, plain: Question, flags: dict[str, list[str]]
+) -> dict[str, Any]:
     """Time every query with and without a constraint, one right after the other."""
     begun = time.perf_counter()
     constraint = Constraint.parse(**flags)
     parse_s = time.perf_counter() - begun
     assert constraint.region is not None
     asked = replace(plain, region=constraint.region)
-    first = run(planet, encode, vectors[:1], asked).ms[0]
+    first = run(planet, model, vectors[:1], asked).ms[0]
     turns: list[tuple[Timed, Timed]] = []
     for n in range(len(vectors)):
         order = (plain, asked) if n % 2 else (asked, plain)
-        done = {id(question): run(planet, encode, vectors[n : n + 1], question) for question in order}
+        done = {id(question): run(planet, model, vectors[n : n + 1], question) for question in order}
         turns.append((done[id(asked)], done[id(plain)]))
     with_it, without = (
         Timed([t.ms[0] for t in side], [t.encodings[0] for t in side]) for side in zip(*turns, strict=True)
@@ -106,12 +108,12 @@ def compared(planet: Planet, encode: Any, vectors: Any, plain: Question, flags: 
     return record | {"ratio": record["constrained_p50_ms"] / record["plain_p50_ms"], "queries": len(vectors)}
 
 
-def run(planet: Planet, encode: Any, vectors: Any, question: Question) -> Timed:
+def run(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> Timed:
     """Time queries one by one."""
     result = Timed([], [])
     for row in range(len(vectors)):
         begun = time.perf_counter()
-        hits = planet.search(vectors[row : row + 1], encode, question)
+        hits = model.search(planet, vectors[row : row + 1], question)
         result.ms.append(1000 * (time.perf_counter() - begun))
         result.encodings.append(int(hits.encodings[0]))
     return result

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from released_model import released_encoder
+from released_model import released_model
 from simulated import PHOTO_LIKE, combine, places, surroundings, unit
 
 from geoclip.release import released
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("examples.parquet"))
     arguments = parser.parse_args()
-    encode, _, gallery = released_encoder()
+    _, encode, _, gallery = released_model()
     rng = np.random.default_rng(SEED)
     lat_lng = np.array(list(EXAMPLES.values()))
     own = encode(lat_lng)

@@ -6,7 +6,8 @@
 It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
 WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
 stopped goes on where it was. `asked_and_found()` reads the result, from WORK or from a saved file: that one holds the
-best ten places and how the queries are made again.
+best ten places and how the queries are made again. Where the machine has bf16 units the scan is in bf16, and its best
+sixteen are then ranked in float32, in which the queries are made too.
 
 With --below, the cells are those of an index in a region, divided down to --res: the answer to what the index searches
 there, two or more levels below what it stores.
@@ -115,12 +116,19 @@ def truth(folder: Path, tau: float) -> Truth:
 def asked_and_found(work: Path, encode: Encoder, gallery: NDArray[np.float64], tau: float) -> Answered:
     """Return the queries and answers in WORK, or in a saved file, whose queries are made again and compared.
 
+    Args:
+        work: the folder or the file.
+        encode: the location encoder in float32.
+        gallery: (N, 2) degrees, all places of the released one.
+        tau: of the model.
+
     Raises:
         ValueError: the queries made again are not those that were answered.
     """
     if work.is_dir():
         saved = np.load(work / "queries.npz")
-        return Answered(saved["vectors"], [str(kind) for kind in saved["kinds"]], truth(work / "truth", tau).cells)
+        cells, _ = ranked(truth(work / "truth", tau).cells, saved["vectors"], encode)
+        return Answered(saved["vectors"], [str(kind) for kind in saved["kinds"]], cells)
     saved = np.load(work)
     kinds = [Kind(kind) for kind in saved["kinds"]]
     vectors, _ = simulated_queries(kinds, int(saved["queries"]), _inside(gallery, str(saved["region"])), encode)
@@ -138,22 +146,31 @@ def simulated_queries(
     return np.concatenate([queries(kind, lat_lng, encode, SEED).vectors for kind in kinds]), lat_lng
 
 
-def save(work: Path, path: Path, tau: float) -> None:
-    """Write the ten best of WORK, and how its queries are made, into one file."""
+def ranked(cells: Cells, vectors: NDArray[np.float32], encode: Encoder) -> tuple[Cells, NDArray[np.float32]]:
+    """Return the cells (Q, TOP) in the order that an encoder gives for the queries (Q, dim), and their scores."""
+    distinct, rows = np.unique(cells, return_inverse=True)
+    places = encode(centres(distinct))
+    scores = np.einsum("qd,qkd->qk", vectors, places[rows.reshape(cells.shape)])
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return np.take_along_axis(cells, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def save(work: Path, path: Path, tau: float, encode: Encoder) -> None:
+    """Write the ten best of WORK, and how its queries are made, into one file; `encode` in float32 ranks them."""
     about = np.load(work / "queries.npz")
-    found = truth(work / "truth", tau)
+    cells, scores = ranked(truth(work / "truth", tau).cells, about["vectors"], encode)
     region = about["region"] if "region" in about else np.array("")
     count = np.array(len(about["lat_lng"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
-        path, kinds=about["kinds"], queries=count, region=region, cells=found.cells[:, :10], scores=found.scores[:, :10]
+        path, kinds=about["kinds"], queries=count, region=region, cells=cells[:, :10], scores=scores[:, :10]
     )
 
 
 def main() -> None:
     """Encode the land, score it, and keep both."""
     from photo_vectors import photo_vectors
-    from released_model import released_encoder
+    from released_model import released_model
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
@@ -165,14 +182,14 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated queries")
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="measure nothing; write what is in WORK")
     arguments = parser.parse_args()
-    encode, tau, gallery = released_encoder()
+    model = released_model()
     if arguments.save:
-        save(arguments.work, arguments.save, tau)
+        save(arguments.work, arguments.save, model.tau, model.exact)
         return
-    gallery = _inside(gallery, arguments.region)
+    gallery = _inside(model.gallery, arguments.region)
     arguments.work.mkdir(parents=True, exist_ok=True)
     kinds = [str(kind) for kind in arguments.kinds]
-    vectors, lat_lng = simulated_queries(arguments.kinds, arguments.queries, gallery, encode)
+    vectors, lat_lng = simulated_queries(arguments.kinds, arguments.queries, gallery, model.exact)
     if arguments.vectors is not None:
         vectors, kinds, lat_lng = photo_vectors(arguments.vectors), ["photos"], np.empty((0, 2))
     queries_file = arguments.work / "queries.npz"
@@ -180,7 +197,7 @@ def main() -> None:
     cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
     plan = Plan(cells, BLOCK_CELLS)
     np.save(arguments.work / "cells.npy", cells)
-    recorder = Recorder(encode, vectors, tau, arguments.res + 1)
+    recorder = Recorder(model.encode, vectors, model.tau, arguments.res + 1)
     folder = arguments.work / "truth"
     folder.mkdir(exist_ok=True)
     number = 0

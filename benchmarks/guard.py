@@ -2,8 +2,9 @@
 
     python benchmarks/guard.py [--save]
 
-A machine's speed cancels out of a share, so what a kind of processor is known for is committed, in `guard.json`, by its
-vector units; `--save` writes it. A share that has lost more than a fifth fails, after a second look.
+The products are in the arithmetic that the machine's encoder takes by itself. A machine's speed cancels out of a share,
+so what a kind of processor is known for is committed, in `guard.json`, by its vector units; `--save` writes it. A share
+that has lost more than a fifth fails, after a second look.
 """
 
 import argparse
@@ -15,11 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from machine import machine
 from suites.encode import encoder_of, products
 from suites.records import in_turns
 from suites.world import COARSE, World, world
 
+from geoclip.precision import has_bf16_units
 from index.build import Request, build
 from index.efforts import Name
 from index.gallery import Gallery
@@ -82,12 +85,13 @@ def shares(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
     """Return the tasks: encoding in large and small calls, coarse search, descent, posterior, build."""
-    encoder = encoder_of("fp32")
+    precision = "bf16" if has_bf16_units(torch.device("cpu")) else "fp32"
+    encoder = encoder_of(precision)
     points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (PRODUCTS, 2))
     vectors = next(iter(here.queries.values()))
     coarse = Question(k=10, resolution=COARSE, effort=Name.DEFAULT)
     finest = Question(k=10, resolution=9, effort=Name.FAST)
-    findings = list(here.planet.findings(vectors[:16], here.encode, finest))
+    findings = list(here.planet.findings(vectors[:16], here.model.encode, finest))
     request = Request(5, Gallery.of(points), "guard", region=Region.parse(REGION))
     targets = iter(range(1_000_000))
 
@@ -96,19 +100,19 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
             encoder.embed(points[start : start + 32])
 
     def search(question: Question, count: int) -> None:
-        here.planet.search(vectors[:count], here.encode, question)
+        here.model.search(here.planet, vectors[:count], question)
 
     def posteriors() -> list[Posterior]:
         return [here.planet.belief(finding, finest) for finding in findings]
 
     return {
-        "products": products("fp32", PRODUCTS),
+        "products": products(precision, PRODUCTS),
         "encode, 2048 points": partial(encoder.embed, points),
         "encode, 16 calls of 32": small_calls,
         "coarse search, 64 queries": partial(search, coarse, 64),
         "lookup to resolution 9, 8 queries": partial(search, finest, 8),
         "posterior, 16 queries": posteriors,
-        "build": lambda: build(request, here.encode, folder / f"guard-{next(targets)}", report=lambda *_: None),
+        "build": lambda: build(request, here.model.encode, folder / f"guard-{next(targets)}", report=lambda *_: None),
     }
 
 

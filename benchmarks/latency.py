@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 from machine import machine
-from released_model import released_encoder
+from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
 from index.efforts import Name
@@ -37,21 +37,21 @@ def main() -> None:
     parser.add_argument("--efforts", nargs="*", default=["fast", "default", "thorough"])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    encode, _, gallery = released_encoder(arguments.device)
-    vectors = queries(Kind.PHOTO_LIKE, places(gallery, arguments.batch, SEED), encode, SEED).vectors
+    model = released_model(arguments.device)
+    vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.batch, SEED), model.exact, SEED).vectors
     begun = time.perf_counter()
     planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
     opened = time.perf_counter() - begun
     coarse = planet.manifest.coarse_res
     tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=Name(n)) for n in arguments.efforts}
     tasks |= {name: Question(k=10, resolution=9, effort=Name(name)) for name in arguments.efforts}
-    rate = encoder_rate(encode)
+    rate = encoder_rate(model.encode)
     about = {"command": sys.argv, "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"index": {"cells": len(planet.cells)}, "opened_s": opened, "encoder_points_a_second": rate}
     print(f"opened in {opened:.2f} s; the encoder makes {rate:,.0f} points a second")
     for name, question in tasks.items():
-        record = one_by_one(planet, encode, vectors[: arguments.singles], question)
-        record |= together(planet, encode, vectors, question)
+        record = one_by_one(planet, model, vectors[: arguments.singles], question)
+        record |= together(planet, model, vectors, question)
         record |= {"task": name, "rss_gb": psutil.Process(os.getpid()).memory_info().rss / 1e9, "simulated": True}
         print(
             f"{name:12s} batch 1: p50 {record['p50_ms']:.1f} ms, p99 {record['p99_ms']:.1f} ms; "
@@ -76,12 +76,12 @@ def encoder_rate(encode: Any) -> float:
     return len(points) / float(np.median(seconds))
 
 
-def one_by_one(planet: Planet, encode: Any, vectors: Any, question: Question) -> dict[str, Any]:
+def one_by_one(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> dict[str, Any]:
     """Time each query alone."""
     times, encodings = [], []
     for n in range(-5, len(vectors)):  # the first five warm up
         begun = time.perf_counter()
-        hits = planet.search(vectors[abs(n)][None], encode, question)
+        hits = model.search(planet, vectors[abs(n)][None], question)
         if n >= 0:
             times.append(1000 * (time.perf_counter() - begun))
             encodings.append(int(hits.encodings[0]))
@@ -89,10 +89,10 @@ def one_by_one(planet: Planet, encode: Any, vectors: Any, question: Question) ->
     return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "singles": len(times), "encodings": float(np.mean(encodings))}
 
 
-def together(planet: Planet, encode: Any, vectors: Any, question: Question) -> dict[str, Any]:
+def together(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> dict[str, Any]:
     """Time all queries in one call."""
     begun = time.perf_counter()
-    planet.search(vectors, encode, question)
+    model.search(planet, vectors, question)
     return {"batch": len(vectors), "per_second": len(vectors) / (time.perf_counter() - begun)}
 
 

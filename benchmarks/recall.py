@@ -24,7 +24,7 @@ import numpy as np
 from exhaustive import asked_and_found
 from machine import machine
 from numpy.typing import NDArray
-from released_model import released_encoder
+from released_model import ReleasedModel, released_model
 from simulated import Kind
 
 from index.cells import Cells, parents
@@ -51,9 +51,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    encode, tau, gallery = released_encoder()
+    model = released_model()
     planet = Planet.open(arguments.index)
-    vectors, kinds, cells = asked_and_found(arguments.work, encode, gallery, tau)
+    vectors, kinds, cells = asked_and_found(arguments.work, model.exact, model.gallery, model.tau)
     each = len(vectors) // len(kinds)
     rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(kinds)}
     records: list[dict[str, Any]] = []
@@ -65,11 +65,11 @@ def main() -> None:
     if region is not None:  # the exhaustive answer has whole coarse cells
         region = Region.of_cells(planet.cells[region.overlaps(planet.cells)])
     asked = Question(k=10, resolution=res, region=region, gallery=False)
-    records += measured_efforts(planet, encode, vectors, cells, rows, efforts, "effort", asked)
+    records += measured_efforts(planet, model, vectors, cells, rows, efforts, "effort", asked)
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
         beams = {f"beam {b}": Effort((1024, 2048), b, (Step(b, float("inf"), 4096),)) for b in BEAMS}
-        records += measured_efforts(planet, encode, vectors, cells, few, beams, "curve", asked)
+        records += measured_efforts(planet, model, vectors, cells, few, beams, "curve", asked)
     about = {"command": sys.argv, "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
     about |= {"coarse_resolution": planet.manifest.coarse_res}
     if arguments.out:
@@ -119,7 +119,7 @@ def walks(
 
 def measured_efforts(
     planet: Planet,
-    encode: Any,
+    model: ReleasedModel,
     vectors: NDArray[np.float32],
     best: Cells,
     rows: dict[str, NDArray[np.int64]],
@@ -133,7 +133,7 @@ def measured_efforts(
     for name, effort in efforts.items():
         for kind, some in rows.items():
             begun = time.perf_counter()
-            hits = planet.search(vectors[some], encode, replace(asked, effort=effort))
+            hits = model.search(planet, vectors[some], replace(asked, effort=effort))
             seconds = time.perf_counter() - begun
             one = float((hits.cells[:, 0] == best[some, 0]).mean())
             ten = float(np.mean([np.isin(a, b).mean() for a, b in zip(best[some, :10], hits.cells, strict=True)]))

@@ -1,19 +1,48 @@
 """The released model as the benchmarks of the index need it."""
 
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from index.planet import Hits, Planet, Question
 from index.represent import Encoder
 
 
-def released_encoder(device: str = "cpu", precision: str = "auto") -> tuple[Encoder, float, NDArray[np.float64]]:
-    """Return the location encoder as a callable, tau, and the distinct places (N, 2) of the released gallery."""
+class ReleasedModel(NamedTuple):
+    """The location encoder as a callable, twice, and what belongs to it."""
+
+    encode: Encoder
+    """As fast as the device goes: bf16 where it has units for it."""
+    exact: Encoder
+    """In float32: what queries and truth are made with, so that they are the same on every machine. The same object as
+    `encode` where that computes in float32."""
+    tau: float
+    gallery: NDArray[np.float64]
+    """(N, 2) degrees: the distinct places of the released gallery."""
+
+    def search(self, planet: Planet, vectors: NDArray[np.float32], question: Question) -> Hits:
+        """Search as a locator does: fast on the way down, exactly for the scores that are answered."""
+        exactly = None if self.exact is self.encode else self.exact
+        return planet.search(vectors, self.encode, question, encode_exactly=exactly)
+
+
+def released_model(device: str = "cpu") -> ReleasedModel:
+    """Return the released model on a device."""
+    import torch
+
     from geoclip.gallery import distinct_rows
     from geoclip.location_encoder import LocationEncoder
+    from geoclip.precision import Precision, compute_dtype
     from geoclip.release import released
 
     release = released()
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
+    encoder = LocationEncoder(release.sigma, from_pretrained=False)
     encoder.load_released(release.location_encoder())
+    encoder.eval().to(device)
+    encode = exact = encoder.embed
+    if compute_dtype(Precision.AUTO, encoder.device) is not torch.float32:
+        exact = partial(encoder.embed, precision=Precision.FP32)
     gallery, _ = distinct_rows(release.gallery())
-    return encoder.eval().to(device).embed, float(release.logit_scale().exp()), gallery.astype(np.float64)
+    return ReleasedModel(encode, exact, float(release.logit_scale().exp()), gallery.astype(np.float64))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
-from released_model import released_encoder
+from released_model import released_model
 
 from geoclip.distance import haversine_km
 from index.cells import cells_at, centres
@@ -33,7 +33,8 @@ def main() -> None:
     arguments = parser.parse_args()
     from global_land_mask import globe
 
-    encode, _, gallery = released_encoder()
+    model = released_model()
+    gallery = model.gallery
     planet = Planet.open(arguments.index)
     rng = np.random.default_rng(SEED)
     half = arguments.count // 2
@@ -41,9 +42,9 @@ def main() -> None:
     spread = centres(cells) + rng.uniform(-0.02, 0.02, (len(cells), 2))
     spread = spread[globe.is_land(np.clip(spread[:, 0], -90, 90), (spread[:, 1] + 180) % 360 - 180)][:half]
     points = np.concatenate((gallery[rng.choice(len(gallery), half, replace=False)], spread))
-    vectors = encode(points)
+    vectors = model.exact(points)
     for res, limit in LIMITS_M.items():
-        hits = planet.search(vectors, encode, Question(k=1, resolution=res, effort=arguments.effort, gallery=False))
+        hits = model.search(planet, vectors, Question(k=1, resolution=res, effort=arguments.effort, gallery=False))
         metres = 1000 * haversine_km(points, hits.lat_lng[:, 0])
         within = float((metres <= limit).mean())
         record = {
@@ -56,7 +57,7 @@ def main() -> None:
         record |= {"median_m": float(np.median(metres)), "p99_m": float(np.percentile(metres, 99))}
         record |= {"gallery_within": float((metres[:half] <= limit).mean()), "max_m": float(metres.max())}
         # The encoder tells places apart less well near the poles: there another cell can score above the place's own.
-        own = np.einsum("nd,nd->n", encode(centres(cells_at(points, res))), vectors)
+        own = np.einsum("nd,nd->n", model.exact(centres(cells_at(points, res))), vectors)
         record |= {"or_scores_as_high": float(((metres <= limit) | (hits.scores[:, 0] >= own - 1e-6)).mean())}
         record |= {"within_below_60_degrees": float((metres <= limit)[np.abs(points[:, 0]) < 60].mean())}
         record |= {"encodings": float(hits.encodings.mean())}

@@ -63,9 +63,12 @@ class Queries:
 
 
 def places(gallery: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
-    """Return `count` places near photographs: gallery points moved by a log-normal distance, median 1 km."""
+    """Return `count` places near photographs: gallery points moved by a log-normal distance, median 1 km.
+
+    A gallery with fewer than `count` points gives some of them several times, each time moved to another place.
+    """
     rng = np.random.default_rng(seed)
-    points = gallery[rng.choice(len(gallery), count, replace=False)].astype(np.float64)
+    points = gallery[rng.choice(len(gallery), count, replace=count > len(gallery))].astype(np.float64)
     return _moved(points, rng.lognormal(0.0, 1.0, count), rng)
 
 

@@ -10,7 +10,7 @@ import pytest
 from peers.grids import K, grids
 from simulated import Kind, queries
 from suites.agreement import agreement
-from suites.records import QUICK, Records, in_turns, percentiles, without_paths
+from suites.records import QUICK, Records, evict, in_turns, percentiles, without_paths
 from suites.report import best_settings, report
 from suites.search import quality
 
@@ -25,7 +25,7 @@ def vectors() -> Any:
     return unit(np.random.default_rng(0).normal(size=(12_000, 64))).astype(np.float32)
 
 
-def test_explicit_grids_find_what_brute_force_finds(vectors: Any) -> None:
+def test_explicit_grids_find_what_brute_force_finds(vectors: Any, tmp_path: Path) -> None:
     wanted = vectors[:40] + 0.02
     exact = np.argsort(-(wanted @ vectors.T), axis=1)[:, :K]
     names = []
@@ -33,11 +33,15 @@ def test_explicit_grids_find_what_brute_force_finds(vectors: Any) -> None:
         if grid.name.startswith("LanceDB"):
             continue  # LanceDB takes a minute to index
         grid.build(vectors)
+        folder = tmp_path / grid.name
+        folder.mkdir()
+        grid.save(folder)
+        grid.open(folder)
         found = grid.search(wanted.astype(np.float32), **grid.settings[-1])
         assert found.shape == (40, K)
         recall = np.mean([np.isin(e, f).mean() for e, f in zip(exact, found, strict=True)])
         assert recall > 0.9, grid.name
-        assert grid.bytes() > len(vectors) * 64
+        assert evict(folder) > len(vectors) * 64
         names.append(grid.name)
     assert "FAISS IVF256,SQ8" in names
 

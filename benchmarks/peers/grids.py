@@ -37,8 +37,11 @@ class Grid(Protocol):
     def search(self, queries: Vectors, **setting: int) -> Rows:
         """Return the rows (Q, 10) of the best, best first, -1 where there is none."""
 
-    def bytes(self) -> int:
-        """Return the size of the index, as it is saved."""
+    def save(self, folder: Path) -> None:
+        """Write the index to an empty folder."""
+
+    def open(self, folder: Path) -> None:
+        """Take the place of what was built with what was saved, as a server does that starts."""
 
 
 def grids(count: int, dim: int, *, graphs: bool) -> Iterator[Grid]:
@@ -100,12 +103,14 @@ class FaissGrid:
         rows: Rows = self._index.search(queries, K, params=parameters)[1]
         return rows
 
-    def bytes(self) -> int:
-        """Of the file that FAISS writes."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index.faiss"
-            faiss.write_index(self._index, str(path))
-            return path.stat().st_size
+    def save(self, folder: Path) -> None:
+        """Write FAISS's file."""
+        faiss.write_index(self._index, str(folder / "index.faiss"))
+
+    def open(self, folder: Path) -> None:
+        """Read it whole."""
+        self._index = None
+        self._index = faiss.read_index(str(folder / "index.faiss"))
 
 
 class TorchFlat:
@@ -120,15 +125,19 @@ class TorchFlat:
 
         from index import ExactEngine
 
-        self._engine, self._bytes = ExactEngine(torch.from_numpy(vectors)), vectors.nbytes
+        self._vectors, self._engine = vectors, ExactEngine(torch.from_numpy(vectors))
 
     def search(self, queries: Vectors, **setting: int) -> Rows:
         """Score everything."""
         return np.asarray(self._engine.search(queries, K).rows)
 
-    def bytes(self) -> int:
-        """Of the vectors."""
-        return self._bytes
+    def save(self, folder: Path) -> None:
+        """Write the vectors."""
+        np.save(folder / "vectors.npy", self._vectors)
+
+    def open(self, folder: Path) -> None:
+        """Read them whole."""
+        self.build(np.load(folder / "vectors.npy"))
 
 
 class UsearchGrid:
@@ -143,7 +152,7 @@ class UsearchGrid:
         """Add on all cores."""
         from usearch.index import Index
 
-        self._index = Index(ndim=self._dim, metric="cos", dtype=self._scalar, connectivity=16, expansion_add=128)
+        self._index: Any = Index(ndim=self._dim, metric="cos", dtype=self._scalar, connectivity=16, expansion_add=128)
         self._largest = float(np.abs(vectors).max())
         self._index.add(np.arange(len(vectors), dtype=np.uint64), self._cast(vectors))
 
@@ -159,9 +168,15 @@ class UsearchGrid:
             return vectors
         return np.clip(np.round(vectors * (127 / self._largest)), -127, 127).astype(np.int8)
 
-    def bytes(self) -> int:
-        """Of the serialised index."""
-        return int(self._index.serialized_length)
+    def save(self, folder: Path) -> None:
+        """Write usearch's file."""
+        self._index.save(str(folder / "index.usearch"))
+
+    def open(self, folder: Path) -> None:
+        """Map it: usearch calls this a view."""
+        from usearch.index import Index
+
+        self._index = Index.restore(str(folder / "index.usearch"), view=True)
 
 
 class LanceGrid:
@@ -182,7 +197,7 @@ class LanceGrid:
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         rows = pa.array(np.arange(len(vectors)))
         database = lancedb.connect(self._folder)
-        self._table = database.create_table("cells", pa.table({"row": rows, "vector": values}), mode="overwrite")
+        self._table: Any = database.create_table("cells", pa.table({"row": rows, "vector": values}), mode="overwrite")
         lists = max(16, int(np.sqrt(len(vectors))))
         self._table.create_index(
             metric="cosine", num_partitions=lists, num_sub_vectors=64, vector_column_name="vector", index_type="IVF_PQ"
@@ -197,9 +212,14 @@ class LanceGrid:
             found[n, : len(rows)] = rows
         return found
 
-    def bytes(self) -> int:
-        """Of its folder, which holds the vectors too: re-ranking reads them."""
-        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+    def save(self, folder: Path) -> None:
+        """Move the table, which holds the vectors too: re-ranking reads them."""
+        self._table = None
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        shutil.rmtree(self._folder)
 
-    def __del__(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def open(self, folder: Path) -> None:
+        """Open the table."""
+        import lancedb
+
+        self._table = lancedb.connect(folder).open_table("cells")

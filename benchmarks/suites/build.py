@@ -2,12 +2,12 @@
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from peak_memory import peak_mb
 
 from suites.records import Records, Size
 
@@ -27,9 +27,9 @@ def run(records: Records, size: Size) -> None:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "facts.json"
             command = [sys.executable, str(worker), str(Path(folder) / "index"), str(out), str(res), where]
-            peak = peak_mb(command, environment)
+            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
             facts = json.loads(out.read_text(encoding="utf-8"))
-        lines.append(records.add("build", resolution=res, region=where, peak_mb=peak, **facts))
+        lines.append(records.add("build", resolution=res, region=where, **facts))
     encodings, seconds = ([line[key] for line in lines] for key in ("encodings", "seconds"))
     exponent, _ = np.polyfit(np.log(encodings), np.log(seconds), 1)
     last = np.log(seconds[-1] / seconds[-2]) / np.log(encodings[-1] / encodings[-2])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from released_model import released_encoder
+from released_model import released_model
 from simulated import Kind, places, queries
 
 from geoclip.location_encoder import GPU_CHUNK
@@ -56,28 +56,30 @@ def _encode(records: Records, size: Size, device: str) -> None:
 
 
 def _build(records: Records, device: str) -> None:
-    encode, tau, gallery = released_encoder("cuda")
-    request = Request(6, Gallery.of(gallery), "released", region=Region.parse(REGION), tau=tau)
+    model = released_model("cuda")
+    request = Request(6, Gallery.of(model.gallery), "released", region=Region.parse(REGION), tau=model.tau)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        build(request, encode, Path(folder) / "index", report=lambda *_: None)
+        build(request, model.encode, Path(folder) / "index", report=lambda *_: None)
         records.add(SUITE, task="build", device=device, region=REGION, seconds=time.perf_counter() - begun)
 
 
 def _lookups(records: Records, size: Size, device: str, index: Path, engine: str) -> None:
-    encode, _, gallery = released_encoder("cuda")
+    model = released_model("cuda")
     planet = Planet.open(index, engine=engine, device="cuda")
-    vectors = queries(Kind.PHOTO_LIKE, places(gallery, size.queries, records.seed), encode, records.seed).vectors
+    vectors = queries(
+        Kind.PHOTO_LIKE, places(model.gallery, size.queries, records.seed), model.exact, records.seed
+    ).vectors
     for effort in (Name.FAST, Name.DEFAULT):
         question = Question(k=10, resolution=9, effort=effort)
-        planet.search(vectors, encode, question)
+        model.search(planet, vectors, question)
         times = []
         for n in range(size.singles):
             begun = time.perf_counter()
-            planet.search(vectors[n : n + 1], encode, question)
+            model.search(planet, vectors[n : n + 1], question)
             times.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        planet.search(vectors, encode, question)
+        model.search(planet, vectors, question)
         rate = len(vectors) / (time.perf_counter() - begun)
         records.add(
             SUITE, task="lookup", device=device, engine=engine, effort=str(effort), per_second=rate,

@@ -1,6 +1,7 @@
 """Results as JSON Lines: each line says what was measured, on what, by which command and when."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -52,6 +53,7 @@ class Records:
     seed: int
     about: Line = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         self.about = {
@@ -63,7 +65,7 @@ class Records:
 
     def add(self, suite: str, **facts: Any) -> Line:
         """Write one line, and print its words and its first numbers."""
-        line = {"suite": suite, **facts}
+        line = {"suite": suite, **facts, "at_s": time.perf_counter() - self.begun}
         self.lines.append(line)
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
@@ -75,6 +77,21 @@ class Records:
 def without_paths(arguments: Sequence[str]) -> list[str]:
     """Return arguments with files and folders cut to their last part: where they lie is the machine's own."""
     return [Path(argument).name if "/" in argument else argument for argument in arguments]
+
+
+def evict(folder: Path) -> int:
+    """Drop a folder's files from the system's cache, so that the next to read them waits for the disk; return bytes.
+
+    Files that a process has mapped stay.
+    """
+    total = 0
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # what is not yet on the disk cannot be dropped
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            total += path.stat().st_size
+    return total
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -12,8 +12,8 @@ ENOUGH = 0.99
 """Recall@1 at which systems are compared in one line each."""
 SEARCH_HEAD = (
     "| system | setting | recall@1 / @10 | regret, mean km | one: p50, p99 ms | 64 a call: /s | all: /s | bytes a cell "
-    "| built in |",
-    "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    "| built in | open and answer, cold, warm |",
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 )
 
 
@@ -56,13 +56,16 @@ def _encode(lines: list[Line]) -> Iterator[str]:
     sides = sorted({(line["side"], line["precision"]) for line in found})
     if not found:
         return
-    yield "| points a call | " + " | ".join(f"{side} {precision}, points/s" for side, precision in sides) + " | share |"
-    yield "|--:|" + "--:|" * (len(sides) + 1)
+    own = [precision for side, precision in sides if side == "project"]
+    heads = [*(f"{side} {precision}, points/s" for side, precision in sides), *(f"share, {each}" for each in own)]
+    yield f"| points a call | {' | '.join(heads)} |"
+    yield "|--:|" + "--:|" * len(heads)
     for batch in sorted({line["batch"] for line in found}):
         by = {(line["side"], line["precision"]): line for line in found if line["batch"] == batch}
         rates = " | ".join(f"{by[side]['points_a_second']:,.0f}" if side in by else "" for side in sides)
-        yield f"| {batch:,} | {rates} | {by['project', 'fp32']['share_of_peak']:.0%} |"
-    yield "\n`products` are the encoder's matrix products alone; `share` is the project's fp32 rate over theirs."
+        shares = " | ".join(f"{by['project', each]['share_of_peak']:.0%}" for each in own)
+        yield f"| {batch:,} | {rates} | {shares} |"
+    yield "\n`products` are the encoder's matrix products alone; `share` is the project's rate over theirs."
 
 
 def _build(lines: list[Line]) -> Iterator[str]:
@@ -76,6 +79,13 @@ def _build(lines: list[Line]) -> Iterator[str]:
             f"| {line['resolution']} | {line['cells']:,} | {line['encodings']:,} | {line['seconds']:.1f} | "
             f"{line['encoder_share']:.0%} | {line['peak_mb'] / 1e3:.2f} GB | {line['index_bytes'] / 1e6:.1f} MB |"
         )
+    last = found[-1]
+    if "stages_peak_mb" in last:
+        yield f"\nBy stage, resolution {last['resolution']}:\n"
+        yield "| stage | seconds | peak memory |"
+        yield "|---|--:|--:|"
+        for stage, seconds in last["stages_s"].items():
+            yield f"| {stage} | {seconds:.1f} | {last['stages_peak_mb'][stage] / 1e3:.2f} GB |"
     for line in _of(lines, "build growth"):
         yield (
             f"\nSeconds grow as encodings to the power {line['exponent']:.2f} over all four, "
@@ -131,9 +141,14 @@ def _search_row(line: Line, kind: str) -> str:
     if recall_1(line) is not None:
         quality = f"{recall_1(line):.3f} / {line[f'{kind}_recall_10']:.3f} | {line[f'{kind}_regret_mean_km']:.2f}"
     built = f"{line['build_s']:.0f} s" if "build_s" in line else ""
+    opened = ""
+    if "cold_open_s" in line:
+        cold, warm = (1000 * (line[f"{state}_open_s"] + line[f"{state}_first_s"]) for state in ("cold", "warm"))
+        opened = f"{cold:,.0f}, {warm:,.0f} ms"
     return (
         f"| {line['system']} | {words} | {quality or '|'} | {line['one_p50_ms']:.1f}, {line['one_p99_ms']:.1f} | "
-        f"{line['64_per_second']:,.0f} | {line['all_per_second']:,.0f} | {line['bytes_a_cell']:,.1f} | {built} |"
+        f"{line['64_per_second']:,.0f} | {line['all_per_second']:,.0f} | {line['bytes_a_cell']:,.1f} | {built} | "
+        f"{opened} |"
     )
 
 
@@ -141,14 +156,17 @@ def _scale(lines: list[Line]) -> Iterator[str]:
     found = [line for line in _of(lines, "scale") if not line["computed"]]
     if not found:
         return
-    yield "| index | resolution | addressable | effort | on disk | bytes a cell | opened | memory added | p50, p99 |"
+    yield (
+        "| index | resolution | addressable | effort | on disk | bytes a cell | opened cold, warm | memory added "
+        "| p50, p99 |"
+    )
     yield "|---|--:|--:|---|--:|--:|--:|--:|--:|"
     for line in found:
         yield (
             f"| {line['region']} | {line['resolution']} | {line['cells']:,} | {line['effort']} | "
             f"{line['index_bytes'] / 1e9:.3f} GB | {line['index_bytes'] / line['cells']:.3g} | "
-            f"{1000 * line['open_s']:.0f} ms | {line['rss_added_gb']:.2f} GB | "
-            f"{line['p50_ms']:.0f}, {line['p99_ms']:.0f} ms |"
+            f"{1000 * line['cold_open_s']:,.0f}, {1000 * line['warm_open_s']:,.0f} ms | "
+            f"{line['rss_added_gb']:.2f} GB | {line['p50_ms']:.0f}, {line['p99_ms']:.0f} ms |"
         )
     computed = [line for line in _of(lines, "scale") if line["computed"]]
     sizes = ", ".join(f"{line['cells']:.0e}: {line['index_bytes'] / 1e9:,.1f} GB" for line in computed)

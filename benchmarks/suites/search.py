@@ -5,9 +5,11 @@ line is a system at one setting: recall@1 and @10, the great-circle distance bet
 one (regret), p50/p95/p99 and rate of calls with 1, 64 and all queries, bytes a cell.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from geoclip.distance import haversine_km
 from index.cells import Cells, centres
 from index.efforts import Effort, Name, Step, named
 from index.planet import Planet, Question
-from suites.records import Records, Size, percentiles
+from suites.records import Records, Size, evict, percentiles, timed
 from suites.world import COARSE, K, World, world
 
 SUITE = "search"
 BUDGET_S = 20.0
 """What one kind of call of one setting may take; slower systems are measured on fewer queries."""
+LEAST_S = 0.5
+"""What it takes at least: short calls are repeated."""
 CHUNK = 256
 BEAMS = {
     **{str(name): named(name) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)},
@@ -39,25 +43,34 @@ def run(records: Records, size: Size, *, vectors: Path | None = None) -> None:
         print(f"{size.region}: the index, all cells of resolution {size.resolution}, the exact answers ...", flush=True)
         here = world(size.region, size.resolution, size.queries, records.seed, Path(folder), vectors)
         _ours(records, size, here)
-        for grid in grids(*here.vectors.shape, graphs=size.graphs):
-            begun = time.perf_counter()
-            grid.build(here.vectors)
-            about = {"build_s": time.perf_counter() - begun, "bytes_a_cell": grid.bytes() / len(here.cells)}
+        for number, grid in enumerate(grids(*here.vectors.shape, graphs=size.graphs)):
+            saved = Path(folder) / f"grid-{number}"
+            saved.mkdir()
+            about: dict[str, Any] = {"system": grid.name, "build_s": timed(partial(grid.build, here.vectors))}
+            grid.save(saved)
+            search = _explicit(grid, grid.settings[-1], here.cells)
+            about |= _opened(here, saved, partial(grid.open, saved), search)
             for setting in grid.settings:
                 search = _explicit(grid, setting, here.cells)
-                _measure(records, size, here, search, {"system": grid.name, "setting": setting, **about})
+                _measure(records, size, here, search, {**about, "setting": setting})
+            shutil.rmtree(saved)
 
 
 def _ours(records: Records, size: Size, here: World) -> None:
-    stored = sum(path.stat().st_size for path in here.planet.folder.iterdir())
-    begun = time.perf_counter()
-    Planet.open(here.planet.folder)
-    opened = time.perf_counter() - begun
-    about = {"system": "geoclip-planet", "bytes_a_cell": stored / len(here.cells), "open_s": opened}
+    copy = here.planet.folder.with_name("copy")  # of which nothing is mapped
+    shutil.copytree(here.planet.folder, copy)
+    planets: list[Planet] = []
+    question = Question(k=K, resolution=size.resolution, gallery=False)
+    about = {"system": "geoclip-planet"} | _opened(
+        here,
+        copy,
+        lambda: planets.append(Planet.open(copy)),
+        lambda vectors: here.model.search(planets[-1], vectors, question).cells,
+    )
     for name, effort in BEAMS.items():
         question = Question(k=K, resolution=size.resolution, effort=effort, gallery=False)
         encodings = {
-            kind: float(here.planet.search(own[:64], here.encode, question).encodings.mean())
+            kind: float(here.model.search(here.planet, own[:64], question).encodings.mean())
             for kind, own in here.queries.items()
         }
         _measure(records, size, here, _descent(here, question), {**about, "setting": name, "encodings": encodings})
@@ -65,8 +78,17 @@ def _ours(records: Records, size: Size, here: World) -> None:
     _latencies(records, size, here, _descent(here, coarse), {**about, "setting": "coarse only"})
 
 
+def _opened(here: World, saved: Path, opening: Callable[[], object], search: Search) -> dict[str, Any]:
+    """Return bytes a cell of what is saved, and the seconds of opening it and the first answer, cold and warm."""
+    query = next(iter(here.queries.values()))[:1]
+    search_s: dict[str, Any] = {"bytes_a_cell": evict(saved) / len(here.cells)}
+    for state in ("cold", "warm"):
+        search_s[f"{state}_open_s"], search_s[f"{state}_first_s"] = timed(opening), timed(partial(search, query))
+    return search_s
+
+
 def _descent(here: World, question: Question) -> Search:
-    return lambda vectors: here.planet.search(vectors, here.encode, question).cells
+    return lambda vectors: here.model.search(here.planet, vectors, question).cells
 
 
 def _explicit(grid: Any, setting: dict[str, int], cells: Cells) -> Search:
@@ -133,13 +155,11 @@ def _latencies(records: Records, size: Size, here: World, search: Search, about:
 
 
 def calls_timed(search: Search, vectors: NDArray[np.float32], batch: int, calls: int) -> list[float]:
-    """Return the seconds of up to `calls` calls with other queries each, fewer where they pass the budget."""
+    """Return the seconds of calls with other queries each: `calls`, more while they are short, fewer if very long."""
     times: list[float] = []
-    for n in range(calls + 1):  # the first warms up, unless it is long enough not to matter
+    spent, n = 0.0, 0
+    while (n <= calls or spent < LEAST_S) and spent < BUDGET_S:
         start = n * batch % max(1, len(vectors) - batch + 1)
-        begun = time.perf_counter()
-        search(vectors[start : start + batch])
-        times.append(time.perf_counter() - begun)
-        if sum(times) > BUDGET_S:
-            return times
-    return times[1:]
+        times.append(timed(partial(search, vectors[start : start + batch])))
+        spent, n = spent + times[-1], n + 1
+    return times[1:] or times  # the first warms up, unless it is long enough not to matter

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from photo_vectors import photo_vectors
-from released_model import released_encoder
+from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
 from index.build import Request, build
@@ -15,7 +15,6 @@ from index.cells import Cells, cells_at, centres, children
 from index.gallery import Gallery
 from index.planet import Planet
 from index.region import Region
-from index.represent import Encoder
 
 COARSE = 6
 KINDS = (Kind.PHOTO_LIKE, Kind.PLACE)
@@ -26,12 +25,12 @@ K = 10
 class World:
     """What a search is measured in."""
 
-    encode: Encoder
+    model: ReleasedModel
     planet: Planet
     cells: Cells
     """(N,) of the finest resolution, sorted: what an explicit grid stores."""
     vectors: NDArray[np.float32]
-    """(N, 512) unit vectors of their centres."""
+    """(N, 512) unit vectors of their centres, in float32 arithmetic."""
     queries: dict[str, NDArray[np.float32]]
     """(Q, 512) by kind; the first kind is what latencies are measured with."""
     best: dict[str, Cells]
@@ -44,22 +43,23 @@ def world(where: str, resolution: int, count: int, seed: int, folder: Path, phot
     Args:
         where: the region.
         resolution: of the cells.
-        count: of queries of each kind, at most.
+        count: of queries of each kind; of photos, at most.
         seed: of the simulated queries.
         folder: an empty one.
         photos: vectors of real photos taken in the region, as `geoclip embed` writes them, in place of simulated ones.
     """
-    encode, tau, gallery = released_encoder()
+    model = released_model()
+    gallery = model.gallery
     region = Region.parse(where)
-    planet = _index(folder / "index", region, gallery, encode, tau)
+    planet = _index(folder / "index", region, model)
     cells = np.sort(children(planet.cells, resolution))
-    vectors = encode(centres(cells))
+    vectors = model.exact(centres(cells))
     inside = gallery[region.contains(cells_at(gallery, 15))]
-    lat_lng = places(inside, min(count, len(inside)), seed)
-    sets = {str(kind): queries(kind, lat_lng, encode, seed).vectors for kind in KINDS}
+    lat_lng = places(inside, count, seed)
+    sets = {str(kind): queries(kind, lat_lng, model.exact, seed).vectors for kind in KINDS}
     if photos is not None:
         sets = {"photos": photo_vectors(photos)[:count]} | {str(Kind.PLACE): sets[Kind.PLACE]}
-    return World(encode, planet, cells, vectors, sets, {kind: cells[exact(vectors, own)] for kind, own in sets.items()})
+    return World(model, planet, cells, vectors, sets, {kind: cells[exact(vectors, own)] for kind, own in sets.items()})
 
 
 def exact(vectors: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -71,9 +71,9 @@ def exact(vectors: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.
     return np.concatenate(rows)
 
 
-def _index(target: Path, region: Region, gallery: NDArray[np.float64], encode: Encoder, tau: float) -> Planet:
-    request = Request(COARSE, Gallery.of(gallery), "released", region=region, tau=tau)
-    build(request, encode, target, report=_silent)
+def _index(target: Path, region: Region, model: ReleasedModel) -> Planet:
+    request = Request(COARSE, Gallery.of(model.gallery), "released", region=region, tau=model.tau)
+    build(request, model.encode, target, report=_silent)
     return Planet.open(target)
 
 
