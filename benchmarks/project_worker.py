@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from worker import Task, serve
 
 from geoclip import GeoCLIP, LocationEncoder, Locator
+from geoclip.cores import on_all_cores
 from geoclip.decode import decode
 from geoclip.location_encoder import CPU_CHUNK
 from geoclip.precision import has_bf16_units
@@ -70,15 +71,18 @@ def _products(precision: str, points: int) -> dict[str, Task]:
     whole = torch.randn(points, 1024).to(dtype)
     chunks = -(-points // CPU_CHUNK)
 
-    def layers() -> None:
-        for _ in range(3 * chunks):
-            for inputs, outputs in SHAPES:
-                F.linear(chunk[inputs], *weights[inputs, outputs])
+    def layers(_: int) -> None:
+        with torch.inference_mode():
+            for _ in range(3):
+                for inputs, outputs in SHAPES:
+                    F.linear(chunk[inputs], *weights[inputs, outputs])
 
     point_flop = 2.0 * 3 * sum(i * o for i, o in SHAPES)
     square = partial(F.linear, whole, *weights[1024, 1024])
     return {
-        f"gemm layers {precision}": Task(layers, chunks * CPU_CHUNK * point_flop, "flop"),
+        f"gemm layers {precision}": Task(
+            partial(on_all_cores, layers, range(chunks)), chunks * CPU_CHUNK * point_flop, "flop"
+        ),
         f"gemm 1024 {precision}": Task(square, 2.0 * points * 1024 * 1024, "flop"),
     }
 

@@ -54,8 +54,8 @@ class Name(StrEnum):
 _ALL = 1 << 40
 _EFFORTS = {
     Name.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(4, 0.005, 4))),
-    Name.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 16), Step(24, 0.03, 8), Step(10, 0.01, 6))),
-    Name.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 16), Step(48, 0.04, 8), Step(24, 0.02, 8))),
+    Name.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 32), Step(24, 0.03, 12), Step(10, 0.01, 10))),
+    Name.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 48), Step(48, 0.04, 24), Step(24, 0.02, 12))),
     Name.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),
 }
 

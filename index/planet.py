@@ -1,9 +1,10 @@
 """`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -23,6 +24,8 @@ from index.represent import Encoder
 
 BATCH = 128
 """Queries that go down together: they share encodings, and memory holds no more."""
+EXACT_BATCH = 64
+"""Queries whose answers are scored exactly together."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +175,14 @@ class Planet:
             np.zeros(n),
             np.zeros(n, np.int64),
         )
-        beliefs = []
-        for row, finding in enumerate(findings):
-            belief = self.belief(finding, question)
-            self._fill(hits, row, finding, belief, encode, encode_exactly, question)
-            if with_beliefs:
-                beliefs.append(belief)
+        beliefs, row = [], 0
+        while some := list(islice(findings, EXACT_BATCH)):
+            for finding, exact in zip(some, _exactly(some, encode_exactly, question), strict=True):
+                belief = self.belief(finding, question)
+                self._fill(hits, row, finding, exact, belief, encode, encode_exactly, question)
+                row += 1
+                if with_beliefs:
+                    beliefs.append(belief)
         return hits._replace(beliefs=tuple(beliefs))
 
     def posteriors(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[Posterior]:
@@ -252,6 +257,7 @@ class Planet:
         hits: Hits,
         row: int,
         finding: "Finding",
+        exact: "_Exact | None",
         belief: Posterior,
         encode: Encoder,
         encode_exactly: Encoder | None,
@@ -261,9 +267,8 @@ class Planet:
         query, found = finding.query, finding.found
         finest = found.finest
         masses = belief.mass[len(belief.mass) - len(finest.cells) :]  # a posterior ends with the finest cells
-        if encode_exactly is not None and found.encodings and question.mass_resolution is None:
-            best = np.lexsort((finest.cells, -finest.ranks))[: 2 * question.k]
-            finest, masses = _rescored(finest.part(best), query, encode_exactly), masses[best]
+        if exact is not None:
+            finest, masses = exact.scored, masses[exact.rows]
         possible = np.flatnonzero(np.isfinite(finest.ranks))
         order = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
         mass = masses[order]
@@ -339,9 +344,38 @@ class Planet:
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
 
 
-def _rescored(cells: Scored, query: NDArray[np.float32], encode: Encoder) -> Scored:
-    """Return cells with the scores of another encoder."""
-    scores = encode(centres(cells.cells)) @ query
+class _Exact(NamedTuple):
+    """The best of the finest cells that were found for a query, scored exactly."""
+
+    rows: NDArray[np.int64]
+    """Of the finest cells."""
+    scored: Scored
+
+
+def _exactly(
+    findings: Sequence[Finding], encode_exactly: Encoder | None, question: Question
+) -> Sequence[_Exact | None]:
+    """Score the best finest cells of all findings again, by the exact encoder, in one call.
+
+    None where there is none, where nothing was encoded, and where cells are ranked by mass: masses are the other
+    encoder's.
+    """
+    some = [f for f in findings if f.found.encodings]
+    if encode_exactly is None or question.mass_resolution is not None or not some:
+        return [None] * len(findings)
+    best = {id(f): np.lexsort((f.found.finest.cells, -f.found.finest.ranks))[: 2 * question.k] for f in some}
+    cells = [f.found.finest.part(best[id(f)]) for f in some]
+    ends = np.cumsum([len(own.cells) for own in cells])[:-1]
+    vectors = np.split(encode_exactly(centres(np.concatenate([own.cells for own in cells]))), ends)
+    exact = {
+        id(f): _Exact(best[id(f)], _rescored(own, own_vectors @ f.query))
+        for f, own, own_vectors in zip(some, cells, vectors, strict=True)
+    }
+    return [exact.get(id(f)) for f in findings]
+
+
+def _rescored(cells: Scored, scores: NDArray[np.float32]) -> Scored:
+    """Return cells with other scores."""
     return cells._replace(scores=scores, ranks=cells.ranks - cells.scores + scores)
 
 

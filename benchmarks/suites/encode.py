@@ -14,6 +14,7 @@ import torch
 from side_by_side import Worker
 from torch.nn import functional as F
 
+from geoclip.cores import on_all_cores
 from geoclip.location_encoder import CPU_CHUNK, LocationEncoder
 from geoclip.precision import has_bf16_units
 from geoclip.release import released
@@ -75,12 +76,14 @@ def products(precision: str, points: int, device: str = "cpu", chunk: int = CPU_
     sizes = [min(chunk, points - start) for start in range(0, points, chunk)]
     inputs = {(n, i): torch.randn(n, i, device=device, dtype=dtype) for n in set(sizes) for i, _ in SHAPES}
 
-    def multiply() -> None:
+    def multiply_chunk(n: int) -> None:
         with torch.inference_mode():
-            for n in sizes:
-                for _ in range(3):
-                    for i, o in SHAPES:
-                        F.linear(inputs[n, i], *weights[i, o])
+            for _ in range(3):
+                for i, o in SHAPES:
+                    F.linear(inputs[n, i], *weights[i, o])
+
+    def multiply() -> None:
+        on_all_cores(multiply_chunk, sizes, cores=1 if device != "cpu" else None)
         if device != "cpu":
             torch.cuda.synchronize()
 

@@ -1,0 +1,47 @@
+"""Runs a function over chunks, each on one core: small matrix products gain more from that than from being split."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+
+def on_all_cores(run: Callable[[int], object], chunks: Sequence[int], cores: int | None = None) -> None:
+    """Call `run` once for every chunk, on several threads, each of which computes on one core; one chunk on all cores.
+
+    Args:
+        run: what is set for a thread, such as torch's inference mode, must be set inside. The first error is raised.
+        chunks: what `run` is called with.
+        cores: how many threads; as many as torch computes with unless said otherwise.
+    """
+    import torch
+
+    threads = cores or torch.get_num_threads()
+    if threads == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            run(chunk)
+        return
+    for _ in _crew(threads).map(run, chunks):
+        pass
+
+
+@lru_cache(maxsize=1)
+def _crew(size: int) -> ThreadPoolExecutor:
+    """Return threads in each of which torch computes alone."""
+    import torch
+
+    crew, everyone = ThreadPoolExecutor(size, thread_name_prefix="geoclip-core"), threading.Barrier(size)
+
+    def alone() -> None:
+        torch.get_num_threads()  # a thread takes the number of all when it first asks, so it asks first
+        torch.set_num_threads(1)  # of this thread, and of all that begin to compute from now on ...
+        everyone.wait()
+
+    for started in [crew.submit(alone) for _ in range(size)]:
+        started.result()
+    torch.set_num_threads(size)  # ... which is taken back here
+    return crew
+
+
+os.register_at_fork(after_in_child=_crew.cache_clear)  # threads stay behind in a fork
