@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from simulated import Kind, places, queries
+from torch import Tensor
 
+from geoclip.cores import on_all_cores
 from index.blocks import encode_blocks
 from index.cells import Cells, cells_at, centres, children
 from index.files import written_whole
@@ -34,6 +36,8 @@ from index.represent import Encoder
 
 TOP = 16
 BLOCK_CELLS = 16_384
+SCORED = 256
+"""Points scored at once, on one core: their scores of some thousand queries stay in its cache."""
 SEED = 20
 
 
@@ -66,11 +70,14 @@ class Recorder:
         self._encode, self._tau, self._res = encode, tau, res
         self._queries = torch.from_numpy(np.ascontiguousarray(vectors.T))
         self.encode_s = self.record_s = 0.0
+        count = self._queries.shape[1]
+        self._best = self.scores = np.full((count, TOP), -np.inf, dtype=np.float32)
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was recorded: a new block begins."""
+        """Forget what was recorded, but not how good it was: a new block begins, whose worse places are not kept."""
         count = self._queries.shape[1]
+        self._best = -np.sort(-np.concatenate((self._best, self.scores), axis=1), axis=1)[:, :TOP]
         self.scores = np.full((count, TOP), -np.inf, dtype=np.float32)
         self.cells = np.zeros((count, TOP), dtype=np.uint64)
         self.sums = np.zeros(count)
@@ -80,13 +87,24 @@ class Recorder:
         start = time.perf_counter()
         vectors = self._encode(lat_lng)
         middle = time.perf_counter()
-        scores = torch.from_numpy(vectors) @ self._queries
-        point, query = (scores > torch.from_numpy(self.scores[:, -1])).nonzero(as_tuple=True)
-        if len(point) > 40 * TOP * len(self.scores):  # the first points of a block: all are new
-            query = torch.arange(len(self.scores)).repeat(min(TOP, len(scores)))
-            point = scores.topk(min(TOP, len(scores)), dim=0).indices.flatten()
-        self._merge(scores[point, query].numpy(), query.numpy(), cells_at(lat_lng[point.numpy()], self._res))
-        self.sums += scores.sub_(1.0).mul_(self._tau).exp_().sum(dim=0).numpy()
+        unit, limit = (torch.from_numpy(part) for part in (vectors, np.maximum(self.scores, self._best)[:, -1]))
+        starts = range(0, len(unit), SCORED)
+        sums = torch.zeros(len(starts), len(self.scores), dtype=torch.float64)
+        found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+        def score(at: int) -> None:
+            scores = unit[at : at + SCORED] @ self._queries
+            point, query = (scores > limit).nonzero(as_tuple=True)
+            if len(point) > len(scores) * len(self.scores) // 8:  # the first points of a block: nearly all are new
+                point = scores.topk(min(TOP, len(scores)), dim=0).indices.flatten()
+                query = torch.arange(len(self.scores)).repeat(len(point) // len(self.scores))
+            found[at] = at + point, query, scores[point, query]
+            sums[at // SCORED] = scores.sub_(1.0).mul_(self._tau).exp_().sum(dim=0)
+
+        on_all_cores(score, starts)
+        point, query, best = (torch.cat(parts).numpy() for parts in zip(*(found[at] for at in starts), strict=True))
+        self._merge(best, query, cells_at(lat_lng[point], self._res))
+        self.sums += sums.sum(dim=0).numpy()
         self.encode_s += middle - start
         self.record_s += time.perf_counter() - middle
         return vectors

@@ -39,10 +39,13 @@ class Size:
     """Turns of each timed task."""
     graphs: bool
     """Also build the graph indexes (HNSW, usearch), which take minutes."""
+    budget_s: float
+    """What one kind of call of one setting may take in the search suite; slow systems are called fewer times, and three
+    times as long may go into answers whose recall is measured."""
 
 
-QUICK = Size("quick", "country:SI", 8, 256, 40, 3, True)
-FULL = Size("full", "country:AT", 8, 1024, 200, 5, True)
+QUICK = Size("quick", "country:SI", 8, 256, 40, 3, False, 2.0)
+FULL = Size("full", "country:AT", 8, 1024, 200, 5, True, 5.0)
 
 
 @dataclass

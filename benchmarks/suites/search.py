@@ -25,11 +25,9 @@ from suites.records import Records, Size, evict, percentiles, timed
 from suites.world import COARSE, K, World, world
 
 SUITE = "search"
-BUDGET_S = 20.0
-"""What one kind of call of one setting may take; slower systems are measured on fewer queries."""
 LEAST_S = 0.5
-"""What it takes at least: short calls are repeated."""
-CHUNK = 256
+"""What one kind of call of one setting takes at least: short calls are repeated."""
+CHUNK = 128
 BEAMS = {
     **{str(name): named(name) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)},
     **{f"beam {b}": Effort((1024, 2048), max(b, 16), (Step(b, 1.0, 4096), Step(b, 1.0, 4096))) for b in (2, 8)},
@@ -81,10 +79,10 @@ def _ours(records: Records, size: Size, here: World) -> None:
 def _opened(here: World, saved: Path, opening: Callable[[], object], search: Search) -> dict[str, Any]:
     """Return bytes a cell of what is saved, and the seconds of opening it and the first answer, cold and warm."""
     query = next(iter(here.queries.values()))[:1]
-    search_s: dict[str, Any] = {"bytes_a_cell": evict(saved) / len(here.cells)}
+    facts: dict[str, Any] = {"bytes_a_cell": evict(saved) / len(here.cells)}
     for state in ("cold", "warm"):
-        search_s[f"{state}_open_s"], search_s[f"{state}_first_s"] = timed(opening), timed(partial(search, query))
-    return search_s
+        facts[f"{state}_open_s"], facts[f"{state}_first_s"] = timed(opening), timed(partial(search, query))
+    return facts
 
 
 def _descent(here: World, question: Question) -> Search:
@@ -104,18 +102,18 @@ def _explicit(grid: Any, setting: dict[str, int], cells: Cells) -> Search:
 def _measure(records: Records, size: Size, here: World, search: Search, about: dict[str, Any]) -> None:
     facts: dict[str, Any] = {}
     for kind, own in here.queries.items():
-        found = answered(search, own)
+        found = answered(search, own, 3 * size.budget_s)
         facts |= {f"{kind}_{name}": value for name, value in quality(found, here.best[kind][: len(found)]).items()}
         facts[f"{kind}_queries"] = len(found)
     _latencies(records, size, here, search, about | facts)
 
 
-def answered(search: Search, own: NDArray[np.float32]) -> Cells:
-    """Return the answers (Q, 10) to as many queries as the budget allows, 256 at least."""
+def answered(search: Search, own: NDArray[np.float32], budget_s: float) -> Cells:
+    """Return the answers (Q, 10) to as many queries as can be answered in the time, 128 at least."""
     found, begun = [], time.perf_counter()
     for start in range(0, len(own), CHUNK):
         found.append(search(own[start : start + CHUNK]))
-        if time.perf_counter() - begun > BUDGET_S:
+        if time.perf_counter() - begun > budget_s:
             break
     return np.concatenate(found)
 
@@ -138,7 +136,7 @@ def _latencies(records: Records, size: Size, here: World, search: Search, about:
     kind, vectors = next(iter(here.queries.items()))
     facts: dict[str, Any] = {}
     for name, batch, calls in (("one", 1, size.singles), ("64", 64, 8), ("all", len(vectors), 3)):
-        times = calls_timed(search, vectors, batch, calls)
+        times = calls_timed(search, vectors, batch, calls, size.budget_s)
         facts |= {f"{name}_{key}": value for key, value in percentiles(times).items()}
         facts |= {f"{name}_calls": len(times), f"{name}_per_second": batch / float(np.median(times))}
     records.add(
@@ -154,11 +152,11 @@ def _latencies(records: Records, size: Size, here: World, search: Search, about:
     )
 
 
-def calls_timed(search: Search, vectors: NDArray[np.float32], batch: int, calls: int) -> list[float]:
+def calls_timed(search: Search, vectors: NDArray[np.float32], batch: int, calls: int, budget_s: float) -> list[float]:
     """Return the seconds of calls with other queries each: `calls`, more while they are short, fewer if very long."""
     times: list[float] = []
     spent, n = 0.0, 0
-    while (n <= calls or spent < LEAST_S) and spent < BUDGET_S:
+    while (n <= calls or spent < LEAST_S) and spent < budget_s:
         start = n * batch % max(1, len(vectors) - batch + 1)
         times.append(timed(partial(search, vectors[start : start + batch])))
         spent, n = spent + times[-1], n + 1
