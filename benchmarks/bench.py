@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--released-python", help="interpreter of an environment with geoclip==1.3.0")
     parser.add_argument("--fastgeoclip", type=Path, help="a copy of github.com/fbarbe00/FastGeoCLIP")
     parser.add_argument("--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated ones")
-    parser.add_argument("--region", help="of the search suite; default: Slovenia (quick), Austria (full)")
+    parser.add_argument("--region", help="of the search suite; default: Slovenia (quick), Switzerland (full)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.action == "report":

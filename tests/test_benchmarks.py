@@ -123,6 +123,7 @@ def test_report_and_agreement(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert {path.stem for path in (tmp_path / "figures").iterdir()} >= {"pareto", "bytes", "latency", "roofline"}
     rows = [row for row in agreement(first, second).splitlines() if row.startswith("| search")]
     assert "| 3 | 1.000 |" in rows[0]  # the same ranking
+    assert "search, FAISS Flat default, one per second: over ours | 10 | 15 | 50 % |" in agreement(first, second)
     assert agreement(first, first).count("0.0 %, 0.0 % | 100 % |") == 2
     best = best_settings([json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()])
     assert set(best) == {"geoclip-planet", "FAISS Flat"}
