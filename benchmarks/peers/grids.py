@@ -52,7 +52,7 @@ def grids(count: int, dim: int, *, graphs: bool) -> Iterator[Grid]:
     for lists in (n for n in (256, 1024) if n * 39 <= count):  # FAISS asks for 39 vectors a list
         probes = tuple({"nprobe": n} for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= lists // 2)
         yield FaissGrid(f"FAISS IVF{lists},SQ8", lambda n=lists: _inverted(dim, f"IVF{n},SQ8"), probes)
-        refined = tuple({"nprobe": p["nprobe"], "k_factor": f} for p in probes[2:] for f in (4, 32))
+        refined = tuple({"nprobe": p["nprobe"], "k_factor": f} for p in probes[2:] for f in (32, 128))
         factory = f"IVF{lists},PQ64x4fs,Refine(SQ8)"
         yield FaissGrid(f"FAISS {factory}", lambda f=factory: _inverted(dim, f), refined)
     yield LanceGrid()
@@ -183,7 +183,7 @@ class LanceGrid:
     """LanceDB, embedded: IVF-PQ with re-ranking by the stored vectors."""
 
     name = "LanceDB IVF-PQ"
-    settings = tuple({"nprobes": p, "refine": r} for p in (4, 16, 64) for r in (10, 50))
+    settings = tuple({"nprobes": p, "refine": r} for p in (16, 64) for r in (10, 50))
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="lance-"))

@@ -45,7 +45,7 @@ class Size:
 
 
 QUICK = Size("quick", "country:SI", 8, 256, 40, 3, False, 2.0)
-FULL = Size("full", "country:CH", 8, 1024, 200, 5, True, 5.0)
+FULL = Size("full", "country:CH", 8, 1024, 200, 5, True, 4.0)
 
 
 @dataclass

@@ -37,10 +37,8 @@ def run(records: Records, size: Size, *, index: Path | None = None) -> None:
 
 def _measure(records: Records, size: Size, index: Path, where: str) -> None:
     for resolution in range(6, FINEST + 1):
-        efforts = [Name.DEFAULT] if size.name == "quick" else [Name.FAST, Name.DEFAULT]
-        for effort in efforts:
-            facts = _child("scale_worker.py", "ask", str(index), str(resolution), str(effort), str(size.singles))
-            records.add(SUITE, system="geoclip-planet", region=where, **facts, computed=False, simulated=True)
+        facts = _child("scale_worker.py", "ask", str(index), str(resolution), str(Name.DEFAULT), str(size.singles // 2))
+        records.add(SUITE, system="geoclip-planet", region=where, **facts, computed=False, simulated=True)
 
 
 def _child(worker: str, *arguments: str) -> dict[str, Any]:
