@@ -18,6 +18,7 @@ _RES_SHIFT, _BASE_SHIFT = np.uint64(52), np.uint64(45)
 _RES_MASK = np.uint64(0xF) << _RES_SHIFT
 # The twelve base cells that are pentagons; their children, grandchildren ... along digit 0 are pentagons too.
 _PENTAGON_BASES = np.array([4, 14, 24, 38, 49, 58, 63, 72, 83, 97, 107, 117], dtype=np.uint64)
+_IS_PENTAGON_BASE = np.isin(np.arange(128), _PENTAGON_BASES)
 # Base cell and digits: where a cell of resolution 15 stands in the order.
 _POSITION_MASK = np.uint64((1 << 52) - 1)
 _LAST_POSITION = np.uint64((127 << 45) | 0o666666666666666)
@@ -71,7 +72,7 @@ def parents(cells: Cells, res: int) -> Cells:
 def pentagons(cells: Cells) -> NDArray[np.bool_]:
     """Return which cells are pentagons: the descendants along digit 0 of twelve base cells."""
     base = (cells >> _BASE_SHIFT) & np.uint64(0x7F)
-    result = np.isin(base, _PENTAGON_BASES)
+    result: NDArray[np.bool_] = _IS_PENTAGON_BASE[base]
     if result.any():
         unused = (
             np.uint64(1) << (np.uint64(3) * (np.uint64(FINEST) - ((cells & _RES_MASK) >> _RES_SHIFT)))
