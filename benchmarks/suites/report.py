@@ -57,14 +57,21 @@ def _encode(lines: list[Line]) -> Iterator[str]:
     if not found:
         return
     own = [precision for side, precision in sides if side == "project"]
-    heads = [*(f"{side} {precision}, points/s" for side, precision in sides), *(f"share, {each}" for each in own)]
+    against = [each for each in own if ("released", "fp32") in sides]
+    heads = [
+        *(f"{side} {precision}, points/s" for side, precision in sides),
+        *(f"share, {each}" for each in own),
+        *(f"{each} over released" for each in against),
+    ]
     yield f"| points a call | {' | '.join(heads)} |"
     yield "|--:|" + "--:|" * len(heads)
     for batch in sorted({line["batch"] for line in found}):
         by = {(line["side"], line["precision"]): line for line in found if line["batch"] == batch}
         rates = " | ".join(f"{by[side]['points_a_second']:,.0f}" if side in by else "" for side in sides)
-        shares = " | ".join(f"{by['project', each]['share_of_peak']:.0%}" for each in own)
-        yield f"| {batch:,} | {rates} | {shares} |"
+        shares = [f"{by['project', each]['share_of_peak']:.0%}" for each in own]
+        rate = {side: line["points_a_second"] for side, line in by.items()}
+        gains = [f"{rate['project', each] / rate['released', 'fp32']:.1f}x" for each in against]
+        yield f"| {batch:,} | {rates} | {' | '.join(shares + gains)} |"
     yield "\n`products` are the encoder's matrix products alone; `share` is the project's rate over theirs."
 
 
@@ -177,11 +184,13 @@ def _end_to_end(lines: list[Line]) -> Iterator[str]:
     found = _of(lines, "end to end")
     if not found:
         return
-    yield "| side | task | seconds a photo | least to most |"
-    yield "|---|---|--:|--:|"
+    released = next((line["seconds_a_photo"] for line in found if line["side"] == "released"), None)
+    yield "| side | task | seconds a photo | least to most | released `predict` over it |"
+    yield "|---|---|--:|--:|--:|"
     for line in found:
         low, high = (line[key] / line["photos"] for key in ("least_s", "most_s"))
-        yield f"| {line['side']} | {line['task']} | {line['seconds_a_photo']:.3f} | {low:.3f} to {high:.3f} |"
+        ratio = "" if released is None else f"{released / line['seconds_a_photo']:.1f}x"
+        yield f"| {line['side']} | {line['task']} | {line['seconds_a_photo']:.3f} | {low:.3f} to {high:.3f} | {ratio} |"
 
 
 def _gpu(lines: list[Line]) -> Iterator[str]:
