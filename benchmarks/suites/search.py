@@ -44,13 +44,13 @@ def run(records: Records, size: Size, *, vectors: Path | None = None) -> None:
         for number, grid in enumerate(grids(*here.vectors.shape, graphs=size.graphs)):
             saved = Path(folder) / f"grid-{number}"
             saved.mkdir()
-            about: dict[str, Any] = {"system": grid.name, "build_s": timed(partial(grid.build, here.vectors))}
+            about: dict[str, Any] = {"build_s": timed(partial(grid.build, here.vectors))}
             grid.save(saved)
             search = _explicit(grid, grid.settings[-1], here.cells)
             about |= _opened(here, saved, partial(grid.open, saved), search)
             for setting in grid.settings:
                 search = _explicit(grid, setting, here.cells)
-                _measure(records, size, here, search, {**about, "setting": setting})
+                _measure(records, size, here, search, {"system": grid.name, "setting": setting} | about)
             shutil.rmtree(saved)
 
 
@@ -59,7 +59,7 @@ def _ours(records: Records, size: Size, here: World) -> None:
     shutil.copytree(here.planet.folder, copy)
     planets: list[Planet] = []
     question = Question(k=K, resolution=size.resolution, gallery=False)
-    about = {"system": "geoclip-planet"} | _opened(
+    about = _opened(
         here,
         copy,
         lambda: planets.append(Planet.open(copy)),
@@ -71,9 +71,14 @@ def _ours(records: Records, size: Size, here: World) -> None:
             kind: float(here.model.search(here.planet, own[:64], question).encodings.mean())
             for kind, own in here.queries.items()
         }
-        _measure(records, size, here, _descent(here, question), {**about, "setting": name, "encodings": encodings})
+        _measure(records, size, here, _descent(here, question), _ours_at(name) | {"encodings": encodings} | about)
     coarse = Question(k=K, resolution=COARSE, effort=Name.DEFAULT, gallery=False)
-    _latencies(records, size, here, _descent(here, coarse), {**about, "setting": "coarse only"})
+    _latencies(records, size, here, _descent(here, coarse), _ours_at("coarse only") | about)
+
+
+def _ours_at(setting: str) -> dict[str, Any]:
+    """Return what names a line of this project's."""
+    return {"system": "geoclip-planet", "setting": setting}
 
 
 def _opened(here: World, saved: Path, opening: Callable[[], object], search: Search) -> dict[str, Any]:
