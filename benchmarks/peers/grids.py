@@ -57,7 +57,7 @@ def grids(count: int, dim: int, *, graphs: bool) -> Iterator[Grid]:
         yield FaissGrid(f"FAISS {factory}", lambda f=factory: _inverted(dim, f), refined)
     yield LanceGrid()
     if graphs:
-        widths = tuple({"efSearch": n} for n in (16, 32, 64, 128, 256, 512, 1024))
+        widths = tuple({"efSearch": n} for n in (64, 128, 256, 512, 1024, 2048, 4096))
         yield FaissGrid("FAISS HNSW32", lambda: _graph(dim, 32), widths)
         for scalar in ("f16", "i8"):
             yield UsearchGrid(dim, scalar)
@@ -72,7 +72,7 @@ def _inverted(dim: int, factory: str) -> Any:
 
 def _graph(dim: int, links: int) -> Any:
     index = faiss.IndexHNSWFlat(dim, links, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 128
+    index.hnsw.efConstruction = 256
     return index
 
 
@@ -143,7 +143,7 @@ class TorchFlat:
 class UsearchGrid:
     """usearch: HNSW over fp16 or 8-bit vectors."""
 
-    settings = tuple({"expansion": n} for n in (16, 64, 256, 1024))
+    settings = tuple({"expansion": n} for n in (64, 256, 1024, 2048, 4096))
 
     def __init__(self, dim: int, scalar: str) -> None:
         self.name, self._dim, self._scalar = f"usearch, {scalar}", dim, scalar
@@ -152,7 +152,7 @@ class UsearchGrid:
         """Add on all cores."""
         from usearch.index import Index
 
-        self._index: Any = Index(ndim=self._dim, metric="cos", dtype=self._scalar, connectivity=16, expansion_add=128)
+        self._index: Any = Index(ndim=self._dim, metric="cos", dtype=self._scalar, connectivity=32, expansion_add=256)
         self._largest = float(np.abs(vectors).max())
         self._index.add(np.arange(len(vectors), dtype=np.uint64), self._cast(vectors))
 

@@ -62,13 +62,13 @@ def _conclusions(lines: list[Line], best: dict[str, Line]) -> Iterator[tuple[str
     for side in ("released", "fastgeoclip"):
         if f"{side} predict" in photos and "project predict" in photos:
             yield f"a photo: {side} over this project", photos[f"{side} predict"] / photos["project predict"]
-    for rate in ("one_per_second", "all_per_second"):
-        searched = _values(lines, "search", ("system", "setting"), rate)
+    for per in ("one_per_second", "all_per_second"):
+        searched = _values(lines, "search", ("system", "setting"), per)
         ours = searched.get(" ".join(OURS))
         for line in best.values():
             name = f"{line['system']} {line['setting']}"
             if ours and name in searched and line["system"] != OURS[0]:
-                yield f"search, {name}, {rate.replace('_', ' ')}: over ours", searched[name] / ours
+                yield f"search, {name}, {per.replace('_', ' ')}: over ours", searched[name] / ours
 
 
 def _read(path: Path) -> list[Line]:

@@ -9,8 +9,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 Line = dict[str, Any]
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#7f7f7f", "#a6761d", "#4d4d4d")
-MARKERS = "os^Dv<>PX*"
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00",
+           "#CC79A7", "#7f7f7f", "#a6761d", "#4d4d4d", "#b2df8a", "#6a3d9a")  # fmt: skip
+MARKERS = "os^Dv<>PX*hp"
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -38,8 +39,8 @@ def _styles(lines: list[Line]) -> dict[str, dict[str, Any]]:
     names = list(dict.fromkeys(line["system"] for line in lines))
     return {
         name: {
-            "color": COLOURS[n % 10],
-            "marker": MARKERS[n % 10],
+            "color": COLOURS[n % 12],
+            "marker": MARKERS[n % 12],
             "linestyle": DASHES[n % 4],
             "markersize": 4,
             "lw": 1,

@@ -189,7 +189,8 @@ def _end_to_end(lines: list[Line]) -> Iterator[str]:
     yield "|---|---|--:|--:|--:|"
     for line in found:
         low, high = (line[key] / line["photos"] for key in ("least_s", "most_s"))
-        ratio = "" if released is None else f"{released / line['seconds_a_photo']:.1f}x"
+        part = line["task"] in ("decode", "tower", "lookup, index")  # of a photo's way, not the whole of it
+        ratio = "" if released is None or part else f"{released / line['seconds_a_photo']:.1f}x"
         yield f"| {line['side']} | {line['task']} | {line['seconds_a_photo']:.3f} | {low:.3f} to {high:.3f} | {ratio} |"
 
 
