@@ -12,13 +12,12 @@ Photo-like simulated queries, and for the last table as many vectors of pure noi
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine
+from machine import command, machine
 from numpy.typing import NDArray
 from released_model import released_model
 from simulated import Kind, places, queries
@@ -52,7 +51,7 @@ def main() -> None:
     locator = Locator.open(arguments.index, candidates=arguments.candidates)
     records = points(locator, vectors[: arguments.points], truth[: arguments.points])
     records += [calibration(locator, vectors, truth), localizable(locator, vectors, truth)]
-    about = {"command": sys.argv, "machine": machine(), "simulated": True, "candidates": arguments.candidates}
+    about = {"command": command(), "machine": machine(), "simulated": True, "candidates": arguments.candidates}
     if arguments.out:
         with arguments.out.open("a", encoding="utf-8") as file:
             for record in records:

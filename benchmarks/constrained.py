@@ -9,14 +9,13 @@ what later ones share, is timed apart. The ratio is that of the medians, and at 
 import argparse
 import json
 import os
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import machine
+from machine import command, machine
 from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
@@ -66,8 +65,7 @@ def main() -> None:
     vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.queries, SEED), model.exact, SEED).vectors
     planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
     plain = Question(k=10, resolution=arguments.resolution, prior_weight=arguments.prior_weight)
-    command = [Path(word).name for word in sys.argv]  # folders of the machine are nobody's business
-    about = {"command": command, "machine": machine(), "device": arguments.device, "engine": arguments.engine}
+    about = {"command": command(), "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "index": {"cells": len(planet.cells)}}
     run(planet, model, vectors[:5], plain)  # warms up
     for name, flags in CONSTRAINTS.items():

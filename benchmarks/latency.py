@@ -9,14 +9,13 @@ stored cells, nothing encoded. Encodings dominate on a CPU, so the encoder's rat
 import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-from machine import machine
+from machine import command, machine
 from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
@@ -46,7 +45,7 @@ def main() -> None:
     tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=Name(n)) for n in arguments.efforts}
     tasks |= {name: Question(k=10, resolution=9, effort=Name(name)) for name in arguments.efforts}
     rate = encoder_rate(model.encode)
-    about = {"command": sys.argv, "machine": machine(), "device": arguments.device, "engine": arguments.engine}
+    about = {"command": command(), "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"index": {"cells": len(planet.cells)}, "opened_s": opened, "encoder_points_a_second": rate}
     print(f"opened in {opened:.2f} s; the encoder makes {rate:,.0f} points a second")
     for name, question in tasks.items():

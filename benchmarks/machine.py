@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def machine() -> dict[str, Any]:
         "versions": {"geoclip-planet": geoclip.__version__, **_versions()},
         "commit": _commit(),
     }
+
+
+def command() -> list[str]:
+    """Return this program's words, files and folders cut to their last part: where they lie is the machine's own."""
+    return [Path(word).name if "/" in word else word for word in sys.argv]
 
 
 def _cpu() -> dict[str, Any]:

@@ -9,12 +9,11 @@ values of its constant SPREAD, and compared with the exhaustive sum. An error of
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from exhaustive import truth
-from machine import machine
+from machine import command, machine
 
 from index.cells import children_counts, parents
 from index.planet import Planet
@@ -47,7 +46,7 @@ def main() -> None:
             print(f"spread {spread:.4f} {kind:10s} error of the log sum {middle:+.2f} ({low:+.2f} to {high:+.2f})")
             if arguments.out:
                 with arguments.out.open("a", encoding="utf-8") as file:
-                    about = {"command": sys.argv, "machine": machine(), "simulated": True}
+                    about = {"command": command(), "machine": machine(), "simulated": True}
                     file.write(json.dumps(record | about) + "\n")
 
 

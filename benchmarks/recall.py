@@ -14,7 +14,6 @@ WORK is what `exhaustive.py` left for the same grid, or a file of `truth/`. Thre
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from exhaustive import asked_and_found
-from machine import machine
+from machine import command, machine
 from numpy.typing import NDArray
 from released_model import ReleasedModel, released_model
 from simulated import Kind
@@ -70,7 +69,7 @@ def main() -> None:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
         beams = {f"beam {b}": Effort((1024, 2048), b, (Step(b, float("inf"), 4096),)) for b in BEAMS}
         records += measured_efforts(planet, model, vectors, cells, few, beams, "curve", asked)
-    about = {"command": sys.argv, "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
+    about = {"command": command(), "machine": machine(), "index": {"cells": len(planet.cells)}, "simulated": True}
     about |= {"coarse_resolution": planet.manifest.coarse_res}
     if arguments.out:
         with arguments.out.open("a", encoding="utf-8") as file:

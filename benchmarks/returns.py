@@ -8,11 +8,10 @@ off, so an answer is a cell's centre: at resolution 9 within 250 m in 99 % of ca
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
-from machine import machine
+from machine import command, machine
 from released_model import released_model
 
 from geoclip.distance import haversine_km
@@ -64,7 +63,7 @@ def main() -> None:
         print(json.dumps(record), flush=True)
         if arguments.out:
             with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record | {"command": sys.argv, "machine": machine()}) + "\n")
+                file.write(json.dumps(record | {"command": command(), "machine": machine()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from typing import Any
 import guard
 import numpy as np
 import pytest
+from machine import command
 from peers.grids import K, grids
 from simulated import Kind, queries
 from suites.agreement import agreement
-from suites.records import QUICK, Records, evict, in_turns, percentiles, without_paths
+from suites.records import QUICK, Records, evict, in_turns, percentiles
 from suites.report import best_settings, report
 from suites.search import quality
 
@@ -84,10 +85,9 @@ def test_turns_are_taken_in_turns() -> None:
     assert percentiles([0.001, 0.002, 0.003])["p50_ms"] == pytest.approx(2)
 
 
-def test_results_name_no_folder_of_the_machine() -> None:
-    assert without_paths(["full", "--index", "/home/me/planet", "--seed", "1"]) == [
-        "full", "--index", "planet", "--seed", "1",
-    ]  # fmt: skip
+def test_results_name_no_folder_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/home/me/bench.py", "full", "--index", "/home/me/planet", "--seed", "1"])
+    assert command() == ["bench.py", "full", "--index", "planet", "--seed", "1"]
 
 
 def lines(path: Path, factor: float) -> Path:

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine
+from machine import command, machine
 
 Line = dict[str, Any]
 SHOWN = 8
@@ -61,7 +60,7 @@ class Records:
     def __post_init__(self) -> None:
         self.about = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": shlex.join(["benchmarks/bench.py", *without_paths(sys.argv[1:])]),
+            "command": shlex.join(["benchmarks/bench.py", *command()[1:]]),
             "seed": self.seed,
             "machine": machine(),
         }
@@ -75,11 +74,6 @@ class Records:
                 file.write(json.dumps(line | self.about) + "\n")
         print(*(_short(name, value) for name, value in list(line.items())[:SHOWN]), sep="  ", flush=True)
         return line
-
-
-def without_paths(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with files and folders cut to their last part: where they lie is the machine's own."""
-    return [Path(argument).name if "/" in argument else argument for argument in arguments]
 
 
 def evict(folder: Path) -> int:
