@@ -96,7 +96,7 @@ def test_predictions_side_by_side(tables: Path) -> None:
     assert (at_1_km["first_only"], at_1_km["second_only"], at_1_km["p"]) == (2, 2, 1.0)
     assert report["options"]["protocol"]["resamples"] == report["resamples"] == 500
     assert {"geoclip-planet", "numpy", "python"} <= set(report["versions"])
-    for words in ("2 of 5 photos are missing", "1 inputs have no row", "within 2500 km", "McNemar", "theirs.tsv"):
+    for words in ("2 of 5 photos are missing", "left out: 1.", "within 2500 km", "McNemar", "theirs.tsv"):
         assert words in done.stdout, done.stdout
     with (tables / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -338,6 +338,7 @@ def test_photos_missing_and_unreadable_ones_count(basel: Path, tmp_path: Path) -
     assert run["median_km"]["value"] is None
     assert "4.png" in done.stderr
     assert "25 of 30 photos are missing and 1 unreadable" in done.stdout
+    assert "candidates planet, crops 1." in done.stdout
     ten = geoclip(*common, "--crops", "10", "-o", tmp_path / "ten.json")
     assert ten.exit_code == 1
     other = report_of(tmp_path / "ten.json")["runs"][0]
