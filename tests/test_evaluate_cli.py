@@ -163,7 +163,7 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["empty.csv", "ours.csv"], "empty.csv has no rows"),
         (
             ["labels.csv", "others.csv"],
-            "None of the 1 names in others.csv has a row in labels.csv: the first is 'q.jpg'",
+            "the first is 'q.jpg', the first label 'a.jpg'; name another column of the labels with --label-name-column",
         ),
         (["labels.csv", "ours.csv", "--lat-column", "LAT"], "ours.csv has no column 'LAT'; it has photo, lat, lng"),
         (["labels.csv", "ours.csv", "--label-lat-column", "Y"], "labels.csv has no column 'Y'"),
@@ -179,6 +179,11 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["labels.csv", "ours.csv", "--errors", "e.txt"], "name them .csv or .parquet"),
         (["labels.csv", "ours.csv", "--plots", "ours.csv"], "ours.csv is a file"),
         (["labels.csv", "ours.csv", "--gallery", "absent.csv"], "absent.csv does not exist"),
+        (["labels.csv", "ours.csv", "--gallery", "nan.csv"], "row 2 has the coordinates [nan, 0.0]"),
+        (["labels.csv", "ours.csv", "--gallery", "empty.csv"], "empty.csv has no rows"),
+        (["labels.csv", "ours.csv", "-o", "ours.csv/r.json"], "Cannot write ours.csv/r.json"),
+        (["labels.csv", "ours.csv", "-o", "r.json", "--errors", "/proc/e.csv"], "Cannot write /proc/e.csv"),
+        (["labels.csv", "ours.csv", "-o", "r.json", "--plots", "/proc/p"], "Cannot write /proc/p"),
         (["labels.csv", "-"], "stdin"),
         (["labels.csv", "absent.jpg", "--candidates", "planet"], "together with an index"),
     ],
@@ -188,6 +193,7 @@ def test_what_cannot_be_evaluated_is_refused_in_a_sentence(tables: Path, argumen
     (tables / "empty.csv").write_text("photo,lat,lng\n")
     (tables / "others.csv").write_text("photo,lat,lng\nq.jpg,1,2\n")
     (tables / "bare.csv").write_text("lat,lng\n1,2\n")
+    (tables / "nan.csv").write_text("lat,lng\n1,2\nnan,0\n")
     before = sorted(tables.rglob("*"))
     assert_refused(geoclip("evaluate", *arguments), words)
     assert sorted(tables.rglob("*")) == before
@@ -354,7 +360,7 @@ def test_wrong_vectors_are_refused(basel: Path, tmp_path: Path) -> None:
         ("few.npy", "have 30 rows for 3 inputs"),
         ("none.npy", "none.npy is empty"),
         ("absent.npy", "absent.npy does not exist"),
-        ("empty", "No photos were found there"),
+        ("empty", "No photos were found in "),
     ):
         done = geoclip("evaluate", basel / "labels.csv", tmp_path / given, "--index", basel / "index")
         assert_refused(done, words)

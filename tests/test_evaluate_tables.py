@@ -75,6 +75,11 @@ def test_columns_asked_for_win_and_formats_agree(tmp_path: Path) -> None:
         ("photo,lat,lng\na,1,2\nb,91,0\n", Columns(), r"row 2 has the coordinates \[91.0, 0.0\]"),
         ("photo,lat,lng\na,1,\n", Columns(), "row 1 has the coordinates"),
         ("photo,lat,lng\na,1,2\nb,3,4\na,5,6\n", Columns(), "'a' in the rows 1 and 3"),
+        ("photo,lat,lng\na,1,2\n,3,4\n,5,6\n", Columns(), "row 2 has no name in the column photo; name every photo"),
+        ("photo,lat,lat,lng\na,1,2,3\n", Columns(), "has 2 columns called 'lat'; rename all but one"),
+        ("", Columns(), "give a whole file of the format that its suffix names"),
+        ("photo,lat,lng\na,91,0\n", Columns(), "correct the row or leave it out"),
+        ("photo,lat,lng\na,x,2\n", Columns(), "correct it, or name another column"),
     ],
 )
 def test_wrong_labels_are_refused(tmp_path: Path, text: str, asked: Columns, words: str) -> None:
@@ -164,6 +169,10 @@ def test_rows_of_a_photo_are_ordered_by_rank(tmp_path: Path) -> None:
         ("p.jsonl", "", "one of pred_lat"),
         ("p.jsonl", "{\n", "line 1 is no JSON object"),
         ("p.jsonl", "[1, 2]\n", "line 1 is no JSON object"),
+        ("p.jsonl", '{"query": "a", "predictions": 5}', "predictions are 5 and no list of objects with lat and lng"),
+        ("p.jsonl", '{"query": "a", "predictions": [1, 2]}', r"predictions are \[1, 2\] and no list"),
+        ("p.csv", "image,lat,lng,rank,rank\na,1,2,1,2\n", "has 2 columns called 'rank'"),
+        ("p.csv", "image,lat,lng\n,1,2\n", "row 1 has no name in the column image"),
         ("p.parquet", "not Parquet", "cannot be read as a table"),
         ("p.docx", "", "is not a table this program reads"),
         ("absent/p.csv", None, "absent/p.csv does not exist"),
