@@ -145,6 +145,20 @@ def test_both_models_of_osv5m_in_one_table(tables: Path) -> None:
         assert [each["photos"] for each in run["accuracy"]] == [int((km <= d).sum()) for d in (1, 25, 200, 750, 2500)]
 
 
+def test_files_are_written_whole_though_the_reader_of_the_tables_stops(tables: Path) -> None:
+    arguments = ["evaluate", "labels.csv", "ours.csv", "-o", "r.json", "--errors", "e.csv", "--plots", "plots"]
+    command = [sys.executable, "-m", "geoclip", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tables) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+    assert report_of(tables / "r.json")["runs"][0]["counts"]["answered"] == 3
+    assert (tables / "e.csv").is_file()
+    assert (tables / "plots" / "accuracy.png").is_file()
+
+
 def test_geodesic_distances_are_asked_for(tables: Path) -> None:
     assert geoclip("evaluate", "labels.csv", "ours.csv", "-o", "r.json", "--distance", "geodesic").exit_code == 0
     median = report_of(tables / "r.json")["runs"][0]["median_km"]["value"]

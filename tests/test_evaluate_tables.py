@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -306,7 +307,12 @@ def test_nothing_is_written_over_a_plot(
     report = evaluated(("l.csv", ""), runs, whereabouts(labels.lat_lng), None, resamples=200)
     figures: list[Figure] = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+
+    def kept(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
     write_plots(report, runs, tmp_path)
     for figure in figures:
         canvas = figure.bbox.padded(1)
@@ -322,8 +328,8 @@ def test_nothing_is_written_over_a_plot(
         looks = [(line.get_marker(), line._unscaled_dash_pattern) for line in lines]  # type: ignore[attr-defined]
         assert len({marker for marker, _ in looks}) == len(runs)
         assert all(first[1] != second[1] for first, second in pairwise(looks))
-    claims = [line.get_ydata() for line in figures[1].axes[1].lines]
-    assert [list(each) for each in claims] == [[b.claims for b in run.calibration.bins] for run in report.runs]
+    claims = [np.asarray(line.get_ydata()).tolist() for line in figures[1].axes[1].lines]
+    assert claims == [[b.claims for b in run.calibration.bins] for run in report.runs]
 
 
 def test_each_photo_s_error_is_written(evaluation: tuple[Labels, list[Run], Report], tmp_path: Path) -> None:

@@ -262,7 +262,6 @@ def _about(locator: "Locator", given: _Given) -> dict[str, Any]:
 def _write(report: Report, runs: Sequence[Run], labels: Labels, outputs: Outputs, options: dict[str, Any]) -> None:
     from geoclip.evaluate.text import print_report
 
-    print_report(report, sys.stdout)
     if outputs.report is not None:
         write_json(report, options, outputs.report)
     if outputs.errors is not None:
@@ -273,3 +272,4 @@ def _write(report: Report, runs: Sequence[Run], labels: Labels, outputs: Outputs
         from geoclip.evaluate.plots import write_plots
 
         write_plots(report, runs, outputs.plots)
+    print_report(report, sys.stdout)  # last: its reader may stop, as `head` does

@@ -38,6 +38,13 @@ class _Column(NamedTuple):
 def print_report(report: Report, stream: TextIO) -> None:
     """Print the measures, systems side by side, and what there is of comparisons, searched areas and places."""
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        _print(report, console)
+    stream.write(captured.get())  # rich itself would exit with 1 where the reader has seen enough
+    stream.flush()
+
+
+def _print(report: Report, console: Console) -> None:
     titles = _titles([run.name for run in report.runs])
     console.width = max(console.width, _LEAST_WIDTH)
     _tables(console, *_folded(*_measures(report.runs, titles), console.width))
@@ -150,8 +157,8 @@ def _folded(fixed: Sequence[_Column], systems: Sequence[_Column], width: int) ->
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in columns:
             justify: JustifyMethod = "left" if column is fixed[0] else "right"
-            width = {"min_width": column.width, "max_width": column.width}
-            table.add_column(column.title, justify=justify, overflow="fold", **width)
+            wide = column.width
+            table.add_column(column.title, justify=justify, overflow="fold", min_width=wide, max_width=wide)
         for row in zip(*(column.cells for column in columns), strict=True):
             table.add_row(*row)
         yield table
