@@ -27,7 +27,7 @@ from geoclip.evaluate.report import Counts, Kind, Report, Run, evaluated
 from geoclip.evaluate.rows import write_rows
 from geoclip.evaluate.sources import sources
 from geoclip.evaluate.tables import Columns, read_answers, read_labels
-from geoclip.evaluate.text import print_report
+from geoclip.evaluate.text import _km, print_report
 from geoclip.labels import Labels
 from geoclip.writers import Format, open_writer
 
@@ -355,6 +355,14 @@ def test_the_report_counts_every_photo(evaluation: tuple[Labels, list[Run], Repo
         assert all(each.share.value == each.photos / 60 for each in run.accuracy)
         assert sum(group.photos for group in run.countries) == sum(group.photos for group in run.continents) == 60
     assert len(report.comparisons) == 7
+
+
+@pytest.mark.parametrize(
+    ("km", "words"),
+    [(4.9, "4.90"), (32.0, "32.0"), (99.96, "100"), (1234.5, "1,234"), (0.0, "0.00"), (np.inf, "infinite")],
+)
+def test_kilometres_have_three_digits(km: float, words: str) -> None:
+    assert _km(km) == words
 
 
 @pytest.mark.parametrize("columns", [50, 80, 132])

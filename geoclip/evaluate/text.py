@@ -231,7 +231,7 @@ def _km(value: float) -> str:
     """Return kilometres to three digits, whole ones from 100."""
     if not math.isfinite(value):
         return "unknown" if math.isnan(value) else "infinite"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def _difference(value: float, share: bool) -> str:
