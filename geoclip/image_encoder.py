@@ -31,7 +31,7 @@ class ImageEncoder(nn.Module):
             open_clip's hub.
         precision: `auto`, `fp32` or `bf16`: the arithmetic of CLIP's tower. The perceptron is float32.
         device: where to compute, decided once because `auto` precision depends on it.
-        backbone: a module (N, 3, 224, 224) -> (N, 768) to use in place of CLIP's tower.
+        backbone: a module (N, 3, 224, 224) -> (N, 768) to use in place of CLIP's tower, in its own arithmetic.
         release: where the perceptron's weights come from; the authors' release by default.
 
     Raises:
@@ -54,6 +54,8 @@ class ImageEncoder(nn.Module):
         if backbone is None:
             path = None if clip_path is None else Path(clip_path)
             backbone = image_tower(path, pretrained=clip_pretrained, dtype=self.dtype)
+        else:
+            self.dtype = next((weight.dtype for weight in backbone.parameters()), self.dtype)
         self.backbone = backbone
         self.mlp = image_mlp()
         if from_pretrained:

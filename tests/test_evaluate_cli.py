@@ -96,7 +96,7 @@ def test_predictions_side_by_side(tables: Path) -> None:
     assert (at_1_km["first_only"], at_1_km["second_only"], at_1_km["p"]) == (2, 2, 1.0)
     assert report["options"]["protocol"]["resamples"] == report["resamples"] == 500
     assert {"geoclip-planet", "numpy", "python"} <= set(report["versions"])
-    for words in ("2 of 5 photos are missing", "1 inputs have no row", "within 2500 km", "McNemar", "theirs.tsv"):
+    for words in ("2 of 5 photos are missing", "left out: 1.", "within 2500 km", "McNemar", "theirs.tsv"):
         assert words in done.stdout, done.stdout
     with (tables / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -145,6 +145,20 @@ def test_both_models_of_osv5m_in_one_table(tables: Path) -> None:
         assert [each["photos"] for each in run["accuracy"]] == [int((km <= d).sum()) for d in (1, 25, 200, 750, 2500)]
 
 
+def test_files_are_written_whole_though_the_reader_of_the_tables_stops(tables: Path) -> None:
+    arguments = ["evaluate", "labels.csv", "ours.csv", "-o", "r.json", "--errors", "e.csv", "--plots", "plots"]
+    command = [sys.executable, "-m", "geoclip", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tables) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+    assert report_of(tables / "r.json")["runs"][0]["counts"]["answered"] == 3
+    assert (tables / "e.csv").is_file()
+    assert (tables / "plots" / "accuracy.png").is_file()
+
+
 def test_geodesic_distances_are_asked_for(tables: Path) -> None:
     assert geoclip("evaluate", "labels.csv", "ours.csv", "-o", "r.json", "--distance", "geodesic").exit_code == 0
     median = report_of(tables / "r.json")["runs"][0]["median_km"]["value"]
@@ -163,7 +177,7 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["empty.csv", "ours.csv"], "empty.csv has no rows"),
         (
             ["labels.csv", "others.csv"],
-            "None of the 1 names in others.csv has a row in labels.csv: the first is 'q.jpg'",
+            "the first is 'q.jpg', the first label 'a.jpg'; name another column of the labels with --label-name-column",
         ),
         (["labels.csv", "ours.csv", "--lat-column", "LAT"], "ours.csv has no column 'LAT'; it has photo, lat, lng"),
         (["labels.csv", "ours.csv", "--label-lat-column", "Y"], "labels.csv has no column 'Y'"),
@@ -179,6 +193,11 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["labels.csv", "ours.csv", "--errors", "e.txt"], "name them .csv or .parquet"),
         (["labels.csv", "ours.csv", "--plots", "ours.csv"], "ours.csv is a file"),
         (["labels.csv", "ours.csv", "--gallery", "absent.csv"], "absent.csv does not exist"),
+        (["labels.csv", "ours.csv", "--gallery", "nan.csv"], "row 2 has the coordinates [nan, 0.0]"),
+        (["labels.csv", "ours.csv", "--gallery", "empty.csv"], "empty.csv has no rows"),
+        (["labels.csv", "ours.csv", "-o", "ours.csv/r.json"], "Cannot write ours.csv/r.json"),
+        (["labels.csv", "ours.csv", "-o", "r.json", "--errors", "/proc/e.csv"], "Cannot write /proc/e.csv"),
+        (["labels.csv", "ours.csv", "-o", "r.json", "--plots", "/proc/p"], "Cannot write /proc/p"),
         (["labels.csv", "-"], "stdin"),
         (["labels.csv", "absent.jpg", "--candidates", "planet"], "together with an index"),
     ],
@@ -188,6 +207,7 @@ def test_what_cannot_be_evaluated_is_refused_in_a_sentence(tables: Path, argumen
     (tables / "empty.csv").write_text("photo,lat,lng\n")
     (tables / "others.csv").write_text("photo,lat,lng\nq.jpg,1,2\n")
     (tables / "bare.csv").write_text("lat,lng\n1,2\n")
+    (tables / "nan.csv").write_text("lat,lng\n1,2\nnan,0\n")
     before = sorted(tables.rglob("*"))
     assert_refused(geoclip("evaluate", *arguments), words)
     assert sorted(tables.rglob("*")) == before
@@ -338,6 +358,7 @@ def test_photos_missing_and_unreadable_ones_count(basel: Path, tmp_path: Path) -
     assert run["median_km"]["value"] is None
     assert "4.png" in done.stderr
     assert "25 of 30 photos are missing and 1 unreadable" in done.stdout
+    assert "candidates planet, crops 1." in done.stdout
     ten = geoclip(*common, "--crops", "10", "-o", tmp_path / "ten.json")
     assert ten.exit_code == 1
     other = report_of(tmp_path / "ten.json")["runs"][0]
@@ -353,7 +374,7 @@ def test_wrong_vectors_are_refused(basel: Path, tmp_path: Path) -> None:
         ("few.npy", "have 30 rows for 3 inputs"),
         ("none.npy", "none.npy is empty"),
         ("absent.npy", "absent.npy does not exist"),
-        ("empty", "No photos were found there"),
+        ("empty", "No photos were found in "),
     ):
         done = geoclip("evaluate", basel / "labels.csv", tmp_path / given, "--index", basel / "index")
         assert_refused(done, words)

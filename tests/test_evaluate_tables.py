@@ -1,26 +1,33 @@
 """Reading true places and answers from tables, telling arguments apart, and what is written."""
 
+import io
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from geoclip.answer import Answer, PlaceName, Prediction
 from geoclip.distance import Distance
 from geoclip.errors import InputError
 from geoclip.evaluate.answers import Answers, label_rows
-from geoclip.evaluate.measures import THRESHOLDS_KM, distances
+from geoclip.evaluate.measures import MASSES, THRESHOLDS_KM, CellSet, distances
 from geoclip.evaluate.places import whereabouts
 from geoclip.evaluate.plots import ACCURACY, CALIBRATION, write_plots
 from geoclip.evaluate.report import Counts, Kind, Report, Run, evaluated
 from geoclip.evaluate.rows import write_rows
 from geoclip.evaluate.sources import sources
 from geoclip.evaluate.tables import Columns, read_answers, read_labels
+from geoclip.evaluate.text import _km, print_report
 from geoclip.labels import Labels
 from geoclip.writers import Format, open_writer
 
@@ -69,6 +76,11 @@ def test_columns_asked_for_win_and_formats_agree(tmp_path: Path) -> None:
         ("photo,lat,lng\na,1,2\nb,91,0\n", Columns(), r"row 2 has the coordinates \[91.0, 0.0\]"),
         ("photo,lat,lng\na,1,\n", Columns(), "row 1 has the coordinates"),
         ("photo,lat,lng\na,1,2\nb,3,4\na,5,6\n", Columns(), "'a' in the rows 1 and 3"),
+        ("photo,lat,lng\na,1,2\n,3,4\n,5,6\n", Columns(), "row 2 has no name in the column photo; name every photo"),
+        ("photo,lat,lat,lng\na,1,2,3\n", Columns(), "has 2 columns called 'lat'; rename all but one"),
+        ("", Columns(), "give a whole file of the format that its suffix names"),
+        ("photo,lat,lng\na,91,0\n", Columns(), "correct the row or leave it out"),
+        ("photo,lat,lng\na,x,2\n", Columns(), "correct it, or name another column"),
     ],
 )
 def test_wrong_labels_are_refused(tmp_path: Path, text: str, asked: Columns, words: str) -> None:
@@ -158,6 +170,10 @@ def test_rows_of_a_photo_are_ordered_by_rank(tmp_path: Path) -> None:
         ("p.jsonl", "", "one of pred_lat"),
         ("p.jsonl", "{\n", "line 1 is no JSON object"),
         ("p.jsonl", "[1, 2]\n", "line 1 is no JSON object"),
+        ("p.jsonl", '{"query": "a", "predictions": 5}', "predictions are 5 and no list of objects with lat and lng"),
+        ("p.jsonl", '{"query": "a", "predictions": [1, 2]}', r"predictions are \[1, 2\] and no list"),
+        ("p.csv", "image,lat,lng,rank,rank\na,1,2,1,2\n", "has 2 columns called 'rank'"),
+        ("p.csv", "image,lat,lng\n,1,2\n", "row 1 has no name in the column image"),
         ("p.parquet", "not Parquet", "cannot be read as a table"),
         ("p.docx", "", "is not a table this program reads"),
         ("absent/p.csv", None, "absent/p.csv does not exist"),
@@ -283,6 +299,39 @@ def test_plots_are_pictures_that_differ_in_more_than_colour(
     assert silent[0].read_bytes() != files[0].read_bytes()
 
 
+def test_nothing_is_written_over_a_plot(
+    evaluation: tuple[Labels, list[Run], Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, two, _ = evaluation
+    runs = [replace(two[at % 2], name=f"{at} " + "a long name " * 6) for at in range(6)]
+    report = evaluated(("l.csv", ""), runs, whereabouts(labels.lat_lng), None, resamples=200)
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    write_plots(report, runs, tmp_path)
+    for figure in figures:
+        canvas = figure.bbox.padded(1)
+        legend = figure.legends[0].get_window_extent()
+        written = [text.get_window_extent() for axes in figure.axes for text in (*axes.texts, *axes.get_xticklabels())]
+        for at, box in enumerate(written):
+            assert not any(Bbox.intersection(box, other) for other in written[at + 1 :])
+            assert not any(Bbox.intersection(box.padded(-1), axes.bbox) for axes in figure.axes)
+        assert not any(Bbox.intersection(legend, axes.bbox) for axes in figure.axes)
+        for box in (legend, *(text.get_window_extent() for text in figure.axes[0].texts)):
+            assert all(canvas.containsx(x) and canvas.containsy(y) for x, y in box.corners())
+        lines = [line for line in figure.axes[0].lines if line.get_marker() in list("os^DvPX")]
+        looks = [(line.get_marker(), line._unscaled_dash_pattern) for line in lines]  # type: ignore[attr-defined]
+        assert len({marker for marker, _ in looks}) == len(runs)
+        assert all(first[1] != second[1] for first, second in pairwise(looks))
+    claims = [np.asarray(line.get_ydata()).tolist() for line in figures[1].axes[1].lines]
+    assert claims == [[b.claims for b in run.calibration.bins] for run in report.runs]
+
+
 def test_each_photo_s_error_is_written(evaluation: tuple[Labels, list[Run], Report], tmp_path: Path) -> None:
     labels, runs, report = evaluation
     write_rows(runs, labels, tmp_path / "e.parquet")
@@ -306,3 +355,36 @@ def test_the_report_counts_every_photo(evaluation: tuple[Labels, list[Run], Repo
         assert all(each.share.value == each.photos / 60 for each in run.accuracy)
         assert sum(group.photos for group in run.countries) == sum(group.photos for group in run.continents) == 60
     assert len(report.comparisons) == 7
+
+
+@pytest.mark.parametrize(
+    ("km", "words"),
+    [(4.9, "4.90"), (32.0, "32.0"), (99.96, "100"), (1234.5, "1,234"), (0.0, "0.00"), (np.inf, "infinite")],
+)
+def test_kilometres_have_three_digits(km: float, words: str) -> None:
+    assert _km(km) == words
+
+
+@pytest.mark.parametrize("columns", [50, 80, 132])
+def test_tables_fold_and_no_figure_is_cut(
+    evaluation: tuple[Labels, list[Run], Report], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    labels, runs, _ = evaluation
+    names = ["ours", "theirs_with_a_name_of_more_than_one_column.csv", "odd [red] :smile:.csv", "last"]
+    runs = [replace(runs[at % 2], name=name) for at, name in enumerate(names)]
+    runs[0] = replace(runs[0], km=np.repeat(runs[0].km, 100, axis=1), sets=tuple(CellSet(m, 0.5, 3e7) for m in MASSES))
+    report = evaluated(("l.csv", ""), runs, whereabouts(labels.lat_lng), None, resamples=200)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = io.StringIO()
+    print_report(report, stream)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert max(map(len, lines)) <= max(columns, 80)
+    assert "…" not in stream.getvalue()
+    assert "odd [red] :smile:.csv" in stream.getvalue()
+    for reach, accuracy in zip(THRESHOLDS_KM, zip(*(run.accuracy for run in report.runs), strict=True), strict=True):
+        found = " ".join(line for line in lines if line.startswith(f"within {reach:g} km  ") and "[" in line)
+        for each in accuracy:  # every table of the folded ones begins with the rows' titles
+            low, high = (f"{100 * bound:.1f}" for bound in (each.share.low, each.share.high))
+            assert f"{100 * each.share.value:.1f} % [{low}, {high}]" in found
+    assert sum(line.startswith("photos") for line in lines) == (1 if columns == 132 else 2)
+    assert sum(line.startswith("in the cells with 99 %") for line in lines) == (1 if columns == 132 else 3)

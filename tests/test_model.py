@@ -405,3 +405,11 @@ def test_what_exif_says_stands_beside_the_answer_and_does_not_change_it(
     assert repr(replace(tagged, query="", gps=None)) == repr(replace(without, query=""))
     both = locator.locate([tmp_path / "c.jpg", tmp_path / "b.png", tmp_path / "a.png"], 1, workers=workers)
     assert [answer.gps is None for answer in both] == [True, False, True]
+
+
+def test_a_given_tower_keeps_its_arithmetic(release: Release, tiny_tower: nn.Module, photo: Path) -> None:
+    """On a CPU with bf16 units `auto` is bf16, which a tower of float32 weights cannot multiply."""
+    encoder = ImageEncoder(backbone=tiny_tower, release=release, precision="bf16").eval()
+    pixels = encoder.preprocess_image(photo)
+    with torch.no_grad():
+        assert torch.equal(encoder(pixels), ImageEncoder(backbone=tiny_tower, release=release).eval()(pixels))

@@ -20,10 +20,9 @@ from geoclip.evaluate.measures import distances
 from geoclip.evaluate.overlap import Overlap, overlap
 from geoclip.evaluate.report import Kind, Report, Run, evaluated, write_json
 from geoclip.evaluate.sources import Source, sources
-from geoclip.evaluate.tables import Columns, read_answers, read_labels
-from geoclip.files import sha256_of
+from geoclip.evaluate.tables import Columns, read_answers, read_labels, read_places
+from geoclip.files import check_writable, sha256_of
 from geoclip.labels import Labels
-from geoclip.tables import read_lat_lng
 
 if TYPE_CHECKING:
     from geoclip.evaluate.located import RowVector
@@ -69,7 +68,7 @@ class Outputs:
         """Refuse, before anything is computed, what could not be written at the end.
 
         Raises:
-            InputError: a file exists, a folder is in the way, or a name does not say what to write.
+            InputError: a file exists or cannot be written, a folder is in the way, or a name has no suffix to write by.
         """
         files = [path for path in (self.report, self.errors) if path is not None]
         if self.report is not None and self.report.suffix.lower() != ".json":
@@ -85,6 +84,9 @@ class Outputs:
                 raise InputError(f"{path} is a folder; give the name of a file.")
             if path.exists() and not self.overwrite:
                 raise InputError(f"{path} exists; replace it with --overwrite, or choose another name.")
+        for place in (self.report, self.errors, self.plots and self.plots / "accuracy.png"):
+            if place is not None:
+                check_writable(place)
 
 
 class _Given(NamedTuple):
@@ -157,7 +159,7 @@ def _evaluated(runs: Sequence[Run], given: _Given, beside: Overlap | None) -> Re
 
 def _overlap(given: _Given, gallery: Path | None) -> Overlap | None:
     """Compare the true places with the gallery that is named or searched; None where there is none."""
-    return None if gallery is None else overlap(given.labels.lat_lng, read_lat_lng(gallery), str(gallery))
+    return None if gallery is None else overlap(given.labels.lat_lng, read_places(gallery), str(gallery))
 
 
 def _of_table(source: Source, given: _Given) -> Run:
@@ -193,7 +195,9 @@ def _of_photos(source: Source, given: _Given, locator: "Locator") -> Run:
 
     paths = list(dict.fromkeys(find_photos(source.paths)))
     if not paths:
-        raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
+        raise InputError(
+            f"No photos were found in {source.name}; files are recognised by suffixes such as .jpg, .png and .heic."
+        )
     rows = _rows(paths, given, source)
     labelled = [(path, row) for path, row in zip(paths, rows.tolist(), strict=True) if row >= 0]
     tally, unreadable = Tally(), []
@@ -227,7 +231,8 @@ def _rows(names: list[str], given: _Given, source: Source, *, named: bool = True
         first = labels.names[0] if labels.names else ""
         raise InputError(
             f"None of the {len(names)} names in {source.name} has a row in {given.labels_path}: the first is "
-            f"{names[0]!r}, the first label {first!r}."
+            f"{names[0]!r}, the first label {first!r}; name another column of the labels with --label-name-column, of "
+            "predictions with --name-column."
         )
     return rows
 
@@ -257,7 +262,6 @@ def _about(locator: "Locator", given: _Given) -> dict[str, Any]:
 def _write(report: Report, runs: Sequence[Run], labels: Labels, outputs: Outputs, options: dict[str, Any]) -> None:
     from geoclip.evaluate.text import print_report
 
-    print_report(report, sys.stdout)
     if outputs.report is not None:
         write_json(report, options, outputs.report)
     if outputs.errors is not None:
@@ -268,3 +272,4 @@ def _write(report: Report, runs: Sequence[Run], labels: Labels, outputs: Outputs
         from geoclip.evaluate.plots import write_plots
 
         write_plots(report, runs, outputs.plots)
+    print_report(report, sys.stdout)  # last: its reader may stop, as `head` does

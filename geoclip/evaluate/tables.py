@@ -48,14 +48,7 @@ def read_labels(path: Path, columns: Columns = USUAL) -> Labels:
     """
     table = _table(path, columns)
     names, lat_lng = _names(table, columns.name, path), _lat_lng(table, columns, _TRUE, path)
-    if not len(lat_lng):
-        raise InputError(f"{path} has no rows; give a photo and its coordinates a line.")
-    bad = np.flatnonzero(~(np.abs(lat_lng) <= (90, 180)).all(axis=1))
-    if len(bad):
-        raise InputError(
-            f"{path}: row {bad[0] + 1} has the coordinates {lat_lng[bad[0]].tolist()}; latitudes are -90 to 90, "
-            "longitudes -180 to 180."
-        )
+    _check_true(lat_lng, path)
     if names is None:
         return Labels(None, lat_lng)
     first: dict[str, int] = {}
@@ -98,6 +91,29 @@ def read_answers(path: Path, columns: Columns = USUAL) -> tuple[list[str] | None
     return distinct, replace(answers, seen=np.ones(len(answers.seen), dtype=bool), **values)
 
 
+def read_places(path: Path) -> Floats:
+    """Read the coordinates (N, 2) of a gallery, in degrees.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, it has no rows, or a coordinate is missing or out of
+            range.
+    """
+    lat_lng = _lat_lng(_table(path, USUAL), USUAL, (LAT_NAMES, LNG_NAMES), path)
+    _check_true(lat_lng, path)
+    return lat_lng
+
+
+def _check_true(lat_lng: Floats, path: Path) -> None:
+    if not len(lat_lng):
+        raise InputError(f"{path} has no rows; give a place's coordinates a line, after a line of column names.")
+    bad = np.flatnonzero(~(np.abs(lat_lng) <= (90, 180)).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{path}: row {bad[0] + 1} has the coordinates {lat_lng[bad[0]].tolist()}; latitudes are -90 to 90, "
+            "longitudes -180 to 180; correct the row or leave it out."
+        )
+
+
 def _ranked(
     photo: NDArray[np.int64], rank: Floats | None, names: list[str] | None, path: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -124,8 +140,10 @@ def _table(path: Path, columns: Columns) -> pa.Table:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; check the path.") from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as a table: {said}") from error
+        said = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise InputError(
+            f"{path} cannot be read as a table: {said}; give a whole file of the format that its suffix names."
+        ) from error
     raise InputError(f"{path} is not a table this program reads; give one of {', '.join(TABLE_SUFFIXES)}.")
 
 
@@ -156,7 +174,10 @@ def _flat(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     rows = []
     for record in records:
         whole = {key: value for key, value in record.items() if not isinstance(value, list | dict)}
-        for rank, prediction in enumerate(record.get("predictions") or [{}], 1):
+        predictions = record.get("predictions") or [{}]
+        if not (isinstance(predictions, list) and all(isinstance(each, dict) for each in predictions)):
+            raise ValueError(f"predictions are {predictions!r:.60} and no list of objects with lat and lng")
+        for rank, prediction in enumerate(predictions, 1):
             place = {key: value for key, value in prediction.items() if not isinstance(value, list | dict)}
             rows.append(whole | place | ({"rank": rank} if "predictions" in record else {}))
     columns = dict.fromkeys(key for row in rows for key in row)
@@ -174,8 +195,10 @@ def _names(table: pa.Table, asked: str | None, path: Path) -> list[str] | None:
     column = _found(table, asked, NAMES, path)
     if column is None:
         return None
-    values = table[column].to_pylist()
-    return ["" if value is None else str(value) for value in values]
+    names = ["" if value is None else str(value) for value in table[column].to_pylist()]
+    if "" in names:
+        raise InputError(f"{path}: row {names.index('') + 1} has no name in the column {column}; name every photo.")
+    return names
 
 
 def _lat_lng(table: pa.Table, columns: Columns, usual: tuple[tuple[str, ...], tuple[str, ...]], path: Path) -> Floats:
@@ -196,14 +219,20 @@ def _found(table: pa.Table, asked: str | None, usual: tuple[str, ...], path: Pat
     if asked is not None:
         if asked not in table.column_names:
             raise InputError(f"{path} has no column {asked!r}; it has {', '.join(table.column_names)}.")
-        return asked
+        return _only(table, asked, path)
     known = {column.strip().lower(): column for column in reversed(table.column_names)}
-    return next((known[name] for name in usual if name in known), None)
+    return next((_only(table, known[name], path) for name in usual if name in known), None)
+
+
+def _only(table: pa.Table, column: str, path: Path) -> str:
+    if (count := table.column_names.count(column)) > 1:
+        raise InputError(f"{path} has {count} columns called {column!r}; rename all but one of them.")
+    return column
 
 
 def _numbers(table: pa.Table, column: str, path: Path) -> Floats | None:
     """Return an optional column; None where it is absent or holds no numbers, and so means something else."""
-    kind = table.schema.field(column).type if column in table.column_names else None
+    kind = table.schema.field(_only(table, column, path)).type if column in table.column_names else None
     numeric = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
     return _as_numbers(table, column, path) if numeric else None
 
@@ -213,4 +242,6 @@ def _as_numbers(table: pa.Table, column: str, path: Path) -> Floats:
         return np.array(table[column].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     except pa.ArrowException as error:
         said = str(error).splitlines()[0]
-        raise InputError(f"{path}: column {column} holds something that is no number: {said}") from error
+        raise InputError(
+            f"{path}: column {column} holds something that is no number: {said}; correct it, or name another column."
+        ) from error
