@@ -48,8 +48,8 @@ class Source(Protocol):
     def begin(self, wanted: Wanted) -> Finish:
         """Start reading a batch; the result waits for it."""
 
-    def failed(self) -> tuple[int, int]:
-        """Return how many photos were found missing and unreadable so far, each counted once."""
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of photos that were found missing, and unreadable, so far."""
 
 
 class PhotoSource:
@@ -84,15 +84,16 @@ class PhotoSource:
     def begin(self, wanted: Wanted) -> Finish:
         """Start decoding a batch."""
         count, crew = len(wanted.positions), self._crew()
-        inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
+        with torch.inference_mode(False):  # validation is in that mode, and the crew's threads, which write here, not
+            inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
         seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
         jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
         started = [crew.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
         return partial(self._finish, wanted.positions, inputs, started)
 
-    def failed(self) -> tuple[int, int]:
-        """Return how many photos were found missing and unreadable so far."""
-        return int(self._missing.sum()), int(self._unreadable.sum())
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of photos that were found missing, and unreadable, so far."""
+        return np.flatnonzero(self._missing), np.flatnonzero(self._unreadable)
 
     def _message(self, position: int, seed: int | None) -> bytes:
         try:
@@ -117,7 +118,7 @@ class PhotoSource:
         return _batch(inputs, self.entries, positions, self.entries.rows[positions])
 
     def _note(self, position: int, error: str) -> None:
-        before = sum(self.failed())
+        before = sum(map(len, self.failed()))
         if not self._missing[position]:
             if self._unreadable[position]:
                 return
@@ -180,9 +181,9 @@ class FeatureSource:
         """Read a batch, when it is waited for: it takes less than starting to would."""
         return partial(self._read, wanted)
 
-    def failed(self) -> tuple[int, int]:
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return that nothing can be missing."""
-        return 0, 0
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
     def _read(self, wanted: Wanted) -> Batch:
         rows = self.entries.rows[wanted.positions]
