@@ -4,8 +4,11 @@ import difflib
 import errno
 import re
 import textwrap
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -89,17 +92,18 @@ def run(arguments: list[str]) -> None:
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch
         try:
-            TrainCLI(
-                GeoModule,
-                GeoData,
-                args=with_packaged_configs(arguments),
-                seed_everything_default=0,
-                save_config_kwargs={"overwrite": True},
-                trainer_defaults={"callbacks": [CountsLines()]},
-                parser_kwargs={**quiet, "prog": "geoclip train"}
-                | {name: dict(quiet) for name in TrainCLI.subcommands()},
-                auto_configure_optimizers=False,
-            )
+            with _errors_of_threads():
+                TrainCLI(
+                    GeoModule,
+                    GeoData,
+                    args=with_packaged_configs(arguments),
+                    seed_everything_default=0,
+                    save_config_kwargs={"overwrite": True},
+                    trainer_defaults={"callbacks": [CountsLines()]},
+                    parser_kwargs={**quiet, "prog": "geoclip train"}
+                    | {name: dict(quiet) for name in TrainCLI.subcommands()},
+                    auto_configure_optimizers=False,
+                )
         except (GeoclipError, BrokenPipeError):
             raise
         except OSError as error:
@@ -110,6 +114,23 @@ def run(arguments: list[str]) -> None:
             if not _is_complaint(error):
                 raise
             raise InputError(_one_line(str(error))) from error
+
+
+@contextmanager
+def _errors_of_threads() -> Iterator[None]:
+    """Raise at the end the OSError of TensorBoard's writing thread, in place of that thread's traceback."""
+    usual, met = threading.excepthook, []
+
+    def note(args: threading.ExceptHookArgs) -> None:
+        met.append(args.exc_value) if isinstance(args.exc_value, OSError) else usual(args)
+
+    threading.excepthook = note
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
+    if met:
+        raise met[0]
 
 
 def _is_complaint(error: Exception) -> bool:

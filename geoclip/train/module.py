@@ -223,7 +223,7 @@ class GeoModule(L.LightningModule):
     def _finish_retrieval(self, name: str) -> None:
         found = Retrieved.joined(self._retrieved)
         for metric, value in found.metrics().items():
-            self.log(f"{name}/{metric}", value, prog_bar=metric == "accuracy_200km", rank_zero_only=False)
+            self.log(f"{name}/{metric}", value, prog_bar=metric == "accuracy_200km", sync_dist=True)  # alike on all
         experiment: Any = getattr(self.logger, "experiment", None)
         if hasattr(experiment, "add_image") and self.trainer.is_global_zero:
             from geoclip.train.pictures import prediction_map
