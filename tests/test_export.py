@@ -134,7 +134,7 @@ def test_bad_rows_of_a_gallery_are_counted_and_left_out(
         columns = {"LAT": [10.0, 95.0, None, np.inf, -5.5], "LON": [200.0, 3.0, 4.0, 4.0, 6.0]}
         pq.write_table(pa.table(columns), path)
     release = export(trained[1], tmp_path / "release", gallery=path)
-    np.testing.assert_array_equal(release.gallery(), np.float32([[10, -160], [-5.5, 6]]))
+    np.testing.assert_array_equal(release.gallery(), np.array([[10, -160], [-5.5, 6]]))
     (line,) = caplog.messages
     assert "3 of 5 rows left out" in line
 

@@ -5,13 +5,13 @@ import importlib.util
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
-from jsonargparse import Namespace
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
@@ -148,7 +148,7 @@ def test_photos_in_another_folder_are_noticed_before_training(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_best_and_last_are_those_of_the_newest_run(name: str, runs: Path, cached: Path, tmp_path: Path) -> None:
-    logger = Namespace(init_args=Namespace(save_dir=str(runs.parent.parent), name="features", version=None))
+    logger = SimpleNamespace(init_args={"save_dir": str(runs.parent.parent), "name": "features"})
     assert newest_checkpoint(logger, name) == runs / "checkpoints" / f"{name}.ckpt"
     config = ["--config", "configs/features.yaml", "--trainer.logger.init_args.save_dir", str(runs.parent.parent)]
     with pytest.raises(InputError, match=r"sigma \[4\.0\] and the configuration \[2\.0\]"):  # so it was read
@@ -247,7 +247,10 @@ def test_an_unknown_key_is_one_sentence_with_the_nearest_and_exit_code_2(tmp_pat
         (["--ckpt_path", "last"], "needs a logger"),
         (["--ckpt_path", "here.ckpt"], "another kind of file"),
         (["--trainer.val_check_interval", "1000"], "val_check_interval"),
+        (["--trainer.accumulate_grad_batches", "0"], "must be 1 or more"),
         (["--data.train", "nowhere.csv"], "nowhere.csv"),
+        (["--data.seed", "-1"], "seed of the data is -1"),
+        (["--config", "here.ckpt"], "no keys with values"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: list[str], message: str, cached: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -26,7 +27,9 @@ from geoclip.train.module import GeoModule
 
 _OF_NEWEST = ("best", "last")
 """Values of --ckpt_path that stand for a file of the newest run in the logger's folder."""
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_COMPLAINTS = (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError)
+"""What Lightning raises where an option cannot be used."""
 
 
 class TrainCLI(LightningCLI):
@@ -110,10 +113,16 @@ def run(arguments: list[str]) -> None:
             if error.errno not in _UNWRITABLE:
                 raise
             raise cannot_write(Path(error.filename or "the run's folder"), error) from error
-        except Exception as error:
-            if not _is_complaint(error):
+        except _COMPLAINTS as error:
+            if not _from_lightning(error):
                 raise
             raise InputError(_one_line(str(error))) from error
+        except ZeroDivisionError as error:
+            if not _from_lightning(error):
+                raise
+            raise InputError(
+                "A number of the trainer's options is 0 and must be 1 or more, such as accumulate_grad_batches."
+            ) from error
 
 
 @contextmanager
@@ -133,8 +142,8 @@ def _errors_of_threads() -> Iterator[None]:
         raise met[0]
 
 
-def _is_complaint(error: Exception) -> bool:
-    """Whether Lightning itself raised an error: it checks the trainer's options while it runs, with many types."""
+def _from_lightning(error: Exception) -> bool:
+    """Whether Lightning's own code raised an error: it checks the trainer's options while it runs, with many types."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get("__name__")).startswith(("lightning.", "lightning_utilities."))
 
@@ -191,6 +200,8 @@ def one_sentence(complaint: str, known: list[str]) -> str:
     wrong = re.search(r'Parser key "([^"]+)":.*Union subtypes.*Given value: (.*)', " ".join(complaint.split()))
     if wrong is not None:  # what each of the types would have wanted fills a screen
         return _one_line(f"{wrong[1]} cannot be {wrong[2].rstrip('.')}; see `geoclip train fit --help`.")
+    if complaint.startswith("Unexpected config:"):  # and all of the file
+        return "The configuration file holds no keys with values (YAML); see those that come with the package."
     return _one_line(complaint)
 
 

@@ -93,6 +93,8 @@ class GeoData(lightning.LightningDataModule):
         self._workers = default_workers() if workers is None else workers
         if self._workers < 1:
             raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
+        if seed < 0:
+            raise InputError(f"The seed of the data is {seed}; it must be 0 or more.")
         self._fraction, self._val_fraction = fraction, val_fraction
         no_keys = np.zeros(0, dtype=np.uint64)
         chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,8 +71,8 @@ class Opener:
 
 def _check_some_there(path: Path, entries: Entries, folder: Path) -> None:
     """Raise InputError where of some photos, spread over the table, none is in its folder: the folder is wrong."""
-    some = np.unique(np.linspace(0, len(entries) - 1, _LOOKED_FOR).astype(int)) if len(entries) else []
-    names = [os.fsdecode(entries.name(position)) for position in some]
+    some = {position * len(entries) // _LOOKED_FOR for position in range(_LOOKED_FOR)} if len(entries) else set()
+    names = [os.fsdecode(entries.name(position)) for position in sorted(some)]
     if names and not any(os.path.exists(folder / name) for name in names):  # noqa: PTH110 - takes names of any kind
         raise InputError(
             f"{path} names photos that are not there: none of {len(names)} looked for, such as {folder / names[0]}; "
