@@ -142,7 +142,7 @@ def test_counts_of_fitting_add_up(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_photos_in_another_folder_are_noticed_before_training(tmp_path: Path) -> None:
     labels = str(labelled_photos(tmp_path))
     options = ["--trainer.logger", "false", "--data.images", "elsewhere", "--data.train", labels]
-    with pytest.raises(InputError, match=r"none of 8 looked for.*elsewhere/0\.jpg.*data\.images"):
+    with pytest.raises(InputError, match=r"None of 8 photos.*elsewhere/0\.jpg.*data\.images"):
         run(["fit", *SMALL, *options])
 
 

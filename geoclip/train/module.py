@@ -1,5 +1,6 @@
 """The LightningModule: what one training step does, what is measured on held-out photos, what a checkpoint holds."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,7 +198,9 @@ class GeoModule(L.LightningModule):
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise InputError("The schedule cosine needs the run's length; set trainer.max_epochs or max_steps.")
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, int(total))
+        cosine = torch.optim.lr_scheduler.LambdaLR(  # CosineAnnealingLR restores its old length and rises again
+            optimizer, lambda step: (1 + math.cos(math.pi * min(step / total, 1.0))) / 2
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def _training_places(self) -> Tensor:

@@ -18,7 +18,7 @@ from geoclip.train.data.crew import Crew, default_workers
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.opening import Opener
 from geoclip.train.data.order import Plan
-from geoclip.train.data.sources import FeatureSource, Source
+from geoclip.train.data.sources import FeatureSource, FileSource, Source
 from geoclip.train.data.split import chosen, held_out
 from geoclip.train.gather import gathered
 
@@ -110,7 +110,9 @@ class GeoData(lightning.LightningDataModule):
     def prepare_data(self) -> None:
         """Read what has not been read before, once a machine."""
         for split in self._needed():
-            self._split(split)
+            source = self._split(split).source
+            if self.trainer is not None and isinstance(source, FileSource):
+                source.check_some_there()
 
     def train_dataloader(self) -> Loader:
         """Return the training batches."""

@@ -1,6 +1,5 @@
 """What a split's name stands for: a table of photos, a folder with one, tar shards, or a features file."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geoclip.decode import DecodeLimits
-from geoclip.errors import InputError
 from geoclip.train.data.columns import Columns
 from geoclip.train.data.crew import Crew
 from geoclip.train.data.entries import Entries
@@ -20,8 +18,6 @@ from geoclip.train.data.rows import PARQUET
 from geoclip.train.data.shards import is_pattern, shard_entries, shards_of
 from geoclip.train.data.sources import FeatureSource, FileSource, ShardSource, Source
 from geoclip.vectors import FEATURE
-
-_LOOKED_FOR = 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,6 @@ class Opener:
             return FeatureSource(entries, file)
         folder = path.parent if self.images is None else Path(self.images)
         entries = table_entries(path, self.columns, self._rejected(path))
-        _check_some_there(path, entries, folder)
         return FileSource(entries, folder, self.crew, self.limits, pin=self.pin)
 
     def _labels(self) -> tuple[Path, Entries] | None:
@@ -67,17 +62,6 @@ class Opener:
     def _rejected(self, path: Path) -> Path:
         name = f"{path.name}.rejected.csv"
         return path.with_name(name) if self.rejected is None else Path(self.rejected) / name
-
-
-def _check_some_there(path: Path, entries: Entries, folder: Path) -> None:
-    """Raise InputError where of some photos, spread over the table, none is in its folder: the folder is wrong."""
-    some = {position * len(entries) // _LOOKED_FOR for position in range(_LOOKED_FOR)} if len(entries) else set()
-    names = [os.fsdecode(entries.name(position)) for position in sorted(some)]
-    if names and not any(os.path.exists(folder / name) for name in names):  # noqa: PTH110 - takes names of any kind
-        raise InputError(
-            f"{path} names photos that are not there: none of {len(names)} looked for, such as {folder / names[0]}; "
-            "name their folder with data.images."
-        )
 
 
 def _has_features(path: Path) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.decode import SIZE, DecodeLimits
-from geoclip.errors import PhotoError
+from geoclip.errors import InputError, PhotoError
 from geoclip.train.data.augment import job
 from geoclip.train.data.batch import Batch
 from geoclip.train.data.crew import Crew
@@ -23,6 +23,7 @@ from geoclip.train.data.feature_file import FeatureFile
 from geoclip.train.data.shards import read_member
 
 _SHOWN_FAILURES = 20
+_LOOKED_FOR = 100
 _log = logging.getLogger(__name__)
 Finish = Callable[[], Batch]
 
@@ -137,6 +138,19 @@ class FileSource(PhotoSource):
     ) -> None:
         super().__init__(entries, crew, limits, pin=pin)
         self._folder = folder
+
+    def check_some_there(self) -> None:
+        """Look for some photos, spread over the table.
+
+        Raises:
+            InputError: none is there, so the folder is wrong.
+        """
+        some = sorted({position * len(self.entries) // _LOOKED_FOR for position in range(_LOOKED_FOR)})
+        if not any(os.path.exists(self.photo(position)) for position in some):  # noqa: PTH110 - names of any kind
+            raise InputError(
+                f"None of {len(some)} photos looked for is there, such as {self.photo(some[0])}; "
+                "name their folder with data.images."
+            )
 
     def photo(self, position: int) -> Path:
         """Return the path of a photo."""
