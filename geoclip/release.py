@@ -96,7 +96,15 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} holds no release ({CONFIG} is missing); run `geoclip fetch`.") from error
+        raise WeightsError(
+            f"{path} holds no release ({CONFIG} is missing); run `geoclip fetch`, or make one of a checkpoint with "
+            "`geoclip export`."
+        ) from error
+    except NotADirectoryError as error:
+        raise WeightsError(
+            f"{path} is a file, and weights are a folder; if it is a checkpoint, make one with "
+            f"`geoclip export {path} -o release/`."
+        ) from error
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path / CONFIG} cannot be read: {error}; run `geoclip fetch` again.") from error
     if not isinstance(config, dict) or config.get("model_type") not in MODEL_TYPES or "sigma" not in config:

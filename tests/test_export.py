@@ -2,23 +2,28 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from geoclip.distance import haversine_km
 from geoclip.errors import InputError, WeightsError
 from geoclip.gallery import distinct_rows
+from geoclip.image_encoder import image_mlp
 from geoclip.location_encoder import LocationEncoder
 from geoclip.locator import Locator
 from geoclip.release import Release
 from geoclip.train.checkpoints import WholeCheckpoints
 from geoclip.train.export import export
 from geoclip.train.module import GeoModule
-from geoclip.train.settings import Optimizer, Schedule
+from tests.test_train_cli import write_features
 from tests.train_world import WorldData, around, features, geoclip, scratch, sites, trainer
 
 Trained = tuple[GeoModule, Path]
@@ -106,13 +111,32 @@ def test_nothing_is_replaced_by_accident(trained: Trained, gallery: Path, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "places.csv", "release"]
 
 
-@pytest.mark.parametrize(("rows", "message"), [("", "no rows"), ("91,0\n", "latitude must be"), ("a,b\n", "no number")])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("", "no rows"), ("91,0\n", "1 latitude is not within"), ("a,b\n", "1 a coordinate is not a num")],
+)
 def test_galleries_that_are_none_are_refused(trained: Trained, tmp_path: Path, rows: str, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(f"lat,lng\n{rows}")
     with pytest.raises(InputError, match=message):
         export(trained[1], tmp_path / "release", gallery=path)
     assert [file.name for file in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_bad_rows_of_a_gallery_are_counted_and_left_out(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    path = tmp_path / f"labels.{suffix}"
+    if suffix == "csv":
+        path.write_text("IMG_FILE,LAT,LON\na.jpg,10,200\nb.jpg,95,3\nc.jpg,,4\nd.jpg,north,4\ne.jpg,-5.5,6\n")
+    else:
+        columns = {"LAT": [10.0, 95.0, None, np.inf, -5.5], "LON": [200.0, 3.0, 4.0, 4.0, 6.0]}
+        pq.write_table(pa.table(columns), path)
+    release = export(trained[1], tmp_path / "release", gallery=path)
+    np.testing.assert_array_equal(release.gallery(), np.array([[10, -160], [-5.5, 6]]))
+    (line,) = caplog.messages
+    assert "3 of 5 rows left out" in line
 
 
 def test_the_command_line_uses_the_weights_and_indexes_refuse_others(
@@ -144,25 +168,61 @@ def checkpoint_of(module: GeoModule, folder: Path) -> Path:
 
 
 @pytest.mark.weights
-def test_fine_tuning_the_released_encoder_helps_and_it_still_locates(release: Release, tmp_path: Path) -> None:
-    towns = sites(30, seed=3)
-    train, val = around(towns, 480, 0.1, seed=1), around(towns, 60, 0.1, seed=2)
-    data = WorldData((features(train, seed=11), train), (features(val, seed=12), val), 48)
-    module = GeoModule(
-        queue_size=48, gallery="train", optimizer=Optimizer("adamw", 5e-4, 1e-4), schedule=Schedule("cosine")
+def test_fine_tuning_the_released_encoder_from_fit_to_answers(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cached features of a made-up world -> fit -> export -> build -> search, as a user does it."""
+    monkeypatch.chdir(tmp_path)
+    towns = np.array(
+        [[46.5, 7.5], [41.9, 12.5], [52.4, 13.4], [40.4, -3.7], [-1.3, 36.8], [35.7, 139.7], [-33.4, -70.7]]
     )
-    fit = trainer(max_epochs=2, plugins=[WholeCheckpoints()])
-    (before,) = fit.validate(module, datamodule=data, verbose=False)
-    fit.fit(module, datamodule=data)
-    assert fit.callback_metrics["val/accuracy_200km"] > before["val/accuracy_200km"] + 0.3
-    fit.save_checkpoint(tmp_path / "last.ckpt")
-    places = tmp_path / "towns.csv"
-    places.write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in towns))
-    fine = export(tmp_path / "last.ckpt", tmp_path / "release", gallery=places)
-    assert fine.model_digest != release.model_digest
-    locator = Locator.open(release=fine, device="cpu", precision="fp32")
+    train, held = around(towns, 320, 0.1, seed=1), around(towns, 80, 0.1, seed=2)
+    write_features(Path("train.parquet"), train, seed=11)
+    write_features(Path("held.parquet"), held, seed=12)
+    data = ["--data.train", "train.parquet", "--data.val", "held.parquet", "--data.test", "held.parquet"]
+    options = [*data, "--data.batch_size", "64", "--trainer.accelerator", "cpu", "--model.queue_size", "64"]
+    options += ["--trainer.max_epochs", "2", "--model.optimizer.lr", "5e-4", "--trainer.enable_progress_bar", "false"]
+
+    def tested(*more: str) -> float:
+        done = geoclip("train", "test", "--config", "configs/features.yaml", *options, *more)
+        assert done.exit_code == 0, done.stderr
+        found = re.search(r"accuracy_200km\W+([\d.]+)", done.stdout)
+        assert found is not None
+        return float(found[1])
+
+    before = tested("--trainer.logger", "false")
+    fitted = geoclip("train", "fit", "--config", "configs/features.yaml", *options)
+    assert fitted.exit_code == 0, fitted.stderr
+    after = tested("--ckpt_path", "best")
+    assert before < 0.5
+    assert after > 0.9
+
+    best = Path("runs/features/version_0/checkpoints/best.ckpt")
+    refused = geoclip("build", "alps", "--weights", best, "--region", "bbox:46,7,47,8")
+    assert refused.exit_code == 2
+    assert f"geoclip export {best}" in refused.stderr
+    Path("towns.csv").write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in towns))
+    assert geoclip("export", best, "-o", "release", "--gallery", "towns.csv").exit_code == 0
+    fine = Release.open("release")
+    where = ["--region", "bbox:46,7,47,8", "--coarse-res", "5", "--gallery", "towns.csv"]
+    built = geoclip("build", "alps", *where, "--weights", "release")
+    assert built.exit_code == 0, built.stderr
+
+    mlp = image_mlp()
+    mlp.load_state_dict(fine.image_mlp())
+    alpine = held[np.abs(held - towns[0]).max(axis=1) < 0.4]
     with torch.no_grad():
-        vectors = module.embed_photos(torch.from_numpy(features(val, seed=12))).numpy()
-    answers = locator.answers([str(i) for i in range(len(val))], vectors, k=1)
-    near = [abs(a.best.lat - lat) < 1 and abs(a.best.lng - lng) < 1 for a, (lat, lng) in zip(answers, val, strict=True)]
-    assert np.mean(near) > before["val/accuracy_200km"] + 0.3
+        np.save("photos.npy", mlp(torch.from_numpy(features(alpine, seed=13))).numpy())
+    asked = ["photos.npy", "-f", "jsonl", "-k", "1", "--prior-weight", "0"]
+    found = geoclip("search", "alps", *asked, "--weights", "release")
+    assert found.exit_code == 0, found.stderr
+    best_of = [json.loads(line)["predictions"][0] for line in found.stdout.splitlines()]
+    km = haversine_km(np.array([[place["lat"], place["lng"]] for place in best_of]), alpine)
+    assert len(km) == len(alpine) > 5
+    assert np.median(km) < 25
+
+    other = geoclip("search", "alps", *asked)
+    assert other.exit_code == 2
+    assert release.model_digest[:12] in other.stderr
+    assert fine.model_digest[:12] in other.stderr
+    assert len(other.stderr.strip().splitlines()) == 1

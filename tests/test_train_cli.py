@@ -1,7 +1,11 @@
 """`geoclip train` from the command line: configurations, what TensorBoard is given, errors in one sentence."""
 
+import errno
 import importlib.util
+import itertools
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,12 +13,15 @@ import pyarrow as pa
 import pytest
 import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
 from geoclip.cli.train import need_train_extra, run
 from geoclip.errors import GeoclipError, InputError
-from geoclip.train.cli import one_sentence, with_packaged_configs
+from geoclip.train.checkpoints import read_checkpoint
+from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_configs
 from geoclip.train.pictures import prediction_map
 from geoclip.vectors import ResumableVectors, VectorSource
+from tests.conftest import make_photo
 from tests.train_world import Floats, around, features, geoclip, sites
 
 SMALL = [
@@ -95,6 +102,78 @@ def test_validate_takes_a_checkpoint_and_another_gallery(
     assert "val/accuracy_200km" in capsys.readouterr().out
 
 
+def labelled_photos(folder: Path) -> Path:
+    """Write seven photos, one of them unreadable, and labels of these, of a missing one and of two bad places."""
+    for number in range(6):
+        make_photo(folder / f"{number}.jpg", seed=number, size=(32, 24))
+    (folder / "6.jpg").write_text("no photo")
+    rows = [f"{number}.jpg,{10 * number},{number + 1}" for number in range(8)] + ["8.jpg,91,0", "9.jpg,north,0"]
+    (folder / "labels.csv").write_text("\n".join(["IMG_FILE,LAT,LON", *rows, ""]))
+    return folder / "labels.csv"
+
+
+@pytest.mark.parametrize(("command", "split"), [("validate", "val"), ("test", "test")])
+def test_photos_are_validated_tested_and_counted_at_the_end(
+    command: str, split: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = str(labelled_photos(tmp_path))
+    tower = ["--model.backbone", "tests.conftest.TinyTower", "--data.workers", "2"]
+    with caplog.at_level("INFO"):
+        run([command, *SMALL, *tower, f"--data.{split}", labels, "--model.gallery", labels])
+    assert [line for line in caplog.messages if "rows read" in line] == [
+        f"{split}: 10 rows read, 6 used, 2 bad, 1 missing, 1 unreadable."
+    ]
+    assert caplog.messages[-1].startswith(split)
+
+
+def test_counts_of_fitting_add_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = ["--model.backbone", "tests.conftest.TinyTower", "--data.train", str(labelled_photos(tmp_path))]
+    options += ["--data.val_fraction", "0.4", "--model.gallery", "train", "--trainer.max_epochs", "2"]
+    with caplog.at_level("INFO"):
+        run(["fit", *SMALL, "--data.workers", "2", "--trainer.logger", "false", *options])
+    lines = [line for line in caplog.messages if "rows read" in line]
+    assert [line.split(":")[0] for line in lines] == ["train", "val"]
+    (train, val) = ([int(number) for number in re.findall(r"\d+", line)] for line in lines)
+    for rows, *parts in (train, val):
+        assert rows == sum(parts) == 10
+    assert (train[1] + val[1], train[3] + val[3], train[4] + val[4]) == (6, 1, 1)
+
+
+def test_photos_in_another_folder_are_noticed_before_training(tmp_path: Path) -> None:
+    labels = str(labelled_photos(tmp_path))
+    options = ["--trainer.logger", "false", "--data.images", "elsewhere", "--data.train", labels]
+    with pytest.raises(InputError, match=r"None of 8 photos.*elsewhere/0\.jpg.*data\.images"):
+        run(["fit", *SMALL, *options])
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_best_and_last_are_those_of_the_newest_run(name: str, runs: Path, cached: Path, tmp_path: Path) -> None:
+    logger = SimpleNamespace(init_args={"save_dir": str(runs.parent.parent), "name": "features"})
+    assert newest_checkpoint(logger, name) == runs / "checkpoints" / f"{name}.ckpt"
+    config = ["--config", "configs/features.yaml", "--trainer.logger.init_args.save_dir", str(runs.parent.parent)]
+    with pytest.raises(InputError, match=r"sigma \[4\.0\] and the configuration \[2\.0\]"):  # so it was read
+        run(["validate", *config, *SMALL, "--model.sigma", "[2.0]", "--data.train", str(cached), "--ckpt_path", name])
+
+
+def test_full_disk_while_tensorboard_writes_is_one_sentence_and_leaves_the_checkpoint(
+    cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    best = tmp_path / "features" / "version_0" / "checkpoints" / "best.ckpt"
+    write: Any = LocalFileSystem.append
+
+    def full(self: Any, *arguments: Any) -> None:
+        if best.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, *arguments)
+
+    monkeypatch.setattr(LocalFileSystem, "append", full)
+    logger = ["--trainer.logger.init_args.save_dir", str(tmp_path), "--trainer.max_epochs", "2"]
+    with pytest.raises(InputError, match="No space left"):
+        run(["fit", "--config", "configs/features.yaml", *SMALL, *logger, "--data.train", str(cached)])
+    assert "Traceback" not in capfd.readouterr().err
+    assert read_checkpoint(best)["geoclip"]["sigma"] == [4.0]
+
+
 def curve(folder: Path) -> dict[int, float]:
     events = EventAccumulator(str(folder)).Reload()
     return {event.step: event.value for event in events.Scalars("train/loss")}
@@ -124,6 +203,7 @@ def test_packaged_configurations_are_found_and_fit_the_classes(name: str, tmp_pa
     assert equals == f"--config={path}"
     assert Path(path).is_file()
     options = ["--model.start", "scratch", "--data.train", "none.csv", "--trainer.precision", "32-true"]
+    options += ["--data.val", "none.csv"]
     logger = ["--trainer.logger.init_args.save_dir", str(tmp_path)]
     with pytest.raises(InputError, match=r"none\.csv"):  # everything but the data is accepted
         run(["fit", "--config", config, *options, *logger, "--trainer.accelerator", "cpu"])
@@ -158,16 +238,52 @@ def test_an_unknown_key_is_one_sentence_with_the_nearest_and_exit_code_2(tmp_pat
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt does not exist"),
         (["--trainer.accelerator", "mps"], "MPSAccelerator"),
         (["--model.start", "nowhere"], "nowhere"),
-        ([], "no train data"),
+        (["--model.start", "here.ckpt"], "`geoclip export here.ckpt"),
+        (["--model.gallery", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["--trainer.strategy", "nope"], "strategy='nope'"),
+        (["--trainer.precision", "bf16-true"], "trainer.precision is bf16-true"),
+        (["--trainer.precision", "nope"], "trainer.precision cannot be nope"),
+        (["--trainer.callbacks", "nope"], "trainer.callbacks cannot be nope"),
+        (["--ckpt_path", "last"], "needs a logger"),
+        (["--ckpt_path", "here.ckpt"], "another kind of file"),
+        (["--trainer.val_check_interval", "1000"], "val_check_interval"),
+        (["--trainer.accumulate_grad_batches", "0"], "must be 1 or more"),
+        (["--data.train", "nowhere.csv"], "nowhere.csv"),
+        (["--data.seed", "-1"], "seed of the data is -1"),
+        (["--config", "here.ckpt"], "no keys with values"),
     ],
 )
-def test_wrong_arguments_are_one_sentence(arguments: list[str], message: str) -> None:
+def test_wrong_arguments_are_one_sentence(arguments: list[str], message: str, cached: Path) -> None:
+    Path("here.ckpt").write_text("no checkpoint")
     with pytest.raises(GeoclipError) as caught:
-        run(["fit", *SMALL, "--trainer.logger", "false", *arguments])
+        run(["fit", *SMALL, "--trainer.logger", "false", "--data.train", str(cached), *arguments])
     text = str(caught.value)
     assert message in text
     assert "\n" not in text
     assert text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.val_fraction", "0"], "EarlyStopping monitors val/median_km, and nothing is validated"),
+        (["--ckpt_path", "best"], r"no runs/features/version_\*/checkpoints/best\.ckpt"),
+        (["--trainer.logger.init_args.save_dir", "here.ckpt"], r"Cannot write .*here\.ckpt"),
+    ],
+)
+def test_a_packaged_configuration_says_what_is_wrong_before_training(
+    arguments: list[str], message: str, cached: Path
+) -> None:
+    Path("here.ckpt").write_text("no checkpoint")
+    with pytest.raises(InputError, match=message):
+        run(["fit", "--config", "configs/features.yaml", *SMALL, "--data.train", str(cached), *arguments])
+
+
+def test_without_data_it_is_said_what_is_missing(cached: Path) -> None:
+    with pytest.raises(InputError, match="no train data"):
+        run(["fit", *SMALL, "--trainer.logger", "false"])
+    with pytest.raises(InputError, match=r"model\.gallery is train.*no train data"):
+        run(["validate", *SMALL, "--model.gallery", "train", "--data.val", str(cached)])
 
 
 def test_empty_data_is_one_sentence(tmp_path: Path) -> None:
@@ -194,3 +310,13 @@ def test_map_of_no_photos_and_across_the_antimeridian() -> None:
     changed = (empty[:500] != far[:500]).any(axis=(0, 2))  # above the legend
     assert changed[1190:].any()
     assert not changed[300:900].any()  # not the long way around
+
+
+def test_map_tells_the_classes_apart_in_grey() -> None:
+    truth = np.zeros((3, 2))
+    pictures = [
+        prediction_map(truth[:1], np.array([[0.0, degrees]]), np.array([111.2 * degrees]))
+        for degrees in (1.0, 10.0, 60.0)
+    ]
+    greys = [picture[300, 600] @ (0.299, 0.587, 0.114) for picture in pictures]  # the middle of the marker
+    assert min(a - b for a, b in itertools.pairwise(greys)) > 40

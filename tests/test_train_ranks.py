@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
+from geoclip.train.data.module import _joined
 from geoclip.train.settings import Optimizer, Schedule
 from tests.train_world import scratch, town_data, trainer
 
@@ -42,6 +44,7 @@ class Recorder(L.Callback):
             "gradients": torch.stack(self._gradients),
             "queue": queue.contents(),
             "head": queue.head,
+            "met": _joined(np.array([5, 7 + trainer.global_rank]), pl_module.device).tolist(),
             "median_km": trainer.callback_metrics["val/median_km"],
         }
         torch.save(found, self._folder / f"{trainer.global_rank}.pt")
@@ -79,6 +82,7 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(rank["losses"], alone["losses"], rtol=1e-5, atol=0)
         for found, expected in zip(rank["gradients"], alone["gradients"], strict=True):
             assert (found - expected).norm() / expected.norm() < 1e-5
+        assert rank["met"] == [5, 7, 8]  # of both ranks, each once
         torch.testing.assert_close(rank["queue"], alone["queue"], rtol=0, atol=0)
         torch.testing.assert_close(rank["head"], alone["head"], rtol=0, atol=0)
         torch.testing.assert_close(rank["median_km"], alone["median_km"], rtol=1e-4, atol=1e-3)

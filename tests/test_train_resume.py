@@ -74,6 +74,18 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_losses(tmp_path: Path) ->
         torch.testing.assert_close(found, wanted, msg=name)
 
 
+def test_cosine_of_a_run_that_goes_on_for_longer_falls_to_its_new_end(tmp_path: Path) -> None:
+    data, path = town_data(train=44, val=10, batch_size=16), tmp_path / "short.ckpt"
+    rates = []
+    for steps, resumed in ((3, None), (6, path)):
+        run = trainer(max_steps=steps, plugins=[WholeCheckpoints()])
+        module = scratch(optimizer=Optimizer(lr=1e-3), schedule=Schedule("cosine"))
+        run.fit(module, datamodule=data, ckpt_path=resumed)
+        run.save_checkpoint(path)
+        rates.append(run.optimizers[0].param_groups[0]["lr"])
+    assert rates == pytest.approx([0, 0], abs=1e-12)  # not back at the start
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of an untrained module."""

@@ -128,6 +128,14 @@ def test_photos_go_through_the_frozen_tower_and_it_is_no_part_of_the_state(tiny_
     assert {name.split(".")[0] for name in module.state_dict()} == {"mlp", "logit_scale", "location_encoder", "queue"}
 
 
+def test_autocast_does_not_reach_the_frozen_tower(tiny_tower: torch.nn.Module) -> None:
+    photos = torch.rand(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    module = GeoModule(start="scratch", sigma=[4.0], queue_size=0, backbone=tiny_tower)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = module.features(photos)
+    torch.testing.assert_close(features, tiny_tower(photos), rtol=0, atol=0)
+
+
 def test_under_autocast_the_fourier_features_and_the_loss_stay_float32() -> None:
     torch.manual_seed(0)
     module = GeoModule(start="scratch", sigma=[256.0], queue_size=0)

@@ -1,7 +1,6 @@
 """Checkpoints on disk: written whole or not at all, read without running code from them."""
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +40,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; give a checkpoint that `geoclip train fit` wrote.") from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}; give a checkpoint, a file.") from error
+    except Exception as error:  # bytes of any other file make the reader fail in any way
         raise InputError(
-            f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0] if str(error) else 'damaged'}; "
-            "give another that `geoclip train fit` wrote."
+            f"{path} cannot be read as a checkpoint: it is another kind of file, or damaged; give one that "
+            "`geoclip train fit` wrote."
         ) from error
     if not isinstance(content, dict) or "geoclip" not in content or "state_dict" not in content:
         raise InputError(f"{path} is no checkpoint of `geoclip train fit`; give one that it wrote.")

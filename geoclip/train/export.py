@@ -25,7 +25,8 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
     Args:
         checkpoint: from `geoclip train fit`.
         target: the folder to make.
-        gallery: coordinates of the release's gallery (.csv, .parquet); the released 100,000 by default.
+        gallery: coordinates of the release's gallery (.csv, .parquet), bad rows left out; the released 100,000 by
+            default.
         overwrite: replace `target` if it is there.
 
     Raises:
@@ -81,17 +82,11 @@ def _write(
 
 
 def _gallery(path: Path | None) -> NDArray[np.float32]:
-    """Return the gallery (N, 2) float32 degrees; places out of range are refused."""
+    """Return the gallery (N, 2) float32 degrees."""
     if path is None:
         from geoclip.release import released
 
         return released().gallery()
-    import torch
+    from geoclip.train.places import places_of
 
-    from geoclip.coordinates import checked_lat_lng
-    from geoclip.tables import read_lat_lng
-
-    lat_lng = read_lat_lng(path)
-    if len(lat_lng) == 0:
-        raise InputError(f"{path} has no rows; a release needs at least one place.")
-    return checked_lat_lng(torch.from_numpy(lat_lng)).numpy().astype(np.float32)
+    return places_of(path).astype(np.float32)

@@ -1,11 +1,13 @@
 """The LightningModule: what one training step does, what is measured on held-out photos, what a checkpoint holds."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,10 +21,12 @@ from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
 from geoclip.train.noise import displaced
 from geoclip.train.queue import PlaceQueue
-from geoclip.train.retrieval import Candidates, Retrieved, candidates, retrieved
+from geoclip.train.retrieval import Candidates, Retrieved, candidates, gallery_places, retrieved
 from geoclip.train.settings import Optimizer, Schedule
 
 CHECKPOINT_FORMAT = 1
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Of Lightning's, those that leave the weights in float32."""
 FRESH_TEMPERATURE = 0.07
 """Of the logits where training starts from scratch, as in CLIP."""
 
@@ -82,6 +86,7 @@ class GeoModule(L.LightningModule):
         self._clip_checkpoint, self._clip_precision = clip_checkpoint, clip_precision
         self._tower_dtype = torch.float32
         self._towers = [] if backbone is None else [backbone.eval().requires_grad_(False)]  # a list hides it from state
+        self._places: NDArray[np.float64] | None = None
         self._candidates: Candidates | None = None
         self._retrieved: list[Retrieved] = []
 
@@ -118,7 +123,7 @@ class GeoModule(L.LightningModule):
             self._tower_dtype = compute_dtype(self._clip_precision, self.device)
             self._towers.append(image_tower(path, dtype=self._tower_dtype))
         tower = self._towers[0].to(self.device)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):  # the tower has its own precision
             features: Tensor = tower(inputs.to(self._tower_dtype)).float()
         return features
 
@@ -145,6 +150,25 @@ class GeoModule(L.LightningModule):
         return contrastive_loss(photos, places, self.logit_scale, same_place)
 
     # -- training
+
+    def setup(self, stage: str) -> None:
+        """Refuse what would ruin a run or end it later: the trainer's precision, the gallery.
+
+        Raises:
+            InputError: the weights would not be float32, or the gallery has no places.
+        """
+        if self.trainer.precision not in PRECISIONS:
+            raise InputError(
+                f"trainer.precision is {self.trainer.precision}; the weights and Fourier features need float32, so use "
+                f"{', '.join(PRECISIONS)}."
+            )
+        if self.gallery != "train":
+            self._places = gallery_places(self.gallery)
+            return
+        try:
+            self._places = self._training_places().numpy()
+        except InputError as error:
+            raise InputError(f"model.gallery is train, so places of the training data are needed: {error}") from error
 
     def on_fit_start(self) -> None:
         """Fill the queue with training places, unless a checkpoint did."""
@@ -174,7 +198,9 @@ class GeoModule(L.LightningModule):
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise InputError("The schedule cosine needs the run's length; set trainer.max_epochs or max_steps.")
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, int(total))
+        cosine = torch.optim.lr_scheduler.LambdaLR(  # CosineAnnealingLR restores its old length and rises again
+            optimizer, lambda step: (1 + math.cos(math.pi * min(step / total, 1.0))) / 2
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def _training_places(self) -> Tensor:
@@ -187,8 +213,9 @@ class GeoModule(L.LightningModule):
     # -- validation and test
 
     def _begin_retrieval(self) -> None:
-        places = self._training_places().numpy() if self.gallery == "train" else None
-        self._candidates = candidates(self.location_encoder, self.gallery, places)
+        if self._places is None:
+            raise RuntimeError("retrieval before setup")
+        self._candidates = candidates(self.location_encoder, self._places)
         self._retrieved = []
 
     def _retrieve(self, batch: Batch) -> None:
@@ -199,7 +226,7 @@ class GeoModule(L.LightningModule):
     def _finish_retrieval(self, name: str) -> None:
         found = Retrieved.joined(self._retrieved)
         for metric, value in found.metrics().items():
-            self.log(f"{name}/{metric}", value, prog_bar=metric == "accuracy_200km", rank_zero_only=False)
+            self.log(f"{name}/{metric}", value, prog_bar=metric == "accuracy_200km", sync_dist=True)  # alike on all
         experiment: Any = getattr(self.logger, "experiment", None)
         if hasattr(experiment, "add_image") and self.trainer.is_global_zero:
             from geoclip.train.pictures import prediction_map

@@ -13,6 +13,7 @@ from geoclip.errors import InputError
 from geoclip.location_encoder import LocationEncoder
 from geoclip.train.data.batch import Batch
 from geoclip.train.gather import gathered
+from geoclip.train.places import places_of
 
 DISTANCES_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country and continent, as the field measures."""
@@ -44,7 +45,9 @@ class Retrieved(NamedTuple):
         """
         joined = [gathered(torch.cat(column)) for column in zip(*parts, strict=True)]
         if not joined or not len(joined[0]):
-            raise InputError("The validation or test data has no photos; check --data.val and --data.test.")
+            raise InputError(
+                "No photo of the validation or test data could be read; check data.val, data.test and data.images."
+            )
         return cls(*joined)
 
     def km(self) -> NDArray[np.float64]:
@@ -58,29 +61,22 @@ class Retrieved(NamedTuple):
         return shares | {"median_km": float(np.median(km))}
 
 
-def candidates(encoder: LocationEncoder, gallery: str, training_places: NDArray[np.float64] | None) -> Candidates:
-    """Embed a gallery's distinct places.
-
-    Args:
-        encoder: as it is now.
-        gallery: `released`, a file of coordinates, or `train`.
-        training_places: (N, 2) degrees, for `train`.
+def gallery_places(gallery: str) -> NDArray[np.float64]:
+    """Return the places (N, 2) in degrees of a gallery: `released`, or a file of coordinates.
 
     Raises:
         InputError: the file cannot be read or has no places.
+        WeightsError: the released gallery cannot be had.
     """
-    if training_places is not None:
-        places = training_places
-    elif gallery == "released":
-        from geoclip.release import released
+    if gallery != "released":
+        return places_of(Path(gallery))
+    from geoclip.release import released
 
-        places = released().gallery().astype(np.float64)
-    else:
-        from geoclip.tables import read_lat_lng
+    return released().gallery().astype(np.float64)
 
-        places = read_lat_lng(Path(gallery))
-    if len(places) == 0:
-        raise InputError(f"The gallery {gallery} has no places; give a file with columns lat and lng.")
+
+def candidates(encoder: LocationEncoder, places: NDArray[np.float64]) -> Candidates:
+    """Embed the distinct ones of places (N, 2) in degrees, N >= 1, with the encoder as it is now."""
     distinct = np.unique(places, axis=0)
     vectors = torch.from_numpy(encoder.embed(distinct)).to(encoder.device)
     return Candidates(torch.from_numpy(distinct).to(encoder.device), vectors)

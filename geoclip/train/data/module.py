@@ -2,49 +2,38 @@
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from geoclip.decode import DecodeLimits
 from geoclip.errors import InputError
 from geoclip.train.data.checks import Reason
 from geoclip.train.data.columns import Columns
+from geoclip.train.data.counts import Counts
 from geoclip.train.data.crew import Crew, default_workers
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.opening import Opener
 from geoclip.train.data.order import Plan
-from geoclip.train.data.sources import FeatureSource, Source
+from geoclip.train.data.sources import FeatureSource, FileSource, Source
 from geoclip.train.data.split import chosen, held_out
+from geoclip.train.gather import gathered
 
 MAX_COORDINATES = 1_000_000
 TRAIN, VAL, TEST = "train", "val", "test"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What was read of one split; `missing` and `unreadable` grow as photos are met."""
-
-    rows: int
-    """In the file, bad ones included; of features, photos."""
-    used: int
-    """Samples of the split: good rows that its fraction takes."""
-    bad: dict[Reason, int]
-    """Rows left out of the whole file, by reason."""
-    missing: int
-    """Photos that are not there; in this process, of the whole file."""
-    unreadable: int
-    """Photos that are there and cannot be read; likewise."""
-    rejected: str | None
-    """The CSV file of the bad rows."""
-
-
 class _Split(NamedTuple):
     source: Source
     positions: NDArray[np.int64]
+
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of the positions were found missing and unreadable so far in this process."""
+        missing, unreadable = (np.intersect1d(positions, self.positions) for positions in self.source.failed())
+        return missing, unreadable
 
 
 class GeoData(lightning.LightningDataModule):
@@ -104,6 +93,8 @@ class GeoData(lightning.LightningDataModule):
         self._workers = default_workers() if workers is None else workers
         if self._workers < 1:
             raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
+        if seed < 0:
+            raise InputError(f"The seed of the data is {seed}; it must be 0 or more.")
         self._fraction, self._val_fraction = fraction, val_fraction
         no_keys = np.zeros(0, dtype=np.uint64)
         chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read
@@ -119,7 +110,9 @@ class GeoData(lightning.LightningDataModule):
     def prepare_data(self) -> None:
         """Read what has not been read before, once a machine."""
         for split in self._needed():
-            self._split(split)
+            source = self._split(split).source
+            if self.trainer is not None and isinstance(source, FileSource):
+                source.check_some_there()
 
     def train_dataloader(self) -> Loader:
         """Return the training batches."""
@@ -131,7 +124,7 @@ class GeoData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> Loader | list[Loader]:
         """Return the validation batches, in the order of the file; an empty list where there is no such data."""
-        return self._made(VAL) if self._name(VAL) is not None else []
+        return self._made(VAL) if self.validates else []
 
     def test_dataloader(self) -> Loader:
         """Return the test batches, in the order of the file."""
@@ -146,9 +139,26 @@ class GeoData(lightning.LightningDataModule):
         return source.entries.lat_lng[positions]
 
     @property
+    def validates(self) -> bool:
+        """Whether there is validation data."""
+        return self._name(VAL) is not None
+
+    @property
     def counts(self) -> dict[str, Counts]:
-        """What was read of each split that is open."""
-        return {name: _counts(split) for name, split in self._splits.items()}
+        """What was read of each split that is open, in this process."""
+        return {name: _counts(split, *split.failed()) for name, split in self._splits.items()}
+
+    def joined_counts(self, device: torch.device) -> dict[str, Counts]:
+        """Return what all ranks together read of each split of what the trainer does; every rank must call it.
+
+        Args:
+            device: one on which the ranks can exchange tensors.
+        """
+        splits = {name: self._split(name) for name in self._needed()}
+        return {
+            name: _counts(split, *(_joined(positions, device) for positions in split.failed()))
+            for name, split in splits.items()
+        }
 
     @property
     def tower_digest(self) -> str | None:
@@ -246,11 +256,15 @@ def _close(crews: list[Crew]) -> None:
         crews.pop().close()
 
 
-def _counts(split: _Split) -> Counts:
+def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> Counts:
     entries = split.source.entries
-    missing, unreadable = split.source.failed()
     where = None if entries.rejected is None else str(entries.rejected)
-    return Counts(entries.rows_read, len(split.positions), entries.bad, missing, unreadable, where)
+    return Counts(entries.rows_read, len(split.positions), entries.bad, len(missing), len(unreadable), where)
+
+
+def _joined(positions: NDArray[np.int64], device: torch.device) -> NDArray[np.int64]:
+    """Return the positions of all ranks, each once: in another epoch another rank may have met the same photo."""
+    return np.unique(gathered(torch.from_numpy(positions).to(device)).cpu().numpy())
 
 
 def _check_some(name: str, split: _Split) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.decode import SIZE, DecodeLimits
-from geoclip.errors import PhotoError
+from geoclip.errors import InputError, PhotoError
 from geoclip.train.data.augment import job
 from geoclip.train.data.batch import Batch
 from geoclip.train.data.crew import Crew
@@ -23,6 +23,7 @@ from geoclip.train.data.feature_file import FeatureFile
 from geoclip.train.data.shards import read_member
 
 _SHOWN_FAILURES = 20
+_LOOKED_FOR = 100
 _log = logging.getLogger(__name__)
 Finish = Callable[[], Batch]
 
@@ -48,8 +49,8 @@ class Source(Protocol):
     def begin(self, wanted: Wanted) -> Finish:
         """Start reading a batch; the result waits for it."""
 
-    def failed(self) -> tuple[int, int]:
-        """Return how many photos were found missing and unreadable so far, each counted once."""
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of photos that were found missing, and unreadable, so far."""
 
 
 class PhotoSource:
@@ -84,15 +85,16 @@ class PhotoSource:
     def begin(self, wanted: Wanted) -> Finish:
         """Start decoding a batch."""
         count, crew = len(wanted.positions), self._crew()
-        inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
+        with torch.inference_mode(False):  # validation is in that mode, and the crew's threads, which write here, not
+            inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
         seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
         jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
         started = [crew.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
         return partial(self._finish, wanted.positions, inputs, started)
 
-    def failed(self) -> tuple[int, int]:
-        """Return how many photos were found missing and unreadable so far."""
-        return int(self._missing.sum()), int(self._unreadable.sum())
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of photos that were found missing, and unreadable, so far."""
+        return np.flatnonzero(self._missing), np.flatnonzero(self._unreadable)
 
     def _message(self, position: int, seed: int | None) -> bytes:
         try:
@@ -117,7 +119,7 @@ class PhotoSource:
         return _batch(inputs, self.entries, positions, self.entries.rows[positions])
 
     def _note(self, position: int, error: str) -> None:
-        before = sum(self.failed())
+        before = sum(map(len, self.failed()))
         if not self._missing[position]:
             if self._unreadable[position]:
                 return
@@ -136,6 +138,19 @@ class FileSource(PhotoSource):
     ) -> None:
         super().__init__(entries, crew, limits, pin=pin)
         self._folder = folder
+
+    def check_some_there(self) -> None:
+        """Look for some photos, spread over the table.
+
+        Raises:
+            InputError: none is there, so the folder is wrong.
+        """
+        some = sorted({position * len(self.entries) // _LOOKED_FOR for position in range(_LOOKED_FOR)})
+        if not any(os.path.exists(self.photo(position)) for position in some):  # noqa: PTH110 - names of any kind
+            raise InputError(
+                f"None of {len(some)} photos looked for is there, such as {self.photo(some[0])}; "
+                "name their folder with data.images."
+            )
 
     def photo(self, position: int) -> Path:
         """Return the path of a photo."""
@@ -180,9 +195,9 @@ class FeatureSource:
         """Read a batch, when it is waited for: it takes less than starting to would."""
         return partial(self._read, wanted)
 
-    def failed(self) -> tuple[int, int]:
+    def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return that nothing can be missing."""
-        return 0, 0
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
     def _read(self, wanted: Wanted) -> Batch:
         rows = self.entries.rows[wanted.positions]
