@@ -52,8 +52,8 @@ def grids(count: int, dim: int, *, graphs: bool) -> Iterator[Grid]:
     for lists in (n for n in (256, 1024) if n * 39 <= count):  # FAISS asks for 39 vectors a list
         probes = tuple({"nprobe": n} for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= lists // 2)
         yield FaissGrid(f"FAISS IVF{lists},SQ8", lambda n=lists: _inverted(dim, f"IVF{n},SQ8"), probes)
-        refined = tuple({"nprobe": p["nprobe"], "k_factor": f} for p in probes[2:] for f in (32, 128))
-        factory = f"IVF{lists},PQ64x4fs,Refine(SQ8)"
+        refined = tuple({"nprobe": p["nprobe"], "k_factor": f} for p in probes[2:] for f in (32, 128, 512))
+        factory = f"IVF{lists},PQ64x4fs,Refine(Flat)"
         yield FaissGrid(f"FAISS {factory}", lambda f=factory: _inverted(dim, f), refined)
     yield LanceGrid()
     if graphs:
