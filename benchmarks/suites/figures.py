@@ -95,7 +95,8 @@ def _latency(lines: list[Line]) -> Any:
     from suites.report import best_settings
 
     best = list(best_settings(lines).values())
-    figure, ax = plt.subplots(figsize=(7, 0.4 * len(best) + 1.4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7.5, 0.4 * len(best) + 1.2), layout="constrained")
+    names = []
     for row, line in enumerate(sorted(best, key=lambda line: -line["one_p50_ms"])):
         p50, p95, p99 = (line[f"one_{p}_ms"] for p in ("p50", "p95", "p99"))
         ax.plot([p50, p99], [row, row], color="black", lw=1)
@@ -103,9 +104,10 @@ def _latency(lines: list[Line]) -> Any:
         ax.plot(p95, row, "|", color="black", markersize=12)
         ax.plot(p99, row, "x", color="black")
         setting = line["setting"] if isinstance(line["setting"], str) else " ".join(map(str, line["setting"].values()))
-        ax.annotate(f"{line['system']} {setting}", (p50, row), textcoords="offset points", xytext=(4, 5), fontsize=7)
-    ax.set(xscale="log", xlabel="milliseconds of a call with one query: p50 (o), p95 (|), p99 (x)", yticks=[])
-    ax.set_ylim(-0.5, len(best))
+        names.append(f"{line['system']} {setting}")
+    ax.set(xscale="log", xlabel="milliseconds of a call with one query: p50 (o), p95 (|), p99 (x)")
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set_ylim(-0.5, len(best) - 0.5)
     ax.grid(alpha=0.3, axis="x")
     return figure
 
