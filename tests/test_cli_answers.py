@@ -285,7 +285,7 @@ def test_ten_crops_answer_otherwise(work: Work) -> None:
 def labelled(work: Work, encoder: LocationEncoder) -> tuple[Path, Path]:
     """A table of places with the vectors of other places, some kilometres off: a model that is surer than right."""
     rng = np.random.default_rng(2)
-    turn, far = rng.uniform(0, 2 * np.pi, 40), 0.09 * np.sqrt(rng.random(40))
+    turn, far = rng.uniform(0, 2 * np.pi, 160), 0.09 * np.sqrt(rng.random(160))
     truth = np.stack((47.56 + far * np.sin(turn), 7.6 + 1.4 * far * np.cos(turn)), axis=1)
     np.save(work.folder / "labelled.npy", encoder.embed(truth + rng.normal(0, 0.02, truth.shape)))
     rows = "".join(f"{lat},{lng}\n" for lat, lng in truth)
@@ -299,7 +299,7 @@ def calibration(work: Work, labelled: tuple[Path, Path]) -> Iterator[Path]:
     done = geoclip("calibrate", *labelled, "--index", work.index, "-o", path)
     assert done.exit_code == 0, done.stderr
     assert "temperature" in done.stdout
-    assert "40 photos" in done.stderr
+    assert "160 photos" in done.stderr
     yield path
 
 
