@@ -107,20 +107,19 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
         for start in range(0, 512, 32):
             encoder.embed(points[start : start + 32])
 
-    def search(question: Question, count: int, times: int = 1) -> None:
-        for _ in range(times):
-            here.model.search(here.planet, vectors[:count], question)
+    def search(question: Question, count: int) -> None:
+        here.model.search(here.planet, vectors[:count], question)
 
     def posteriors() -> list[Posterior]:
-        return [here.planet.belief(finding, finest) for finding in findings * 20]
+        return [here.planet.belief(finding, finest) for finding in findings]
 
     return {
         "products": products(precision, PRODUCTS),
         "encode, 2048 points": partial(encoder.embed, points),
         "encode, 16 calls of 32": small_calls,
-        "coarse search, 10 calls of 64": partial(search, coarse, 64, 10),
+        "coarse search, 64 queries": partial(search, coarse, 64),
         "lookup to resolution 9, 8 queries": partial(search, finest, 8),
-        "posterior, 320 queries": posteriors,
+        "posterior, 16 queries": posteriors,
         "build": lambda: build(request, here.model.encode, folder / f"guard-{next(targets)}", report=lambda *_: None),
     }
 
