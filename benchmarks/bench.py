@@ -4,7 +4,7 @@
     bench.py report FILE.jsonl ...
     bench.py agreement A.jsonl B.jsonl
 
-`benchmarks/bench.sh` calls it with the environments it needs. `quick` takes ten to fifteen minutes on two cores and
+`benchmarks/bench.sh` calls it with the environments it needs. `quick` takes about ten minutes on two cores and
 `full` half an hour; both append one JSON line a measurement to --out. `report` prints tables in Markdown and draws the
 figures; `agreement` says how far two runs differ.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measure this project beside others, and report.
 #
-#   benchmarks/bench.sh quick|full [--suites S...] [--index PLANET] [--out FILE.jsonl]   ten to fifteen minutes; half an hour
+#   benchmarks/bench.sh quick|full [--suites S...] [--index PLANET] [--out FILE.jsonl]   about ten minutes; half an hour
 #   benchmarks/bench.sh report FILE.jsonl...                                             tables, and figures/*.png
 #   benchmarks/bench.sh agreement A.jsonl B.jsonl                                        how far two runs differ
 #
