@@ -40,6 +40,8 @@ TRIANGLE = [[7.58, 47.45], [7.72, 47.46], [7.66, 47.52], [7.58, 47.45]]
 """Around the Swiss place; longitude first, as GeoJSON has it."""
 SLACK_DEG = 0.006
 """A cell of resolution 9 that overlaps a region has its centre at most so far outside."""
+LABELLED = 160
+"""Places to calibrate with: enough that the likelihood of the held-out half does not rise or fall by chance."""
 
 pytestmark = pytest.mark.usefixtures("release")
 
@@ -285,7 +287,7 @@ def test_ten_crops_answer_otherwise(work: Work) -> None:
 def labelled(work: Work, encoder: LocationEncoder) -> tuple[Path, Path]:
     """A table of places with the vectors of other places, some kilometres off: a model that is surer than right."""
     rng = np.random.default_rng(2)
-    turn, far = rng.uniform(0, 2 * np.pi, 160), 0.09 * np.sqrt(rng.random(160))
+    turn, far = rng.uniform(0, 2 * np.pi, LABELLED), 0.09 * np.sqrt(rng.random(LABELLED))
     truth = np.stack((47.56 + far * np.sin(turn), 7.6 + 1.4 * far * np.cos(turn)), axis=1)
     np.save(work.folder / "labelled.npy", encoder.embed(truth + rng.normal(0, 0.02, truth.shape)))
     rows = "".join(f"{lat},{lng}\n" for lat, lng in truth)
@@ -299,7 +301,7 @@ def calibration(work: Work, labelled: tuple[Path, Path]) -> Iterator[Path]:
     done = geoclip("calibrate", *labelled, "--index", work.index, "-o", path)
     assert done.exit_code == 0, done.stderr
     assert "temperature" in done.stdout
-    assert "160 photos" in done.stderr
+    assert f"{LABELLED} photos" in done.stderr
     yield path
 
 
@@ -538,8 +540,8 @@ def test_a_weight_out_of_range_is_refused(work: Work, weight: str) -> None:
     ("arguments", "words"),
     [
         (["few.csv", "few.npy"], "3 labelled photos are too few to calibrate; give at least 20"),
-        (["few.csv", "VECTORS"], "have 3 rows for 40 inputs"),
-        (["named.csv", "VECTORS"], "None of the 40 inputs has a row in the labels; the first input is '0'"),
+        (["few.csv", "VECTORS"], f"have 3 rows for {LABELLED} inputs"),
+        (["named.csv", "VECTORS"], f"None of the {LABELLED} inputs has a row in the labels; the first input is '0'"),
         (["bare.csv", "VECTORS"], "bare.csv has no rows"),
         (["bad.csv", "VECTORS"], "latitudes are -90 to 90"),
         (["half.csv", "VECTORS"], "one of lng"),
@@ -570,9 +572,9 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
     }.items():
         (tmp_path / name).write_text(content)
     np.save("few.npy", np.load(labelled[1])[:3])
-    np.save("narrow.npy", np.ones((40, 64), np.float32))
+    np.save("narrow.npy", np.ones((LABELLED, 64), np.float32))
     np.save("nothing.npy", np.ones((0, 512), np.float32))
-    np.save("zero.npy", np.zeros((40, 512), np.float32))
+    np.save("zero.npy", np.zeros((LABELLED, 512), np.float32))
     Path("folder").mkdir()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     named = [{"LABELS": str(labelled[0]), "VECTORS": str(labelled[1])}.get(a, a) for a in arguments]
