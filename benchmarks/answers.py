@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from released_model import released_model
 from simulated import Kind, places, queries
 
-from geoclip.calibrating import calibrate
+from geoclip.answers.answering import AnswerMaker, entropy_bits
+from geoclip.answers.fitting import calibrate
 from geoclip.distance import haversine_km
 from geoclip.locator import Locator
-from geoclip.reading import Reader, entropy_bits
-from index.around import GEOSCORE_KM
+from index.search.discs import GEOSCORE_KM
 
 SEED = 40
 POINTS = ("cell", "1", "25", "200", "750", "2500", "geoscore")
@@ -60,7 +60,7 @@ def main() -> None:
 
 def points(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -> list[dict[str, Any]]:
     """Return the accuracy of each way to choose the point."""
-    readers = {p: Reader(replace(locator.reading, point=p), locator.reader.encode) for p in POINTS}
+    readers = {p: AnswerMaker(replace(locator.reading, point=p), locator.reader.encode) for p in POINTS}
     away: dict[str, list[float]] = {p: [] for p in POINTS}
     for at in range(0, len(vectors), TOGETHER):
         found = locator.found(vectors[at : at + TOGETHER])
@@ -114,7 +114,7 @@ def localizable(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -
         found = locator.found(some)
         for row, place in enumerate(np.concatenate((truth, truth))[at : at + TOGETHER]):
             _, best = locator.reader.best(found, row)
-            entropy.append(entropy_bits(found.beliefs[row]))
+            entropy.append(entropy_bits(found.posteriors[row]))
             away.append(float(haversine_km((best.lat, best.lng), place)))
     bits, km = np.array(entropy), np.array(away)
     real = np.arange(len(bits)) < len(vectors)

@@ -29,5 +29,5 @@ if ! [ -d "$FASTGEOCLIP" ]; then
   }
 fi
 [ -d "$FASTGEOCLIP" ] && set -- "$@" --fastgeoclip "$FASTGEOCLIP"
-"$PYTHON" -c 'from geoclip.release import released; released()'
+"$PYTHON" -c 'from geoclip.release.directory import released; released()'
 PYTHONPATH="$ROOT" exec "$PYTHON" "$ROOT/benchmarks/bench.py" "$@" --released-python "$RELEASED_PYTHON"

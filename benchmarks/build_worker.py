@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from released_model import released_model
 
-from index.build import Request, build
-from index.gallery import Gallery
-from index.region import Region
+from index.building.build import Request, build
+from index.grid.region import Region
+from index.storage.gallery import Gallery
 
 
 class TimedEncoder:

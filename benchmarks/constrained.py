@@ -19,8 +19,8 @@ from machine import command, machine
 from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
-from index.constraint import Constraint
-from index.planet import Planet, Question
+from index.grid.constraint import Constraint
+from index.search.planet import Planet, Question
 
 SEED = 31
 CONSTRAINTS: dict[str, dict[str, list[str]]] = {

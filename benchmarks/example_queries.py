@@ -14,8 +14,8 @@ import pyarrow as pa
 from released_model import released_model
 from simulated import PHOTO_LIKE, combine, places, surroundings, unit
 
-from geoclip.release import released
-from geoclip.vectors import ResumableVectors, VectorSource
+from geoclip.release.directory import released
+from geoclip.tables.vectors import ResumableVectors, VectorSource
 
 SEED = 50
 EXAMPLES = {

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from simulated import Kind, places, queries
 from torch import Tensor
 
-from geoclip.cores import on_all_cores
-from index.blocks import encode_blocks
-from index.cells import Cells, cells_at, centres, children
+from geoclip.encoders.cores import on_all_cores
+from index.building.blocks import encode_blocks
+from index.building.plan import BuildPlan
+from index.building.representatives import Encoder
 from index.files import written_whole
-from index.land import land_cells
-from index.plan import Plan
-from index.region import Region
-from index.represent import Encoder
+from index.grid.cells import Cells, cells_at, centres, children
+from index.grid.land import land_cells
+from index.grid.region import Region
 
 TOP = 16
 BLOCK_CELLS = 16_384
@@ -213,7 +213,7 @@ def main() -> None:
     queries_file = arguments.work / "queries.npz"
     np.savez(queries_file, vectors=vectors, lat_lng=lat_lng, kinds=kinds, region=arguments.region)
     cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
-    plan = Plan(cells, BLOCK_CELLS)
+    plan = BuildPlan(cells, BLOCK_CELLS)
     np.save(arguments.work / "cells.npy", cells)
     recorder = Recorder(model.encode, vectors, model.tau, arguments.res + 1)
     folder = arguments.work / "truth"

@@ -22,13 +22,13 @@ from suites.encode import encoder_of, products
 from suites.records import in_turns
 from suites.world import COARSE, World, world
 
-from geoclip.precision import has_bf16_units
-from index.build import Request, build
-from index.efforts import Name
-from index.gallery import Gallery
-from index.planet import Question
-from index.posterior import Posterior
-from index.region import Region
+from geoclip.encoders.precision import has_bf16_units
+from index.building.build import Request, build
+from index.grid.region import Region
+from index.search.efforts import Name
+from index.search.planet import Question
+from index.search.posterior import Posterior
+from index.storage.gallery import Gallery
 
 KNOWN = Path(__file__).with_name("guard.json")
 TOLERANCE = 0.20
@@ -111,7 +111,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
         here.model.search(here.planet, vectors[:count], question)
 
     def posteriors() -> list[Posterior]:
-        return [here.planet.belief(finding, finest) for finding in findings]
+        return [here.planet.posterior(finding, finest) for finding in findings]
 
     return {
         "products": products(precision, PRODUCTS),

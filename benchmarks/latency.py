@@ -19,8 +19,8 @@ from machine import command, machine
 from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
-from index.efforts import Name
-from index.planet import Planet, Question
+from index.search.efforts import Name
+from index.search.planet import Planet, Question
 
 SEED = 30
 

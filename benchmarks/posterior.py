@@ -3,8 +3,9 @@
     python benchmarks/posterior.py INDEX WORK [--out results/posterior.jsonl]
 
 WORK is what `exhaustive.py` left. The log of the sum of exp(tau * score) over all cells one level below the stored
-ones is estimated from the start level alone, as `index/posterior.py` does for the rest of the planet, for several
-values of its constant SPREAD, and compared with the exhaustive sum. An error of 0.7 is a factor of 2 in that mass.
+ones is estimated from the start level alone, as `index/search/posterior.py` does for the rest of the planet, for
+several values of its constant SPREAD, and compared with the exhaustive sum. An error of 0.7 is a
+factor of 2 in that mass.
 """
 
 import argparse
@@ -15,9 +16,9 @@ import numpy as np
 from exhaustive import truth
 from machine import command, machine
 
-from index.cells import children_counts, parents
-from index.planet import Planet
-from index.posterior import SPREAD
+from index.grid.cells import children_counts, parents
+from index.search.planet import Planet
+from index.search.posterior import SPREAD
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ photos have theirs taken away, so that the nearest known photo is one such cell 
     add-one   (n + 1) / (N + cells), counts of the one resolution
     add-area  (n + kappa b) / (N + kappa), counts of the one resolution, b the share of the land; the best kappa,
               each place left out in turn
-    prior     `index.prior.Prior`
+    prior     `index.storage.prior.Prior`
 
 All share one grid: the land cells of resolution 6 with those of the gallery, and their children.
 """
@@ -27,10 +27,10 @@ import numpy as np
 from machine import ROOT, machine
 from numpy.typing import NDArray
 
-from index.cells import Cells, areas_km2, children_counts, parents
-from index.gallery import Gallery
-from index.land import land_cells
-from index.prior import Prior
+from index.grid.cells import Cells, areas_km2, children_counts, parents
+from index.grid.land import land_cells
+from index.storage.gallery import Gallery
+from index.storage.prior import Prior
 
 RESOLUTIONS = range(2, 8)
 COARSE, FOLDS = 6, 10
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "prior.jsonl")
     given = parser.parse_args()
-    from geoclip.release import released
+    from geoclip.release.directory import released
 
     places = Gallery.of(released().gallery())
     land = land_cells(COARSE, also=places.cells_at(COARSE))

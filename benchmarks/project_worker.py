@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from worker import Task, serve
 
 from geoclip import GeoCLIP, LocationEncoder, Locator
-from geoclip.cores import on_all_cores
-from geoclip.decode import decode
-from geoclip.location_encoder import CPU_CHUNK
-from geoclip.precision import has_bf16_units
+from geoclip.encoders.cores import on_all_cores
+from geoclip.encoders.location import CPU_CHUNK
+from geoclip.encoders.precision import has_bf16_units
+from geoclip.photos.decode import decode
 from index import ExactEngine, FlatEngine
 
 BATCHES = (1, 8, 64, 512)

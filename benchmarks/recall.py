@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from released_model import ReleasedModel, released_model
 from simulated import Kind
 
-from index.cells import Cells, parents
-from index.efforts import Effort, Name, Step, named
-from index.planet import Planet, Question
-from index.region import Region
+from index.grid.cells import Cells, parents
+from index.grid.region import Region
+from index.search.efforts import Effort, Name, Step, named
+from index.search.planet import Planet, Question
 
 BEAMS = (8, 16, 32, 64, 128, 256)
 WALKS = ((64, 128), (128, 256), (256, 512), (512, 1024), (1024, 2048), (2048, 4096))
@@ -83,8 +83,8 @@ def walks(
     planet: Planet, vectors: NDArray[np.float32], best: Cells, rows: dict[str, NDArray[np.int64]]
 ) -> list[dict[str, Any]]:
     """Return how often the true parents are among the first coarse cells, by width of the walk."""
-    from index.engine.tree import TreeEngine
-    from index.engine.whole import ExactCoarse
+    from index.search.engine.all_cells import ExactCoarse
+    from index.search.engine.tree import TreeEngine
 
     records = []
     assert isinstance(planet.engine, TreeEngine)

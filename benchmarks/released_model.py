@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.planet import Hits, Planet, Question
-from index.represent import Encoder
+from index.building.representatives import Encoder
+from index.search.planet import Planet, PlanetHits, Question
 
 
 class ReleasedModel(NamedTuple):
@@ -22,7 +22,7 @@ class ReleasedModel(NamedTuple):
     gallery: NDArray[np.float64]
     """(N, 2) degrees: the distinct places of the released gallery."""
 
-    def search(self, planet: Planet, vectors: NDArray[np.float32], question: Question) -> Hits:
+    def search(self, planet: Planet, vectors: NDArray[np.float32], question: Question) -> PlanetHits:
         """Search as a locator does: fast on the way down, exactly for the scores that are answered."""
         exactly = None if self.exact is self.encode else self.exact
         return planet.search(vectors, self.encode, question, encode_exactly=exactly)
@@ -32,10 +32,10 @@ def released_model(device: str = "cpu") -> ReleasedModel:
     """Return the released model on a device."""
     import torch
 
-    from geoclip.gallery import distinct_rows
-    from geoclip.location_encoder import LocationEncoder
-    from geoclip.precision import Precision, compute_dtype
-    from geoclip.release import released
+    from geoclip.encoders.embedded_gallery import distinct_rows
+    from geoclip.encoders.location import LocationEncoder
+    from geoclip.encoders.precision import Precision, compute_dtype
+    from geoclip.release.directory import released
 
     release = released()
     encoder = LocationEncoder(release.sigma, from_pretrained=False)

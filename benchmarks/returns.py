@@ -15,8 +15,8 @@ from machine import command, machine
 from released_model import released_model
 
 from geoclip.distance import haversine_km
-from index.cells import cells_at, centres
-from index.planet import Planet, Question
+from index.grid.cells import cells_at, centres
+from index.search.planet import Planet, Question
 
 LIMITS_M = {9: 250.0, 11: 40.0}
 SEED = 40

@@ -12,12 +12,12 @@ from released_model import released_model
 from simulated import Kind, places, queries
 from suites.records import evict, percentiles, timed
 
-from index.build import Request, build
-from index.cells import cells_at
-from index.efforts import Name
-from index.gallery import Gallery
-from index.planet import Planet, Question
-from index.region import Region
+from index.building.build import Request, build
+from index.grid.cells import cells_at
+from index.grid.region import Region
+from index.search.efforts import Name
+from index.search.planet import Planet, Question
+from index.storage.gallery import Gallery
 
 SEED = 50
 

@@ -6,24 +6,24 @@ Importing this package loads nothing heavy; each name is resolved on first use.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geoclip.answer import Answer, Prediction
-    from geoclip.image_encoder import ImageEncoder
-    from geoclip.location_encoder import LocationEncoder
+    from geoclip.answers.answer import Answer, Prediction
+    from geoclip.encoders.image import ImageEncoder
+    from geoclip.encoders.location import LocationEncoder
+    from geoclip.encoders.text import TextEncoder
     from geoclip.locator import Locator
     from geoclip.model import GeoCLIP
-    from geoclip.text import TextEncoder
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "GeoCLIP", "ImageEncoder", "LocationEncoder", "Locator", "Prediction", "TextEncoder"]
 
 _HOME = {
-    "Answer": "answer",
+    "Answer": "answers.answer",
     "GeoCLIP": "model",
-    "ImageEncoder": "image_encoder",
-    "LocationEncoder": "location_encoder",
+    "ImageEncoder": "encoders.image",
+    "LocationEncoder": "encoders.location",
     "Locator": "locator",
-    "Prediction": "answer",
-    "TextEncoder": "text",
+    "Prediction": "answers.answer",
+    "TextEncoder": "encoders.text",
 }
 
 

@@ -12,27 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from geoclip.answer import Answer, RecordedGps
-from geoclip.calibration import Calibration
-from geoclip.decode import DecodeLimits, Photo
+from geoclip.answers.answer import Answer, RecordedGps
+from geoclip.answers.answering import AnswerMaker, AnswerOptions
+from geoclip.answers.calibration import Calibration
+from geoclip.answers.searchers import GallerySearch, Places, PlanetSearch, Searcher, with_k
 from geoclip.distance import haversine_km
+from geoclip.encoders.embedded_gallery import embedded_gallery
+from geoclip.encoders.image import ImageEncoder
+from geoclip.encoders.location import LocationEncoder
+from geoclip.encoders.precision import Precision, compute_dtype, pick_device
+from geoclip.encoders.preprocess import crops_of
+from geoclip.encoders.text import TextEncoder
 from geoclip.errors import InputError
-from geoclip.gallery import embedded_gallery
-from geoclip.image_encoder import ImageEncoder
-from geoclip.location_encoder import LocationEncoder
-from geoclip.photos import Decoded, decode_all
-from geoclip.precision import Precision, compute_dtype, pick_device
-from geoclip.preprocess import crops_of
-from geoclip.reading import Reader, Reading
-from geoclip.release import Release, released
-from geoclip.search import GallerySearch, Places, PlanetSearch, Searcher, with_k
-from geoclip.text import TextEncoder
-from index.artifact import Manifest
-from index.efforts import Name
-from index.gallery import Gallery as IndexGallery
-from index.planet import Planet, Question
-from index.region import Region
-from index.represent import Encoder
+from geoclip.photos.decode import DecodeLimits, Photo
+from geoclip.photos.pool import Decoded, decode_all
+from geoclip.release.directory import Release, released
+from index.building.representatives import Encoder
+from index.grid.region import Region
+from index.search.efforts import Name
+from index.search.planet import Planet, Question
+from index.storage.artifact import Manifest
+from index.storage.gallery import Gallery as IndexGallery
 
 # Photos encoded at once: a CPU gains nothing from more, and answers come sooner; a GPU needs them to be busy.
 CPU_BATCH, GPU_BATCH = 4, 64
@@ -44,9 +44,9 @@ HITS = 10
 """Cells or places looked at for the best point of an answer, at least."""
 
 
-def default_reading(candidates: str) -> Reading:
+def default_answer_options(candidates: str) -> AnswerOptions:
     """Return how answers are read off: on a planet places apart, in a gallery its best places, as released."""
-    return Reading() if candidates == "planet" else Reading(apart_km=0.0)
+    return AnswerOptions() if candidates == "planet" else AnswerOptions(apart_km=0.0)
 
 
 class Words(NamedTuple):
@@ -82,7 +82,7 @@ class Locator:
         device: torch.device,
         encode: Encoder,
         question: Question = Question(),  # noqa: B008 - frozen
-        reading: Reading | None = None,
+        reading: AnswerOptions | None = None,
         constraint: str = "",
         precision: Precision = Precision.AUTO,
         clip_path: Path | None = None,
@@ -93,7 +93,7 @@ class Locator:
         self.tau = float(release.logit_scale().exp())
         self.question = question
         self.searcher = searcher
-        self.reader = Reader(reading or default_reading(searcher.searched.candidates), encode)
+        self.reader = AnswerMaker(reading or default_answer_options(searcher.searched.candidates), encode)
         self._constraint = constraint
         self._precision, self._clip_path, self._limits = precision, clip_path, limits
         self._images: ImageEncoder | None = None
@@ -106,7 +106,7 @@ class Locator:
         *,
         candidates: str | None = None,
         question: Question | None = None,
-        reading: Reading | None = None,
+        reading: AnswerOptions | None = None,
         constraint: str = "",
         calibration: str | Path | None = None,
         engine: str = "auto",
@@ -125,7 +125,7 @@ class Locator:
                 gallery or, without an index, of the released one, ranked as the released package ranks them. None is
                 `planet` with an index.
             question: what `locate` and its kin ask; by default on a planet, `PLANET_QUESTION`.
-            reading: how answers are read off what was found; None is `default_reading`.
+            reading: how answers are read off what was found; None is `default_answer_options`.
             constraint: the question's region in words, for answers.
             calibration: a file of `geoclip calibrate`; it decides temperature, prior weight and circles.
             engine: for an index, how coarse cells are found: `auto`, `tree`, `exact` or `faiss-gpu`.
@@ -154,7 +154,7 @@ class Locator:
         else:
             searcher = _opened_gallery(index, encoder, release, chosen, on_progress)
         question = question or (PLANET_QUESTION if on_planet else Question())
-        reading = reading or default_reading(searcher.searched.candidates)
+        reading = reading or default_answer_options(searcher.searched.candidates)
         if calibration is not None:
             fitted = Calibration.load(Path(calibration))
             fitted.check(release.model_digest, searcher.searched.candidates)
@@ -192,7 +192,7 @@ class Locator:
             resolution: H3 resolution of the cells, up to 11.
             effort: `fast`, `default`, `thorough` or `exhaustive`.
             prior_weight: of the density of photographs; 0 asks the vectors alone.
-            region: where to look; see `index.region.Region.parse` for text.
+            region: where to look; see `index.grid.region.Region.parse` for text.
             mass_resolution: rank by the probability summed up to this resolution; None ranks single cells.
             gallery: also try the places of the index's gallery inside the cells found.
 
@@ -342,14 +342,14 @@ class Locator:
         return self.searcher.search(np.ascontiguousarray(vectors, dtype=np.float32), question, with_beliefs=True)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> AnswerOptions:
         """How answers are read off what was found."""
         return self.reader.reading
 
-    def with_reading(self, question: Question, reading: Reading) -> "Locator":
+    def with_reading(self, question: Question, reading: AnswerOptions) -> "Locator":
         """Return a locator that shares everything else with this one."""
         other = copy(self)
-        other.question, other.reader = question, Reader(reading, self.reader.encode, self.reader.names)
+        other.question, other.reader = question, AnswerMaker(reading, self.reader.encode, self.reader.names)
         return other
 
     def _hint(self, words: "Words | None") -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geoclip.decode import DecodeLimits, Photo
+from geoclip.encoders.embedded_gallery import embedded_gallery
+from geoclip.encoders.image import ImageEncoder
+from geoclip.encoders.location import LocationEncoder
+from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
-from geoclip.gallery import embedded_gallery
-from geoclip.image_encoder import ImageEncoder
-from geoclip.location_encoder import LocationEncoder
-from geoclip.precision import Precision
-from geoclip.release import Release, released
+from geoclip.photos.decode import DecodeLimits, Photo
+from geoclip.release.directory import Release, released
 
 
 class GeoCLIP(nn.Module):

@@ -6,24 +6,24 @@ Importing this package loads nothing heavy; each name is resolved on first use.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from index.engine import Engine, Hits
-    from index.engine.exact import ExactEngine
-    from index.engine.flat import FlatEngine
-    from index.gallery import Gallery
-    from index.planet import Planet, Question
-    from index.region import Region
+    from index.grid.region import Region
+    from index.search.engine import Engine, Hits
+    from index.search.engine.exact import ExactEngine
+    from index.search.engine.flat import FlatEngine
+    from index.search.planet import Planet, Question
+    from index.storage.gallery import Gallery
 
 __all__ = ["Engine", "ExactEngine", "FlatEngine", "Gallery", "Hits", "Planet", "Question", "Region"]
 
 _HOME = {
-    "Engine": "engine",
-    "ExactEngine": "engine.exact",
-    "FlatEngine": "engine.flat",
-    "Gallery": "gallery",
-    "Hits": "engine",
-    "Planet": "planet",
-    "Question": "planet",
-    "Region": "region",
+    "Engine": "search.engine",
+    "ExactEngine": "search.engine.exact",
+    "FlatEngine": "search.engine.flat",
+    "Gallery": "storage.gallery",
+    "Hits": "search.engine",
+    "Planet": "search.planet",
+    "Question": "search.planet",
+    "Region": "grid.region",
 }
 
 

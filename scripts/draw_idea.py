@@ -14,10 +14,10 @@ import matplotlib as mpl
 import numpy as np
 
 from geoclip import LocationEncoder
-from index.cells import centres
-from index.descent import Ranking, descend
-from index.efforts import Name, named
-from index.planet import Planet
+from index.grid.cells import centres
+from index.search.descent import Ranking, descend
+from index.search.efforts import Name, named
+from index.search.planet import Planet
 
 PLACE = (48.85837, 2.29448)
 

@@ -41,7 +41,7 @@ if [ -z "${GEOCLIP_CLIP_CHECKPOINT:-}" ] && ! "${geoclip[@]}" fetch --clip; then
   exit 0
 fi
 if [ $# -eq 0 ]; then
-  set -- "$("$PYTHON" -c 'from geoclip.fetch import example_photo; print(example_photo())')"
+  set -- "$("$PYTHON" -c 'from geoclip.release.fetch import example_photo; print(example_photo())')"
   echo "No photo was given, so this is the authors' example, taken on Kauai, Hawaii (22.1, -159.5)."
 fi
 "${geoclip[@]}" locate --index "$planet" "$@"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import WeightsError
-from geoclip.location_encoder import LocationEncoder
-from geoclip.release import Release, released_path
+from geoclip.release.directory import Release, released_path
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -61,7 +61,7 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file of random weights in the shape of CLIP ViT-L/14, both towers, float16, open_clip's layout."""
     from safetensors.torch import save_file
 
-    from geoclip.backbone import image_tower, text_tower
+    from geoclip.encoders.backbone import image_tower, text_tower
 
     torch.manual_seed(0)
     state = {f"visual.{k}": v.half() for k, v in image_tower(pretrained=False).state_dict().items()}

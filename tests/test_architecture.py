@@ -90,15 +90,15 @@ def test_library_never_imports_scripts_or_tests() -> None:
 @pytest.mark.parametrize(
     ("library", "doors"),
     [
-        ("open_clip", {"geoclip/backbone.py"}),
-        ("faiss", {"index/engine/flat.py", "index/engine/lists.py", "index/engine/whole.py"}),
+        ("open_clip", {"geoclip/encoders/backbone.py"}),
+        ("faiss", {"index/search/engine/flat.py", "index/storage/lists.py", "index/search/engine/all_cells.py"}),
         ("h3", set()),
-        ("h3ronpy", {"index/cells.py"}),
-        ("global_land_mask", {"index/land.py"}),
-        ("shapely", {"index/shapes.py", "geoclip/map/outline.py"}),
+        ("h3ronpy", {"index/grid/cells.py"}),
+        ("global_land_mask", {"index/grid/land.py"}),
+        ("shapely", {"index/grid/shapes.py", "geoclip/map/outline.py"}),
         ("bokeh", {"geoclip/map/canvas.py", "geoclip/map/contents.py", "geoclip/map/page.py"}),
-        ("matplotlib", {"geoclip/evaluate/plots.py", "geoclip/map/picture.py", "geoclip/train/pictures.py"}),
-        ("pillow_heif", {"geoclip/decode.py"}),
+        ("matplotlib", {"geoclip/evaluate/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
+        ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
         ("pyproj", {"geoclip/distance.py"}),
     ],
@@ -108,7 +108,7 @@ def test_a_library_has_one_front_door(library: str, doors: set[str]) -> None:
 
 
 def test_decoding_workers_load_neither_torch_nor_numpy() -> None:
-    code = "import sys, geoclip.decode; print(sorted({'torch', 'numpy', 'typer'} & set(sys.modules)))"
+    code = "import sys, geoclip.photos.decode; print(sorted({'torch', 'numpy', 'typer'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,7 +8,7 @@ import torch
 from worker import Task, serve
 
 from geoclip import GeoCLIP, Locator
-from geoclip.decode import decode
+from geoclip.photos.decode import decode
 
 
 def main() -> None:

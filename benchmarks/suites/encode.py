@@ -14,10 +14,10 @@ import torch
 from side_by_side import Worker
 from torch.nn import functional as F
 
-from geoclip.cores import on_all_cores
-from geoclip.location_encoder import CPU_CHUNK, LocationEncoder
-from geoclip.precision import has_bf16_units
-from geoclip.release import released
+from geoclip.encoders.cores import on_all_cores
+from geoclip.encoders.location import CPU_CHUNK, LocationEncoder
+from geoclip.encoders.precision import has_bf16_units
+from geoclip.release.directory import released
 from suites.records import Records, Size, in_turns, spread
 
 SHAPES = ((512, 1024), (1024, 1024), (1024, 1024), (1024, 512))

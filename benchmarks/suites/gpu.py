@@ -11,12 +11,12 @@ import torch
 from released_model import released_model
 from simulated import Kind, places, queries
 
-from geoclip.location_encoder import GPU_CHUNK
-from index.build import Request, build
-from index.efforts import Name
-from index.gallery import Gallery
-from index.planet import Planet, Question
-from index.region import Region
+from geoclip.encoders.location import GPU_CHUNK
+from index.building.build import Request, build
+from index.grid.region import Region
+from index.search.efforts import Name
+from index.search.planet import Planet, Question
+from index.storage.gallery import Gallery
 from suites.encode import encoder_of, products
 from suites.records import Records, Size, in_turns, percentiles, spread
 

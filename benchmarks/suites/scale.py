@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from index.efforts import Name
+from index.search.efforts import Name
 from suites.records import Records, Size
 
 SUITE = "scale"

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from peers.grids import grids
 
 from geoclip.distance import haversine_km
-from index.cells import Cells, centres
-from index.efforts import Effort, Name, Step, named
-from index.planet import Planet, Question
+from index.grid.cells import Cells, centres
+from index.search.efforts import Effort, Name, Step, named
+from index.search.planet import Planet, Question
 from suites.records import Records, Size, evict, percentiles, timed
 from suites.world import COARSE, K, World, world
 

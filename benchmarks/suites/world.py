@@ -10,11 +10,11 @@ from photo_vectors import photo_vectors
 from released_model import ReleasedModel, released_model
 from simulated import Kind, places, queries
 
-from index.build import Request, build
-from index.cells import Cells, cells_at, centres, children
-from index.gallery import Gallery
-from index.planet import Planet
-from index.region import Region
+from index.building.build import Request, build
+from index.grid.cells import Cells, cells_at, centres, children
+from index.grid.region import Region
+from index.search.planet import Planet
+from index.storage.gallery import Gallery
 
 COARSE = 6
 KINDS = (Kind.PHOTO_LIKE, Kind.PLACE)

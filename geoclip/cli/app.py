@@ -10,7 +10,7 @@ from geoclip import __version__
 from geoclip.cli import evaluate_options, options
 from geoclip.cli.options import Preset
 from geoclip.cli.terminal import with_exit_codes
-from geoclip.precision import Precision
+from geoclip.encoders.precision import Precision
 
 app = typer.Typer(
     name="geoclip",
@@ -404,7 +404,7 @@ def evaluate(
     """Say how far answers are from the true places, how sure that is, and whether systems differ."""
     from geoclip.cli.evaluate import Outputs, Protocol, run
     from geoclip.cli.session import Encoding, Search, Where
-    from geoclip.evaluate.tables import Columns
+    from geoclip.evaluate.predictions import Columns
 
     run(
         labels,

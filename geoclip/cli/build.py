@@ -12,16 +12,16 @@ import typer
 from geoclip.cli.options import Preset
 from geoclip.cli.session import release_of
 from geoclip.cli.terminal import say, stage_progress
+from geoclip.encoders.precision import Precision, precision_name
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
-from geoclip.precision import Precision, precision_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from index.build import Cost, Request
-    from index.gallery import Gallery
+    from index.building.build import Cost, Request
+    from index.storage.gallery import Gallery
 
 GB = 1e9
 _TRIAL_POINTS = 2048
@@ -50,14 +50,14 @@ class _TimedEncoder:
     """The encoder, with the time it took."""
 
     def __init__(self, options: BuildOptions) -> None:
-        from geoclip.fleet import EncoderFleet, all_devices
-        from geoclip.location_encoder import LocationEncoder
+        from geoclip.encoders.location import LocationEncoder
+        from geoclip.encoders.multi_gpu import MultiGpuEncoder, all_devices
 
         self.release = release_of(options.weights)
         encoder = LocationEncoder(self.release.sigma, from_pretrained=False, precision=options.precision)
         encoder.load_released(self.release.location_encoder())
         devices = all_devices(options.device)
-        self._fleet = EncoderFleet(encoder.eval(), devices)
+        self._fleet = MultiGpuEncoder(encoder.eval(), devices)
         self.name = f"{precision_name(options.precision, devices[0])} on {devices[0].type}"
         self.seconds = 0.0
 
@@ -80,7 +80,7 @@ class _TimedEncoder:
 
 def run(target: Path, options: BuildOptions, *, dry_run: bool, overwrite: bool, restart: bool) -> None:
     """Build an index, or say what that would take."""
-    from index.build import build, cost, discard, grid, working_folder
+    from index.building.build import build, cost, discard, grid, working_folder
 
     if target.exists() and not overwrite and not dry_run:
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
@@ -118,7 +118,7 @@ def info(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from index.artifact import Manifest
+    from index.storage.artifact import Manifest
 
     try:
         manifest = Manifest.load(folder)
@@ -145,7 +145,7 @@ def info(folder: Path) -> None:
 
 def verify(folder: Path) -> None:
     """Read an index whole; exit 1 if something is wrong with it."""
-    from index.artifact import verify as problems_of
+    from index.storage.artifact import verify as problems_of
 
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the folder of an index.")
@@ -158,8 +158,8 @@ def verify(folder: Path) -> None:
 
 
 def _request(options: BuildOptions, encoder: _TimedEncoder) -> "Request":
-    from index.build import Request
-    from index.region import Region
+    from index.building.build import Request
+    from index.grid.region import Region
 
     gallery, source = _gallery(options, encoder)
     return Request(
@@ -177,7 +177,7 @@ def _request(options: BuildOptions, encoder: _TimedEncoder) -> "Request":
 
 
 def _gallery(options: BuildOptions, encoder: _TimedEncoder) -> "tuple[Gallery, str]":
-    from index.gallery import Gallery
+    from index.storage.gallery import Gallery
 
     if options.no_gallery:
         return Gallery.empty(), "none"

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Search, Tally, ensure_fetched, open_locator, photo_inputs
+from geoclip.answers.answer import Answer
+from geoclip.cli.session import Encoding, RunCounts, Search, ensure_fetched, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
-from geoclip.labels import Labels
 from geoclip.locator import Locator
-from geoclip.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+from geoclip.tables.labels import Labels
+from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
 
 
 def run(labels: Path, inputs: list[str], *, output: Path, overwrite: bool, encoding: Encoding, search: Search) -> None:
     """Fit a calibration and keep it."""
-    from geoclip.calibrating import calibrate
+    from geoclip.answers.fitting import calibrate
 
     if output.is_dir():
         raise InputError(f"{output} is a folder; give the name of a file.")
@@ -40,7 +40,7 @@ def _labelled(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Return vectors (N, 512) and true places (N, 2) of the inputs that have a label, and how many have none."""
     names, vectors = [], []
-    tally = Tally()
+    tally = RunCounts()
     files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
     photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
     for path in files:

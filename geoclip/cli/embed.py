@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import typer
 
-from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Tally, open_locator, photo_inputs, release_of
+from geoclip.answers.answer import Answer
+from geoclip.cli.session import Encoding, RunCounts, open_locator, photo_inputs, release_of
 from geoclip.cli.terminal import progress, say
+from geoclip.encoders.precision import pick_device, precision_name
 from geoclip.errors import InputError
-from geoclip.precision import pick_device, precision_name
-from geoclip.vectors import FEATURES, ResumableVectors, VectorSource
+from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 COORDINATE_ROWS = 8192
@@ -60,9 +60,9 @@ def run(
 def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding) -> None:
     import torch
 
-    from geoclip.coordinates import checked_lat_lng
-    from geoclip.location_encoder import LocationEncoder
-    from geoclip.tables import read_lat_lng
+    from geoclip.encoders.degrees import checked_lat_lng
+    from geoclip.encoders.location import LocationEncoder
+    from geoclip.tables.coordinates import read_lat_lng
 
     lat_lng = read_lat_lng(table)
     checked_lat_lng(torch.from_numpy(lat_lng))  # all of them before the work begins
@@ -92,7 +92,7 @@ def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: 
     photos = photo_inputs(inputs, from_list, frozenset())
     locator = open_locator(encoding)
     source = VectorSource("photos", locator.release.model_digest, precision_name(encoding.precision, locator.device))
-    tally = Tally()
+    tally = RunCounts()
     with (
         ResumableVectors(output, {"photo": pa.string()}, source, resume=resume) as vectors,
         progress("Embedding") as update,
@@ -111,10 +111,10 @@ def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: 
 def _features(
     inputs: list[str], from_list: Path | None, output: Path, *, resume: bool, encoding: Encoding, features: Features
 ) -> None:
-    from geoclip.decode import DecodeLimits
-    from geoclip.image_encoder import ImageEncoder
+    from geoclip.encoders.image import ImageEncoder
+    from geoclip.photos.decode import DecodeLimits
+    from geoclip.train.data.clip_digest import tower_digest
     from geoclip.train.data.extract import features_of
-    from geoclip.train.data.tower import tower_digest
 
     photos = photo_inputs(inputs, from_list, frozenset())
     device = pick_device(encoding.device)
@@ -130,7 +130,7 @@ def _features(
         seed=features.seed,
     )
     columns = {"photo": pa.string(), "view": pa.uint8()}
-    tally = Tally()
+    tally = RunCounts()
     with ResumableVectors(output, columns, source, resume=resume) as vectors, progress("Encoding") as update:
         done = set(vectors.written("photo"))
         fresh = (photo for photo in photos if not isinstance(photo, str) or _printable(photo) not in done)

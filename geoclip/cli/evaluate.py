@@ -10,19 +10,19 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from geoclip.answer import Answer
-from geoclip.cli.session import Encoding, Search, Tally, open_locator
+from geoclip.answers.answer import Answer
+from geoclip.cli.session import Encoding, RunCounts, Search, open_locator
 from geoclip.cli.terminal import progress
 from geoclip.distance import Distance
 from geoclip.errors import InputError
-from geoclip.evaluate.answers import Answers, label_rows
+from geoclip.evaluate.inputs import EvaluationInput, sources
 from geoclip.evaluate.measures import distances
 from geoclip.evaluate.overlap import Overlap, overlap
-from geoclip.evaluate.report import Kind, Report, Run, evaluated, write_json
-from geoclip.evaluate.sources import Source, sources
-from geoclip.evaluate.tables import Columns, read_answers, read_labels, read_places
+from geoclip.evaluate.predictions import Columns, read_answers, read_labels, read_places
+from geoclip.evaluate.report import Report, Run, RunKind, evaluated, write_json
+from geoclip.evaluate.system_answers import Answers, label_rows
 from geoclip.files import check_writable, sha256_of
-from geoclip.labels import Labels
+from geoclip.tables.labels import Labels
 
 if TYPE_CHECKING:
     from geoclip.evaluate.located import RowVector
@@ -116,34 +116,34 @@ def run(
     found = sources(inputs, columns)
     _check_options({source.kind for source in found}, encoding, search)
     beside = _overlap(given, protocol.gallery or (search.index and search.index / "gallery.parquet"))
-    tables = {source.name: _of_table(source, given) for source in found if source.kind is Kind.PREDICTIONS}
+    tables = {source.name: _of_table(source, given) for source in found if source.kind is RunKind.PREDICTIONS}
     others = {}
     if len(tables) < len(found):
         locator = open_locator(encoding, search)
         if beside is None and locator.release.gallery_file is not None:
             beside = _overlap(given, locator.release.path / locator.release.gallery_file)
         for source in found:
-            if source.kind is not Kind.PREDICTIONS:
-                make = _of_vectors if source.kind is Kind.VECTORS else _of_photos
+            if source.kind is not RunKind.PREDICTIONS:
+                make = _of_vectors if source.kind is RunKind.VECTORS else _of_photos
                 others[source.name] = make(source, given, locator)
     runs = [(tables | others)[source.name] for source in found]
     report = _evaluated(runs, given, beside)
     options = {"labels": labels, "inputs": list(inputs), "label_columns": label_columns, "columns": columns}
     options |= {"protocol": protocol, "encoding": encoding, "search": search}
     _write(report, runs, given.labels, outputs, options)
-    lost = [each for each in report.runs if each.kind is Kind.PHOTOS and each.counts.answered < each.counts.labelled]
+    lost = [each for each in report.runs if each.kind is RunKind.PHOTOS and each.counts.answered < each.counts.labelled]
     raise typer.Exit(1 if lost else 0)
 
 
-def _check_options(kinds: set[Kind], encoding: Encoding, search: Search) -> None:
-    if Kind.PHOTOS not in kinds and encoding.crops != 1:
+def _check_options(kinds: set[RunKind], encoding: Encoding, search: Search) -> None:
+    if RunKind.PHOTOS not in kinds and encoding.crops != 1:
         raise InputError(f"--crops {encoding.crops} needs photos; vectors and predictions are made already.")
-    if kinds == {Kind.PREDICTIONS} and replace(search, index=None) != Search():
+    if kinds == {RunKind.PREDICTIONS} and replace(search, index=None) != Search():
         raise InputError("Options of the search need photos or vectors; predictions are made already.")
 
 
 def _evaluated(runs: Sequence[Run], given: _Given, beside: Overlap | None) -> Report:
-    from geoclip.evaluate.places import whereabouts
+    from geoclip.evaluate.by_country import whereabouts
 
     truth, protocol = given.labels.lat_lng, given.protocol
     with progress("Measuring"):
@@ -162,16 +162,16 @@ def _overlap(given: _Given, gallery: Path | None) -> Overlap | None:
     return None if gallery is None else overlap(given.labels.lat_lng, read_places(gallery), str(gallery))
 
 
-def _of_table(source: Source, given: _Given) -> Run:
+def _of_table(source: EvaluationInput, given: _Given) -> Run:
     path = Path(source.paths[0])
     names, answers = read_answers(path, source.columns)
     rows = _rows(names or [str(row) for row in range(len(answers.seen))], given, source, named=names is not None)
     return _run(source, answers.in_order(rows, len(given.labels.lat_lng)), rows, given, sha256=sha256_of(path))
 
 
-def _of_vectors(source: Source, given: _Given, locator: "Locator") -> Run:
+def _of_vectors(source: EvaluationInput, given: _Given, locator: "Locator") -> Run:
     from geoclip.evaluate.located import located
-    from geoclip.vectors import at_most_unit, read_vectors
+    from geoclip.tables.vectors import at_most_unit, read_vectors
 
     path = Path(source.paths[0])
     expected: dict[str, Any] = {"dim": locator.searcher.dim, "model_digest": locator.release.model_digest}
@@ -189,9 +189,9 @@ def _of_vectors(source: Source, given: _Given, locator: "Locator") -> Run:
     return replace(found, about=_about(locator, given), sets=sets)
 
 
-def _of_photos(source: Source, given: _Given, locator: "Locator") -> Run:
+def _of_photos(source: EvaluationInput, given: _Given, locator: "Locator") -> Run:
     from geoclip.evaluate.located import located
-    from geoclip.photos import find_photos
+    from geoclip.photos.pool import find_photos
 
     paths = list(dict.fromkeys(find_photos(source.paths)))
     if not paths:
@@ -200,7 +200,7 @@ def _of_photos(source: Source, given: _Given, locator: "Locator") -> Run:
         )
     rows = _rows(paths, given, source)
     labelled = [(path, row) for path, row in zip(paths, rows.tolist(), strict=True) if row >= 0]
-    tally, unreadable = Tally(), []
+    tally, unreadable = RunCounts(), []
 
     def vectors() -> "Iterator[RowVector]":
         stream = locator.embed([path for path, _ in labelled], workers=given.encoding.processes)
@@ -217,12 +217,12 @@ def _of_photos(source: Source, given: _Given, locator: "Locator") -> Run:
     return replace(found, about=_about(locator, given) | {"crops": given.encoding.crops}, sets=sets)
 
 
-def _rows(names: list[str], given: _Given, source: Source, *, named: bool = True) -> NDArray[np.int64]:
+def _rows(names: list[str], given: _Given, source: EvaluationInput, *, named: bool = True) -> NDArray[np.int64]:
     """Return the label of each input; inputs without names are in the order of the labels."""
     labels = given.labels
     if not names:
         raise InputError(f"{source.name} is empty; there is nothing to evaluate.")
-    if not named and labels.names is not None and source.kind is Kind.PREDICTIONS:
+    if not named and labels.names is not None and source.kind is RunKind.PREDICTIONS:
         raise InputError(
             f"{source.name} has no column of names as {given.labels_path} has; name it with --name-column."
         )
@@ -237,7 +237,9 @@ def _rows(names: list[str], given: _Given, source: Source, *, named: bool = True
     return rows
 
 
-def _run(source: Source, answers: Answers, rows: NDArray[np.int64], given: _Given, sha256: str | None = None) -> Run:
+def _run(
+    source: EvaluationInput, answers: Answers, rows: NDArray[np.int64], given: _Given, sha256: str | None = None
+) -> Run:
     km = distances(answers, given.labels.lat_lng, given.protocol.distance)
     return Run(source.name, source.kind, answers, km, left_out=int((rows < 0).sum()), sha256=sha256)
 
@@ -260,12 +262,12 @@ def _about(locator: "Locator", given: _Given) -> dict[str, Any]:
 
 
 def _write(report: Report, runs: Sequence[Run], labels: Labels, outputs: Outputs, options: dict[str, Any]) -> None:
-    from geoclip.evaluate.text import print_report
+    from geoclip.evaluate.console import print_report
 
     if outputs.report is not None:
         write_json(report, options, outputs.report)
     if outputs.errors is not None:
-        from geoclip.evaluate.rows import write_rows
+        from geoclip.evaluate.error_table import write_rows
 
         write_rows(runs, labels, outputs.errors)
     if outputs.plots is not None:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from geoclip.cli.drawn import MapFile
-from geoclip.cli.session import Encoding, Search, Tally, Target, open_locator, photo_inputs
+from geoclip.cli.map_file import MapFile
+from geoclip.cli.session import Encoding, RunCounts, Search, Target, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from geoclip.decode import Photo
     from geoclip.locator import Locator, Words
+    from geoclip.photos.decode import Photo
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
     words = Words(texts[0], text_weight) if texts else None
     if together:
         raise typer.Exit(_together(inputs, top, words, target, drawn, encoding, locator))
-    tally = Tally()
+    tally = RunCounts()
     known = len(photos) if from_list is None and all(Path(photo).is_file() for photo in photos) else None
     stream = locator.stream(inputs, top, workers=encoding.processes, words=words)
     with progress("Loading CLIP"):
@@ -85,7 +85,7 @@ def _together(
     locator: "Locator",
 ) -> int:
     """Answer once for all photos; return the exit code."""
-    tally = Tally()
+    tally = RunCounts()
     with progress("Reading photos"):
         answer, failed = locator.locate_together(inputs, top, workers=encoding.processes, words=words)
     for photo in failed:

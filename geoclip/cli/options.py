@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geoclip.precision import Precision
+from geoclip.encoders.precision import Precision
 from geoclip.writers import Format
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from geoclip.answer import Answer
-from geoclip.cli.drawn import MapFile
-from geoclip.cli.session import Encoding, Search, Tally, Target, open_locator, photo_inputs
+from geoclip.answers.answer import Answer
+from geoclip.cli.map_file import MapFile
+from geoclip.cli.session import Encoding, RunCounts, Search, Target, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
+from geoclip.encoders.location import EMBEDDING_DIM
 from geoclip.errors import InputError
-from geoclip.location_encoder import EMBEDDING_DIM
-from geoclip.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
 
 if TYPE_CHECKING:
     from geoclip.locator import Locator
@@ -43,7 +43,7 @@ def run(
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
     drawn = MapFile(map_file)
     locator = open_locator(encoding, search)
-    tally = Tally()
+    tally = RunCounts()
     answers = _answers(vectors, photos, top, target, encoding, locator)
     first = list(islice(answers, 1))  # the output is touched only once a search has succeeded
     with target.open() as writer, progress("Searching", beside_answers=target.path is None) as update:

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from geoclip.cli.terminal import progress, say
+from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
-from geoclip.precision import Precision
 from geoclip.writers import FILES_ONLY, RESUMABLE, Format, Writer, answered, open_writer
 
 if TYPE_CHECKING:
-    from geoclip.answer import Answer
-    from geoclip.decode import Photo
+    from geoclip.answers.answer import Answer
+    from geoclip.answers.answering import AnswerOptions
     from geoclip.locator import Locator
-    from geoclip.reading import Reading
-    from geoclip.release import Release
-    from index.constraint import Constraint
-    from index.planet import Question
-    from index.region import Region
+    from geoclip.photos.decode import Photo
+    from geoclip.release.directory import Release
+    from index.grid.constraint import Constraint
+    from index.grid.region import Region
+    from index.search.planet import Question
 
 _BY_SUFFIX = {
     ".jsonl": Format.JSONL,
@@ -96,7 +96,7 @@ class Target:
     @contextmanager
     def open(self) -> Iterator[Writer]:
         """Yield the writer of answers. The file is made, or cut to its whole answers, only now."""
-        from index.cells import boundaries
+        from index.grid.cells import boundaries
 
         if self.path is None:
             _reconfigure(sys.stdout)
@@ -119,7 +119,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Where:
-    """The flags that say where to look; see `index.constraint.Constraint.parse`."""
+    """The flags that say where to look; see `index.grid.constraint.Constraint.parse`."""
 
     country: Sequence[str] = ()
     region: Sequence[str] = ()
@@ -136,7 +136,7 @@ class Where:
         Raises:
             InputError: one cannot be read, or they leave no place.
         """
-        from index.constraint import Constraint
+        from index.grid.constraint import Constraint
 
         try:
             return Constraint.parse(**vars(self))
@@ -173,8 +173,8 @@ class Search:
             InputError: something is asked that only a planet answers, or that nothing answers.
         """
         from geoclip.locator import PLANET_QUESTION
-        from index.efforts import Name
-        from index.planet import Question
+        from index.search.efforts import Name
+        from index.search.planet import Question
 
         given: dict[str, Any] = {
             "resolution": self.resolution,
@@ -198,23 +198,23 @@ class Search:
         except ValueError as error:
             raise InputError(str(error)) from error
 
-    def reading(self) -> "Reading":
+    def reading(self) -> "AnswerOptions":
         """Return how answers are read.
 
         Raises:
             InputError: a value is out of range.
         """
-        from geoclip.locator import default_reading
+        from geoclip.locator import default_answer_options
 
-        reading = replace(default_reading("planet" if self.on_planet else "gallery"), point=self.point)
+        reading = replace(default_answer_options("planet" if self.on_planet else "gallery"), point=self.point)
         return reading if self.apart_km is None else replace(reading, apart_km=self.apart_km)
 
 
 def open_locator(encoding: Encoding, search: Search = Search()) -> "Locator":
     """Open the locator, telling people what takes long the first time."""
-    from geoclip.decode import DecodeLimits
+    from geoclip.encoders.precision import pick_device
     from geoclip.locator import Locator
-    from geoclip.precision import pick_device
+    from geoclip.photos.decode import DecodeLimits
 
     pick_device(encoding.device)  # a wrong name should not wait for a download
     limits = DecodeLimits(
@@ -248,7 +248,7 @@ def release_of(weights: Path | None) -> "Release":
     Raises:
         WeightsError: the folder holds no sound release, or the authors' cannot be had.
     """
-    from geoclip.release import Release, released
+    from geoclip.release.directory import Release, released
 
     if weights is not None:
         return Release.open(weights)
@@ -258,8 +258,8 @@ def release_of(weights: Path | None) -> "Release":
 
 def ensure_fetched() -> None:
     """Fetch the released weights if the cache has none, and say so."""
-    from geoclip.fetch import fetch
-    from geoclip.release import CONFIG, released_path
+    from geoclip.release.directory import CONFIG, released_path
+    from geoclip.release.fetch import fetch
 
     if not (released_path() / CONFIG).is_file():
         say("Fetching the released weights (40 MB, once) ...")
@@ -272,7 +272,7 @@ def photo_inputs(inputs: list[str], from_list: Path | None, done: frozenset[str]
     Raises:
         InputError: no inputs, one that does not exist, or stdin asked for twice.
     """
-    from geoclip.photos import find_photos
+    from geoclip.photos.pool import find_photos
 
     if inputs.count("-") + (str(from_list) == "-") > 1:
         raise InputError("Stdin (-) can be read once only.")
@@ -303,7 +303,7 @@ def _listed(path: Path) -> Iterator[str]:
 
 
 @dataclass
-class Tally:
+class RunCounts:
     """Counts a run and names what failed; `exit_code` is 1 if anything did."""
 
     answered: int = 0

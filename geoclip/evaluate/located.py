@@ -6,12 +6,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.evaluate.answers import Answers, Floats
 from geoclip.evaluate.measures import MASSES, CellSet
+from geoclip.evaluate.system_answers import Answers, Floats
 from geoclip.locator import Locator
-from index.around import Discs
-from index.cells import Cells, cells_at, parents, resolutions
-from index.posterior import Posterior
+from index.grid.cells import Cells, cells_at, parents, resolutions
+from index.search.discs import Discs
+from index.search.posterior import Posterior
 
 TOGETHER = 64
 """Vectors searched at once: so many distributions are in memory."""
@@ -52,8 +52,8 @@ def located(
             rows, locator.reader.answers(names, batch, places, k, searched, region=region), strict=True
         ):
             answers.put(row, answer)
-        for row, belief in zip(rows, places.beliefs, strict=True):
-            inside[row], area = smallest_sets(belief if region is None else belief.within(region), lat_lng[row])
+        for row, posterior in zip(rows, places.posteriors, strict=True):
+            inside[row], area = smallest_sets(posterior if region is None else posterior.within(region), lat_lng[row])
             areas.append(area)
         on_progress(len(areas), None)
     middle = np.median(areas, axis=0) if areas else np.full(len(MASSES), np.nan)
@@ -61,17 +61,17 @@ def located(
     return answers, tuple(CellSet(*each) for each in sets)
 
 
-def smallest_sets(belief: Posterior, lat_lng: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def smallest_sets(posterior: Posterior, lat_lng: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Return whether a point (2,) is in the smallest set of cells of each of `MASSES`, and the sets' areas in km2.
 
     The cells are those of `Discs`: 99.9 % of the probability, the lightest joined into their parents.
     """
-    discs = Discs.of(belief)
+    discs = Discs.of(posterior)
     areas = np.pi * discs.radii_km**2
     order = np.argsort(-discs.mass / areas, kind="stable")
     held = np.cumsum(discs.mass[order])
     counts = np.minimum(np.searchsorted(held, np.array(MASSES) - 1e-12) + 1, len(order))
-    own = np.flatnonzero(np.isin(discs.cells[order], _ancestors(lat_lng, belief.finest, discs.cells)))
+    own = np.flatnonzero(np.isin(discs.cells[order], _ancestors(lat_lng, posterior.finest, discs.cells)))
     at = int(own[0]) if len(own) else len(order)
     return at < counts, np.cumsum(areas[order])[counts - 1]
 

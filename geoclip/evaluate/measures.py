@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.distance import EARTH_RADIUS_KM, Distance, geoscore
-from geoclip.evaluate.answers import Answers, Floats
+from geoclip.evaluate.system_answers import Answers, Floats
 
 THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 """Street, city, region, country, continent; a distance equal to the threshold counts as within."""

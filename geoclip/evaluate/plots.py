@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from geoclip.answer import NEARBY_KM
-from geoclip.evaluate.calibration import Calibration
+from geoclip.answers.answer import NEARBY_KM
 from geoclip.evaluate.measures import THRESHOLDS_KM
+from geoclip.evaluate.reliability import Reliability
 from geoclip.evaluate.report import Report, Run
 from geoclip.files import written_whole
 from geoclip.writers import one_line
@@ -68,7 +68,7 @@ def _accuracy(figure: Figure, runs: Sequence[Run]) -> None:
     axes.grid(axis="y", color="0.9")
 
 
-def _calibration(figure: Figure, claims: Sequence[tuple[str, Calibration]]) -> None:
+def _calibration(figure: Figure, claims: Sequence[tuple[str, Reliability]]) -> None:
     """Draw what came true of what was claimed, and below how many claims each mark stands for."""
     true, many = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     true.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, label="as claimed")

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from geoclip.evaluate.answers import Answers, Floats
-from geoclip.evaluate.calibration import Calibration, calibration
+from geoclip.evaluate.by_country import Group, Whereabouts
 from geoclip.evaluate.measures import (
     MEASURES,
     THRESHOLDS_KM,
@@ -26,8 +25,9 @@ from geoclip.evaluate.measures import (
     resampled,
 )
 from geoclip.evaluate.overlap import Overlap
-from geoclip.evaluate.places import Group, Whereabouts
+from geoclip.evaluate.reliability import Reliability, calibration
 from geoclip.evaluate.significance import Comparison, compared
+from geoclip.evaluate.system_answers import Answers, Floats
 from geoclip.files import written_whole
 
 SCHEMA = "geoclip-evaluation/1"
@@ -35,7 +35,7 @@ SCHEMA = "geoclip-evaluation/1"
 _PACKAGES = ("geoclip-planet", "numpy", "scipy", "pyarrow", "pyproj", "torch", "open-clip-torch")
 
 
-class Kind(StrEnum):
+class RunKind(StrEnum):
     """What a system's answers were made from."""
 
     PHOTOS = "photos"
@@ -48,7 +48,7 @@ class Run:
     """One system's answers to the labelled photos."""
 
     name: str
-    kind: Kind
+    kind: RunKind
     answers: Answers
     km: Floats
     """(N, K) from each place to the true one; infinity where there is none."""
@@ -63,7 +63,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Counts:
+class PhotoCounts:
     """How many photos there were. The first is the denominator of all shares; it is the sum of the next three."""
 
     labelled: int
@@ -90,17 +90,17 @@ class RunReport:
     """The measures of one system."""
 
     name: str
-    kind: Kind
+    kind: RunKind
     sha256: str | None
     searched: dict[str, Any] | None
-    counts: Counts
+    counts: PhotoCounts
     accuracy: tuple[Accuracy, ...]
     median_km: Interval
     mean_km: Interval
     geoscore: Interval
     recall: tuple[Recall, ...]
     cell_sets: tuple[CellSet, ...] | None
-    calibration: Calibration
+    calibration: Reliability
     continents: tuple[Group, ...]
     countries: tuple[Group, ...]
 
@@ -154,7 +154,7 @@ def _run_report(run: Run, found: tuple[Interval, ...], where: Whereabouts) -> Ru
         kind=run.kind,
         sha256=run.sha256,
         searched=run.about,
-        counts=Counts(
+        counts=PhotoCounts(
             len(km), int(answered.sum()), int((~seen & ~answered).sum()), int((seen & ~answered).sum()), run.left_out
         ),
         accuracy=tuple(

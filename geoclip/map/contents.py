@@ -11,11 +11,11 @@ from bokeh.palettes import viridis
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from geoclip.answer import Answer, CellProbability
+from geoclip.answers.answer import Answer, CellProbability
 from geoclip.errors import InputError
 from geoclip.map.geometry import Line, cell_rings
-from geoclip.writers.sentences import distance, notes, percent
-from index.cells import FINEST, Cells, parents, resolutions
+from geoclip.writers.wording import distance, notes, percent
+from index.grid.cells import FINEST, Cells, parents, resolutions
 
 LEAST, MOST = 1e-5, 1.0
 """Probabilities at the two ends of the colour scale, which is logarithmic."""

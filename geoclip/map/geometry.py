@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.distance import EARTH_RADIUS_KM
-from index.cells import Cells, boundaries, resolutions
+from index.grid.cells import Cells, boundaries, resolutions
 
 Line = NDArray[np.float64]
 """(V, 2) vertices: latitude, longitude in degrees; longitudes unwrapped."""

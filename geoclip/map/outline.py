@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from index.countries import countries
+from index.grid.countries import countries
 
 TOLERANCE_DEG = 0.03
 """Corners of triangles smaller than this squared are left out, 67,000 of 86,000 points stay."""

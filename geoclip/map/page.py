@@ -17,14 +17,14 @@ import numpy as np
 from bokeh.embed import file_html
 from bokeh.resources import INLINE
 
-from geoclip.answer import Answer, Prediction
+from geoclip.answers.answer import Answer, Prediction
 from geoclip.files import written_whole
 from geoclip.map.canvas import empty_map
 from geoclip.map.contents import COLOURS, LEAST, LEAST_PIXELS, LEAST_REST, MOST, sentences, thumbnail, tree_of
 from geoclip.map.geometry import Line, circle_line, web_mercator
 from geoclip.map.outline import outlines
 from geoclip.writers import one_line
-from geoclip.writers.sentences import title
+from geoclip.writers.wording import title
 
 
 def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mapping[str, bytes] | None = None) -> None:

@@ -18,14 +18,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from geoclip.answer import NEARBY_KM, Answer
+from geoclip.answers.answer import NEARBY_KM, Answer
 from geoclip.files import written_whole
 from geoclip.map import contents
 from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA, Tree
 from geoclip.map.geometry import Line, circle_line
 from geoclip.map.outline import outlines
 from geoclip.writers import one_line
-from geoclip.writers.sentences import distance, percent, title
+from geoclip.writers.wording import distance, percent, title
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geoclip.errors import InputError
 from geoclip.files import cannot_write, sha256_of, sync
-from geoclip.release import CONFIG, Release, write_release
+from geoclip.release.directory import CONFIG, Release, write_release
 from geoclip.train.checkpoints import read_checkpoint
 
 GALLERY_CSV = "gallery.csv"
@@ -84,9 +84,9 @@ def _write(
 def _gallery(path: Path | None) -> NDArray[np.float32]:
     """Return the gallery (N, 2) float32 degrees."""
     if path is None:
-        from geoclip.release import released
+        from geoclip.release.directory import released
 
         return released().gallery()
-    from geoclip.train.places import places_of
+    from geoclip.train.gallery_table import places_of
 
     return places_of(path).astype(np.float32)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geoclip.backbone import FEATURE_DIM, image_tower
+from geoclip.encoders.backbone import FEATURE_DIM, image_tower
+from geoclip.encoders.image import image_mlp
+from geoclip.encoders.location import RELEASED_SIGMA, LocationEncoder
+from geoclip.encoders.precision import Precision, compute_dtype
 from geoclip.errors import InputError
-from geoclip.image_encoder import image_mlp
-from geoclip.location_encoder import RELEASED_SIGMA, LocationEncoder
-from geoclip.precision import Precision, compute_dtype
 from geoclip.train.data.batch import Batch
 from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
@@ -96,7 +96,7 @@ class GeoModule(L.LightningModule):
             if not scales or not all(0 < scale < float("inf") for scale in scales):
                 raise InputError(f"sigma is {scales}; give one or more numbers above 0, such as [1, 16, 256].")
             return LocationEncoder(scales, from_pretrained=False, precision=Precision.FP32)
-        from geoclip.release import Release, released
+        from geoclip.release.directory import Release, released
 
         release = released() if start == "released" else Release.open(start)
         if sigma is not None and list(sigma) != list(release.sigma):
@@ -229,7 +229,7 @@ class GeoModule(L.LightningModule):
             self.log(f"{name}/{metric}", value, prog_bar=metric == "accuracy_200km", sync_dist=True)  # alike on all
         experiment: Any = getattr(self.logger, "experiment", None)
         if hasattr(experiment, "add_image") and self.trainer.is_global_zero:
-            from geoclip.train.pictures import prediction_map
+            from geoclip.train.prediction_map import prediction_map
 
             picture = prediction_map(found.truth.cpu().numpy(), found.predicted.cpu().numpy(), found.km())
             experiment.add_image(f"{name}/map", picture, self.global_step, dataformats="HWC")

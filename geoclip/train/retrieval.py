@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.distance import haversine_km
+from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
-from geoclip.location_encoder import LocationEncoder
 from geoclip.train.data.batch import Batch
+from geoclip.train.gallery_table import places_of
 from geoclip.train.gather import gathered
-from geoclip.train.places import places_of
 
 DISTANCES_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country and continent, as the field measures."""
@@ -70,7 +70,7 @@ def gallery_places(gallery: str) -> NDArray[np.float64]:
     """
     if gallery != "released":
         return places_of(Path(gallery))
-    from geoclip.release import released
+    from geoclip.release.directory import released
 
     return released().gallery().astype(np.float64)
 

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from geoclip.errors import InputError
-from geoclip.writers.delimited import CSV_COLUMNS, CsvWriter
+from geoclip.writers.csv import CSV_COLUMNS, CsvWriter
 from geoclip.writers.formats import FILES_ONLY, RESUMABLE, Format, Writer, one_line
 from geoclip.writers.jsonl import JsonLinesWriter
 from geoclip.writers.record import SCHEMA
 from geoclip.writers.resume import answered
-from geoclip.writers.terminal import TableWriter
+from geoclip.writers.table import TableWriter
 
 if TYPE_CHECKING:
-    from geoclip.writers.drawing import Boundaries
+    from geoclip.writers.map_shapes import Boundaries
 
 __all__ = [
     "CSV_COLUMNS",
@@ -37,7 +37,7 @@ def open_writer(
         target: a text stream, which stays open, for JSON Lines, CSV and tables; a path, which takes its name only when
             all is written, for KML and Parquet; either for GeoJSON.
         header: whether a CSV begins with the names of its columns; not where a file is continued.
-        boundaries: the outlines of H3 cells, `index.cells.boundaries`; without it the maps hold no cells.
+        boundaries: the outlines of H3 cells, `index.grid.cells.boundaries`; without it the maps hold no cells.
 
     Raises:
         InputError: this format does not go to such a target, or the file cannot be made.
@@ -67,7 +67,7 @@ def _file_writer(kind: Format, path: Path, boundaries: "Boundaries | None") -> W
 
         return KmlWriter(path, boundaries)
     if kind is Format.PARQUET:
-        from geoclip.writers.columns import ParquetWriter
+        from geoclip.writers.parquet import ParquetWriter
 
         return ParquetWriter(path)
     raise InputError(f"The format {kind} is written to an open stream, not to the path {path}; open the file first.")

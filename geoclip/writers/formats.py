@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
-from geoclip.answer import Answer
+from geoclip.answers.answer import Answer
 
 
 class Format(StrEnum):

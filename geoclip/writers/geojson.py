@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from geoclip.answer import Answer
-from geoclip.writers.drawing import circles, drawn_cells
+from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
+from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.record import json_text, rounded, significant
-from geoclip.writers.shapes import Polygon, Ring
-from geoclip.writers.whole import open_whole, text_file
+from geoclip.writers.rings import Polygon, Ring
+from geoclip.writers.whole_file import open_whole, text_file
 
 if TYPE_CHECKING:
-    from geoclip.writers.drawing import Boundaries
+    from geoclip.writers.map_shapes import Boundaries
 
 
 class GeoJsonWriter(Writer):

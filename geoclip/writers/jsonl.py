@@ -2,7 +2,7 @@
 
 from typing import TextIO
 
-from geoclip.answer import Answer
+from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
 from geoclip.writers.record import json_text, record
 

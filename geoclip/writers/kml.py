@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from geoclip.answer import NEARBY_KM, Answer, Prediction
-from geoclip.writers.drawing import circles, drawn_cells
+from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
 from geoclip.writers.formats import Writer, one_line
+from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.record import rounded, significant
-from geoclip.writers.sentences import distance, headline, notes, percent, title
-from geoclip.writers.shapes import Polygon, Ring
-from geoclip.writers.whole import open_whole, text_file
+from geoclip.writers.rings import Polygon, Ring
+from geoclip.writers.whole_file import open_whole, text_file
+from geoclip.writers.wording import distance, headline, notes, percent, title
 
 if TYPE_CHECKING:
-    from geoclip.writers.drawing import Boundaries
+    from geoclip.writers.map_shapes import Boundaries
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">

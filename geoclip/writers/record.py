@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from geoclip.answer import Answer, Area, Prediction, RecordedGps
+from geoclip.answers.answer import Answer, Area, Prediction, RecordedGps
 
 SCHEMA = "geoclip-answer/2"
 """Names the fields and their meaning; another number where a reader would have to change."""

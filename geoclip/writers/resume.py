@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from geoclip.errors import InputError
-from geoclip.writers.delimited import CSV_COLUMNS, csv_line
+from geoclip.writers.csv import CSV_COLUMNS, csv_line
 from geoclip.writers.formats import RESUMABLE, Format
 from geoclip.writers.record import SCHEMA
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from geoclip import GeoCLIP, ImageEncoder, LocationEncoder
-from geoclip.preprocess import STD
+from geoclip.encoders.preprocess import STD
 
 Answers = dict[str, NDArray[Any]]
 PLACES = ("gallery", "poles", "antimeridian", "anywhere")

@@ -17,7 +17,7 @@ from typing import cast
 
 from PIL import Image, ImageEnhance
 
-from geoclip.decode import SIZE, DecodeLimits, Photo, clip_crop, upright
+from geoclip.photos.decode import SIZE, DecodeLimits, Photo, clip_crop, upright
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 JITTER, HUE = 0.4, 0.1
@@ -39,7 +39,7 @@ def job(photo: Path | bytes, seed: int | None) -> bytes:
 
 
 def decode_job(message: Photo, limits: DecodeLimits) -> bytes:
-    """Return 224 x 224 x 3 bytes of one view; what a worker runs (see `geoclip.workers`).
+    """Return 224 x 224 x 3 bytes of one view; what a worker runs (see `geoclip.photos.worker`).
 
     Raises:
         PhotoError: the photo cannot be read.

@@ -42,7 +42,7 @@ class BadRow(NamedTuple):
 
 
 @dataclass
-class Tally:
+class RowCounts:
     """What was read so far."""
 
     rows: int = 0
@@ -57,7 +57,7 @@ class Tally:
 
 
 def usable(
-    numbers: NDArray[np.int64], names: pa.Array, lat: pa.Array, lng: pa.Array, tally: Tally
+    numbers: NDArray[np.int64], names: pa.Array, lat: pa.Array, lng: pa.Array, tally: RowCounts
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Judge rows, counting all of them and noting the bad ones.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
 from geoclip.errors import InputError
-from geoclip.labels import NAME_NAMES
-from geoclip.tables import LAT_NAMES, LNG_NAMES
+from geoclip.tables.coordinates import LAT_NAMES, LNG_NAMES
+from geoclip.tables.labels import NAME_NAMES
 
 _KNOWN = {"photo": NAME_NAMES, "lat": LAT_NAMES, "lng": LNG_NAMES}
 
@@ -25,7 +25,7 @@ class Columns:
     """Names of columns; None takes the first column with a usual name, case ignored.
 
     Usual are IMG_FILE, LAT, LON (the released code's) and photo, lat, lng; all of them are `NAME_NAMES` in
-    `geoclip.labels`, `LAT_NAMES` and `LNG_NAMES` in `geoclip.tables`.
+    `geoclip.tables.labels`, `LAT_NAMES` and `LNG_NAMES` in `geoclip.tables.coordinates`.
     """
 
     photo: str | None = None

@@ -10,7 +10,7 @@ from geoclip.train.data.checks import Reason
 
 
 @dataclass(frozen=True)
-class Counts:
+class SplitCounts:
     """What was read of one split; `missing` and `unreadable` grow as photos are met."""
 
     rows: int
@@ -36,7 +36,7 @@ class Counts:
         return f"{line}, {others:,} not of this split" if others else line
 
 
-class CountsLines(L.Callback):
+class SplitCountLines(L.Callback):
     """Says what was read of each split at the end of a run, once, whatever the number of processes."""
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

@@ -1,6 +1,6 @@
 """The usable samples of a source, kept in an Arrow file in the cache and memory-mapped from there.
 
-Reading a table of millions takes seconds to minutes once; later runs, and the other ranks of this one, map its entries.
+Reading a table of millions takes seconds to minutes once; later runs and other ranks map its entries.
 They are made anew when a source file's size or time has changed.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.files import cache_dir, written_whole
-from geoclip.train.data.checks import Reason, Tally
+from geoclip.train.data.checks import Reason, RowCounts
 
 _FORMAT = 1
 _FIELDS = [
@@ -84,7 +84,7 @@ def batch_of(
 
 
 def kept(
-    files: Sequence[Path], options: str, read: Callable[[Tally], Iterator[pa.RecordBatch]], rejected: Path
+    files: Sequence[Path], options: str, read: Callable[[RowCounts], Iterator[pa.RecordBatch]], rejected: Path
 ) -> Entries:
     """Return the entries of a source, from the cache or read anew.
 
@@ -104,7 +104,7 @@ def kept(
     entries = _opened(arrow, about, stamp)
     if entries is not None and (entries.rejected is None or entries.rejected in (rejected, arrow.with_suffix(".csv"))):
         return entries
-    tally = Tally()
+    tally = RowCounts()
     with written_whole(arrow) as temporary:
         _write(temporary, read(tally))
     where = _write_rejected(tally, rejected, arrow.with_suffix(".csv"))
@@ -153,7 +153,7 @@ def _mapped(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def _write_rejected(tally: Tally, wanted: Path, fallback: Path) -> Path | None:
+def _write_rejected(tally: RowCounts, wanted: Path, fallback: Path) -> Path | None:
     if not tally.rejected:
         return None
     for path in (wanted, fallback):

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geoclip.decode import DecodeLimits, Photo
+from geoclip.encoders.image import ImageEncoder
+from geoclip.encoders.preprocess import crops_of, normalised
 from geoclip.errors import InputError
-from geoclip.image_encoder import ImageEncoder
-from geoclip.photos import Decoded, decode_all
-from geoclip.preprocess import crops_of, normalised
+from geoclip.photos.decode import DecodeLimits, Photo
+from geoclip.photos.pool import Decoded, decode_all
 from geoclip.train.data.augment import views
 
 MAX_VIEWS = 255

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from geoclip.errors import InputError
 from geoclip.files import cache_dir, written_whole
-from geoclip.vectors import FEATURE, FEATURES, VectorSource, feature_field, one_page_writer, source_of
+from geoclip.tables.vectors import FEATURE, FEATURES, VectorSource, feature_field, one_page_writer, source_of
 
 _PAGE_HEADER_BYTES = 256
 """No page header is longer: it holds a dozen numbers. A row of 768 float16 is."""

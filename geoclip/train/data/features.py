@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.train.data.checks import Tally, usable
+from geoclip.train.data.checks import RowCounts, usable
 from geoclip.train.data.columns import Columns
 from geoclip.train.data.entries import Entries, batch_of, kept
 from geoclip.train.data.lookup import Lookup
 from geoclip.train.data.rows import as_binary, numbers_or_binary
-from geoclip.train.data.split import keys_of, place_names
+from geoclip.train.data.sampling import keys_of, place_names
 
 VIEW = "view"
 _BATCH_ROWS = 1 << 16
@@ -41,7 +41,7 @@ def feature_entries(
     return kept(files, options, lambda tally: _entries(path, lookup, columns, tally), rejected)
 
 
-def _entries(path: Path, lookup: Lookup | None, columns: Columns, tally: Tally) -> Iterator[pa.RecordBatch]:
+def _entries(path: Path, lookup: Lookup | None, columns: Columns, tally: RowCounts) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         header = file.schema_arrow.names
         if lookup is None and not columns.has_place(header):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.train.data.batch import Batch
-from geoclip.train.data.order import Plan, epoch_order
-from geoclip.train.data.sources import Finish, Source, Wanted
-from geoclip.train.data.split import sample_seeds
+from geoclip.train.data.epoch import EpochPlan, epoch_order
+from geoclip.train.data.sampling import sample_seeds
+from geoclip.train.data.sources import Finish, SampleSource, Wanted
 
 AHEAD = 2
 """Batches begun before they are needed; 512 photos are 308 MB."""
@@ -35,9 +35,9 @@ class Loader:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         positions: NDArray[np.int64],
-        plan: Plan,
+        plan: EpochPlan,
         *,
         seed: int,
         shuffle: bool,

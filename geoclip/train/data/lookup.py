@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.train.data.checks import Reason, Tally
+from geoclip.train.data.checks import Reason, RowCounts
 from geoclip.train.data.entries import Entries
 
 _FOLDERS = r"^.*/"
@@ -31,7 +31,7 @@ class Lookup:
         self._taken = np.zeros(len(labels), dtype=bool)
 
     def labelled(
-        self, rows: NDArray[np.int64], names: pa.Array, tally: Tally
+        self, rows: NDArray[np.int64], names: pa.Array, tally: RowCounts
     ) -> tuple[NDArray[np.bool_], pa.Array, pa.Array, pa.Array]:
         """Return which of N photos have a label, and names, latitudes and longitudes from the labels of these.
 

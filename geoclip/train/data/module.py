@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geoclip.decode import DecodeLimits
 from geoclip.errors import InputError
+from geoclip.photos.decode import DecodeLimits
 from geoclip.train.data.checks import Reason
 from geoclip.train.data.columns import Columns
-from geoclip.train.data.counts import Counts
-from geoclip.train.data.crew import Crew, default_workers
+from geoclip.train.data.counts import SplitCounts
+from geoclip.train.data.decoders import DecoderPool, default_workers
+from geoclip.train.data.epoch import EpochPlan
 from geoclip.train.data.loader import Loader
-from geoclip.train.data.opening import Opener
-from geoclip.train.data.order import Plan
-from geoclip.train.data.sources import FeatureSource, FileSource, Source
-from geoclip.train.data.split import chosen, held_out
+from geoclip.train.data.sampling import chosen, held_out
+from geoclip.train.data.sources import FeatureSource, FileSource, SampleSource
+from geoclip.train.data.splits import Opener
 from geoclip.train.gather import gathered
 
 MAX_COORDINATES = 1_000_000
@@ -27,7 +27,7 @@ TRAIN, VAL, TEST = "train", "val", "test"
 
 
 class _Split(NamedTuple):
-    source: Source
+    source: SampleSource
     positions: NDArray[np.int64]
 
     def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -56,7 +56,7 @@ class GeoData(lightning.LightningDataModule):
         columns: names of the columns photo, lat and lng; those not given are found by their usual names.
         batch_size: samples a batch, on each process.
         workers: processes that decode photos; None takes one a core, at most 8.
-        fraction: part of the training data, chosen by a hash of the photo's name (see `geoclip.train.data.split`).
+        fraction: part of the training data, chosen by a hash of the photo's name (see `geoclip.train.data.sampling`).
         val_fraction: part of `train` held out, chosen likewise; its own hash, so it is the same for every `fraction`.
         augment: train on random views: augmented photos, or a random one of a photo's cached views. Validation and
             tests see photos as `geoclip locate` does.
@@ -89,7 +89,7 @@ class GeoData(lightning.LightningDataModule):
         super().__init__()
         self._names = {TRAIN: train, VAL: val, TEST: test}
         self._images, self._labels, self._columns = images, labels, Columns.of(columns)
-        self._batch_size, self._seed, self._augment = Plan(0, batch_size).batch_size, seed, augment
+        self._batch_size, self._seed, self._augment = EpochPlan(0, batch_size).batch_size, seed, augment
         self._workers = default_workers() if workers is None else workers
         if self._workers < 1:
             raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
@@ -100,9 +100,9 @@ class GeoData(lightning.LightningDataModule):
         chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read
         self._limits = DecodeLimits(max_pixels=max_megapixels * 1_000_000)
         self._rejected = rejected
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, SampleSource] = {}
         self._splits: dict[str, _Split] = {}
-        self._crews: list[Crew] = []
+        self._crews: list[DecoderPool] = []
         weakref.finalize(self, _close, self._crews)
         self._loader: Loader | None = None
         self._state: dict[str, Any] | None = None
@@ -144,11 +144,11 @@ class GeoData(lightning.LightningDataModule):
         return self._name(VAL) is not None
 
     @property
-    def counts(self) -> dict[str, Counts]:
+    def counts(self) -> dict[str, SplitCounts]:
         """What was read of each split that is open, in this process."""
         return {name: _counts(split, *split.failed()) for name, split in self._splits.items()}
 
-    def joined_counts(self, device: torch.device) -> dict[str, Counts]:
+    def joined_counts(self, device: torch.device) -> dict[str, SplitCounts]:
         """Return what all ranks together read of each split of what the trainer does; every rank must call it.
 
         Args:
@@ -162,7 +162,7 @@ class GeoData(lightning.LightningDataModule):
 
     @property
     def tower_digest(self) -> str | None:
-        """Of the CLIP tower that made the features (see `tower_digest` in `geoclip.train.data.tower`); None for photos.
+        """Of the CLIP tower that made the features (see `geoclip.train.data.clip_digest`); None for photos.
 
         Raises:
             InputError: the data cannot be read, or the splits' features come from different towers.
@@ -198,7 +198,7 @@ class GeoData(lightning.LightningDataModule):
             return self._names[TRAIN]
         return self._names[split]
 
-    def _source(self, name: str) -> Source:
+    def _source(self, name: str) -> SampleSource:
         if name not in self._sources:
             gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
             opener = Opener(
@@ -238,28 +238,28 @@ class GeoData(lightning.LightningDataModule):
         return Loader(
             source,
             positions,
-            Plan(len(positions), self._batch_size, rank, world),
+            EpochPlan(len(positions), self._batch_size, rank, world),
             seed=self._seed,
             shuffle=training,
             augment=training and self._augment,
             epoch=(lambda: int(trainer.current_epoch)) if training and trainer is not None else None,
         )
 
-    def _crew(self) -> Crew:
+    def _crew(self) -> DecoderPool:
         if not self._crews:
-            self._crews.append(Crew(self._workers, self._limits))
+            self._crews.append(DecoderPool(self._workers, self._limits))
         return self._crews[0]
 
 
-def _close(crews: list[Crew]) -> None:
+def _close(crews: list[DecoderPool]) -> None:
     while crews:
         crews.pop().close()
 
 
-def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> Counts:
+def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> SplitCounts:
     entries = split.source.entries
     where = None if entries.rejected is None else str(entries.rejected)
-    return Counts(entries.rows_read, len(split.positions), entries.bad, len(missing), len(unreadable), where)
+    return SplitCounts(entries.rows_read, len(split.positions), entries.bad, len(missing), len(unreadable), where)
 
 
 def _joined(positions: NDArray[np.int64], device: torch.device) -> NDArray[np.int64]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from geoclip.errors import InputError
-from geoclip.train.data.checks import Tally, usable
+from geoclip.train.data.checks import RowCounts, usable
 from geoclip.train.data.columns import Columns
 from geoclip.train.data.entries import Entries, batch_of, kept
 from geoclip.train.data.rows import DELIMITERS, PARQUET, read_rows
-from geoclip.train.data.split import keys_of
+from geoclip.train.data.sampling import keys_of
 
 
 def table_entries(path: Path, columns: Columns, rejected: Path) -> Entries:
@@ -18,7 +18,7 @@ def table_entries(path: Path, columns: Columns, rejected: Path) -> Entries:
     return kept([path], f"table {columns}", lambda tally: _entries(path, columns, tally), rejected)
 
 
-def _entries(path: Path, columns: Columns, tally: Tally) -> Iterator[pa.RecordBatch]:
+def _entries(path: Path, columns: Columns, tally: RowCounts) -> Iterator[pa.RecordBatch]:
     for rows in read_rows(path, columns, tally):
         good, lat_lng = usable(rows.numbers, rows.names, rows.lat, rows.lng, tally)
         names = rows.names.filter(pa.array(good))

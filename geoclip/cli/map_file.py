@@ -1,0 +1,75 @@
+"""`--map`: answers collected for a map, drawn when all are there."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geoclip.cli.terminal import say
+from geoclip.errors import InputError
+
+if TYPE_CHECKING:
+    from geoclip.answers.answer import Answer
+    from geoclip.cli.session import Encoding
+
+MOST = 100
+"""Answers on one map."""
+
+
+class MapFile:
+    """Collects answers for a map.
+
+    Args:
+        path: .html or .png; None draws nothing.
+
+    Raises:
+        InputError: another suffix, or a folder.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None and (path.suffix.lower() not in (".html", ".png") or path.is_dir()):
+            raise InputError(f"The map {path} is no file that can be drawn; name it .html or .png.")
+        self._path = path
+        self._answers: list[Answer] = []
+        self._left_out = 0
+
+    def add(self, answer: "Answer") -> None:
+        """Take an answer in, if there is a map and room on it."""
+        if self._path is None:
+            return
+        if len(self._answers) < MOST:
+            self._answers.append(answer)
+        else:
+            self._left_out += 1
+
+    def finish(self, encoding: "Encoding") -> None:
+        """Draw, if there is something to draw."""
+        if self._path is None or not self._answers:
+            return
+        from geoclip.map import write_map, write_png
+
+        thumbnails = _thumbnails([answer.query for answer in self._answers], encoding)
+        shown = self._answers if self._path.suffix.lower() == ".html" else self._answers[:1]
+        if self._path.suffix.lower() == ".html":
+            write_map(shown, self._path, thumbnails=thumbnails)
+        else:
+            write_png(shown[0], self._path, thumbnail=thumbnails.get(shown[0].query))
+        if left_out := len(self._answers) - len(shown) + self._left_out:
+            say(f"{self._path} shows the first {len(shown)}; {left_out} more answers are not on it.")
+
+
+def _thumbnails(names: list[str], encoding: "Encoding") -> dict[str, bytes]:
+    """Return what CLIP saw of the photos among the queries, as JPEG: decoded in workers, as always."""
+    from PIL import Image
+
+    from geoclip.photos.decode import SIZE, SUFFIXES, DecodeLimits
+    from geoclip.photos.pool import decode_all
+
+    photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file()]
+    limits = DecodeLimits(max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released)
+    thumbnails = {}
+    for decoded in decode_all(photos, limits, workers=encoding.processes):
+        if decoded.pixels is not None:
+            file = io.BytesIO()
+            Image.frombytes("RGB", (SIZE, SIZE), decoded.pixels).save(file, "JPEG", quality=80)
+            thumbnails[decoded.name] = file.getvalue()
+    return thumbnails

@@ -1,0 +1,286 @@
+"""The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geoclip.encoders.cores import on_all_cores
+from geoclip.encoders.degrees import checked_lat_lng
+from geoclip.encoders.fourier import GaussianEncoding
+from geoclip.encoders.precision import Precision, compute_dtype, has_bf16_units
+from geoclip.encoders.projection import equal_earth
+from geoclip.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+EMBEDDING_DIM = 512
+RELEASED_SIGMA = (2**0, 2**4, 2**8)
+
+# Points computed at once. On a CPU each core computes a chunk of its own, whose activations (4 kB a layer and point in
+# float32, 2 kB in bf16) should stay in its caches; on a GPU the products should be large enough to fill it.
+CPU_CHUNK = 512
+GPU_CHUNK = 65536
+CPU_STEP = 16384
+"""Points between two reports of progress."""
+
+
+class _Layers(NamedTuple):
+    """Weights and biases in the dtype of the arithmetic."""
+
+    hidden: list[list[tuple[Tensor, Tensor]]]
+    """The layers before the head, by capsule."""
+    joined_head: tuple[Tensor, Tensor] | None
+    """Below float32, the capsules' heads side by side and their summed bias (float32): one product adds them up
+    before it rounds, where three would round three times. None in float32, which adds as the released package does.
+    """
+    packed: bool = False
+    """Whether the weights are in the layout of oneDNN, which otherwise lays them out anew for every product."""
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
+        """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""
+        if self.packed:
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
+            return out
+        out = F.linear(x, weight, bias)
+        return out.relu_() if relu else out
+
+
+class LocationEncoderCapsule(nn.Module):
+    """One scale of the encoder: Fourier features at `sigma`, then a four-layer perceptron.
+
+    The layout of the submodules is the released checkpoint's.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.capsule = nn.Sequential(
+            GaussianEncoding(sigma),
+            nn.Linear(512, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+        )
+        self.head = nn.Sequential(nn.Linear(1024, EMBEDDING_DIM))
+
+    def forward(self, plane: Tensor) -> Tensor:
+        """Map projected points (N, 2) to this scale's share (N, 512) of the embedding."""
+        out: Tensor = self.head(self.capsule(plane))
+        return out
+
+    def linears(self) -> list[nn.Linear]:
+        """Return the linear layers in order; a ReLU follows each but the last."""
+        return [m for m in (*self.capsule, *self.head) if isinstance(m, nn.Linear)]
+
+
+class LocationEncoder(nn.Module):
+    """GeoCLIP's location encoder, compatible with the released package's class of this name.
+
+    Without gradients (`torch.no_grad`, or frozen parameters) points are computed in chunks, in bf16 where the
+    hardware has it and `precision` allows it. With gradients it is an ordinary differentiable module in the
+    arithmetic of the caller.
+
+    Args:
+        sigma: standard deviations of the Fourier frequencies, one capsule each; the released ones by default.
+        from_pretrained: load the released weights, fetching them first if the cache is empty.
+        precision: `auto`, `fp32` or `bf16`, for computing without gradients.
+
+    Raises:
+        WeightsError: the released weights cannot be had, or do not fit `sigma`.
+    """
+
+    def __init__(
+        self,
+        sigma: Sequence[float] | None = None,
+        from_pretrained: bool = True,
+        *,
+        precision: Precision | str = Precision.AUTO,
+    ) -> None:
+        super().__init__()
+        self.sigma = list(RELEASED_SIGMA if sigma is None else sigma)
+        self.n = len(self.sigma)
+        self.precision = Precision(precision)
+        for i, scale in enumerate(self.sigma):
+            self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale))
+        self._low_precision: tuple[object, _Layers] | None = None
+        if from_pretrained:
+            from geoclip.release.directory import released
+
+            self.load_released(released().location_encoder())
+
+    @classmethod
+    def from_pretrained(cls, path: "str | Path", *, precision: Precision | str = Precision.AUTO) -> Self:
+        """Load the encoder of a release directory (`config.json`, `model.safetensors`)."""
+        from geoclip.release.directory import Release
+
+        release = Release.open(path)
+        encoder = cls(sigma=release.sigma, from_pretrained=False, precision=precision)
+        encoder.load_released(release.location_encoder())
+        return encoder.eval()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the derived weights out of copies and pickles: oneDNN's layout has no bytes to copy."""
+        return {**self.__dict__, "_low_precision": None}
+
+    def load_released(self, weights: dict[str, Tensor]) -> None:
+        """Load a state dict of the released layout.
+
+        Denormal numbers (below 1.2e-38; the released weights hold 96,859) become 0: some processors multiply them so
+        slowly that encoding in float32 takes five times as long, and no bit of an embedding depends on them.
+
+        Raises:
+            WeightsError: a tensor is missing, unknown or of another shape.
+        """
+        try:
+            self.load_state_dict({name: _without_denormals(tensor) for name, tensor in weights.items()}, strict=True)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise WeightsError(f"The location encoder's weights do not fit sigma {self.sigma}: {reason}") from error
+
+    @property
+    def capsules(self) -> list[LocationEncoderCapsule]:
+        """The capsules, in the order of `sigma`."""
+        return [m for m in self.children() if isinstance(m, LocationEncoderCapsule)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.capsules[0].linears()[0].weight.device
+
+    def forward(self, location: Tensor) -> Tensor:
+        """Embed coordinates.
+
+        Args:
+            location: (N, 2) float32 or float64, (lat, lng) in degrees; longitude is wrapped to [-180, 180).
+                float64 is projected in float64, which keeps places below a metre apart.
+
+        Returns:
+            (N, 512) float32 on the encoder's device, *not* normalised, as in the released package.
+
+        Raises:
+            InputError: see `checked_lat_lng`.
+        """
+        lat_lng = checked_lat_lng(location).to(self.device)
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters()):
+            plane = equal_earth(lat_lng).float()
+            total = torch.zeros(len(plane), EMBEDDING_DIM, device=plane.device)
+            for capsule in self.capsules:
+                total = total + capsule(plane).float()
+            return total
+        out = torch.empty(len(lat_lng), EMBEDDING_DIM, device=self.device)
+        self._embed_into(out, lat_lng)
+        return out
+
+    def embed(
+        self,
+        lat_lng_deg: "ArrayLike",
+        *,
+        precision: Precision | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> "NDArray[np.float32]":
+        """Embed coordinates as unit vectors: the callable an index is built with.
+
+        Args:
+            lat_lng_deg: (N, 2), (lat, lng) in degrees.
+            precision: in place of the encoder's own.
+            on_progress: called with the number of points finished and the number of all.
+
+        Returns:
+            (N, 512) float32, each row of length 1.
+
+        Raises:
+            InputError: see `checked_lat_lng`.
+        """
+        array = np.asarray(lat_lng_deg)
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(array)))
+        unit = np.empty((len(lat_lng), EMBEDDING_DIM), dtype=np.float32)
+        host, on_gpu = torch.from_numpy(unit), self.device.type == "cuda"
+        step = GPU_CHUNK if on_gpu else CPU_STEP
+        for start in range(0, len(lat_lng), step):
+            part = lat_lng[start : start + step].to(self.device)
+            rows = host[start : start + step]
+            out = torch.empty_like(rows, device=self.device) if on_gpu else rows
+            self._embed_into(out, part, precision, unit=True)
+            if on_gpu:
+                rows.copy_(out)
+            if on_progress is not None:
+                on_progress(start + len(part), len(lat_lng))
+        return unit
+
+    def _embed_into(
+        self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None, *, unit: bool = False
+    ) -> None:
+        """Fill `out` with the embeddings of checked coordinates, chunk by chunk, without gradients."""
+        layers = self._layers(compute_dtype(precision or self.precision, self.device))
+        on_gpu = self.device.type == "cuda"
+        step = GPU_CHUNK if on_gpu else CPU_CHUNK
+
+        def embed_chunk(start: int) -> None:
+            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+                rows = out[start : start + step]
+                self._embed_chunk(rows, lat_lng[start : start + step], layers)
+                if unit:
+                    F.normalize(rows, dim=1, out=rows)
+
+        on_all_cores(embed_chunk, range(0, len(lat_lng), step), cores=1 if on_gpu else None)
+
+    def _embed_chunk(self, out: Tensor, lat_lng: Tensor, layers: _Layers) -> None:
+        plane = equal_earth(lat_lng).float()
+        activations = []
+        out.zero_()
+        for capsule, hidden in zip(self.capsules, layers.hidden, strict=True):
+            x = capsule.capsule[0](plane).to(hidden[0][1].dtype)
+            for weight, bias in hidden:
+                x = layers.linear(x, weight, bias, relu=True)
+            if layers.joined_head is None:
+                out += capsule.head(x)
+            else:
+                activations.append(x)
+        if layers.joined_head is not None:
+            weight, bias = layers.joined_head
+            torch.add(layers.linear(torch.cat(activations, dim=1), weight, None, relu=False), bias, out=out)
+
+    def _layers(self, dtype: torch.dtype) -> _Layers:
+        """Return the layers in `dtype`; copies are kept until a parameter changes."""
+        layers: list[list[tuple[Tensor, Tensor]]]
+        layers = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+        if dtype is torch.float32:
+            return _Layers([hidden for *hidden, _ in layers], None)
+        state = tuple((p.data_ptr(), p._version) for capsule in layers for layer in capsule for p in layer)
+        if self._low_precision is None or self._low_precision[0] != state:
+            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in layers]
+            weights, biases = zip(*(head for *_, head in layers), strict=True)
+            joined = torch.cat(weights, dim=1).detach().to(dtype), torch.stack(biases).sum(dim=0).detach()
+            self._low_precision = (state, _packed(_Layers(cast, joined)))
+        return self._low_precision[1]
+
+
+def _packed(layers: _Layers) -> _Layers:
+    """Return the layers in oneDNN's layout, where that is what will multiply them."""
+    assert layers.joined_head is not None
+    weight, bias = layers.joined_head
+    if weight.device.type != "cpu" or not has_bf16_units(weight.device) or not _has_onednn():
+        return layers
+    pack = torch.ops.mkldnn._reorder_linear_weight
+    hidden = [[(pack(w, None), b) for w, b in capsule] for capsule in layers.hidden]
+    return _Layers(hidden, (pack(weight, None), bias), packed=True)
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def _without_denormals(tensor: Tensor) -> Tensor:
+    return (
+        torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor) if tensor.is_floating_point() else tensor
+    )

@@ -1,0 +1,40 @@
+"""The location encoder on every GPU there is: points are shared out evenly, the vectors come back in order."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geoclip.encoders.location import LocationEncoder
+
+
+class MultiGpuEncoder:
+    """Encodes on several devices at once; on one, it is that encoder.
+
+    Args:
+        encoder: on any device; it is copied to each.
+        devices: where to compute; from one.
+    """
+
+    def __init__(self, encoder: LocationEncoder, devices: list[torch.device]) -> None:
+        self.encoders = [encoder.to(devices[0]), *(copy.deepcopy(encoder).to(device) for device in devices[1:])]
+        self._threads = ThreadPoolExecutor(len(devices))
+
+    def embed(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Embed coordinates (N, 2) as unit vectors (N, 512) float32; see `LocationEncoder.embed`."""
+        if len(self.encoders) == 1:
+            return self.encoders[0].embed(lat_lng_deg)
+        shares = np.array_split(lat_lng_deg, len(self.encoders))
+        parts = self._threads.map(lambda job: job[0].embed(job[1]), zip(self.encoders, shares, strict=True))
+        return np.concatenate(list(parts))
+
+
+def all_devices(device: str) -> list[torch.device]:
+    """Return every GPU for `auto` where there are several; else the device asked for."""
+    from geoclip.encoders.precision import pick_device
+
+    if device == "auto" and torch.cuda.device_count() > 1:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [pick_device(device)]

@@ -1,0 +1,292 @@
+"""One photo file to the 224 x 224 RGB pixels that CLIP sees, and to the place in its EXIF data.
+
+Pillow at heart: this runs in small worker processes.
+
+Resizing and cropping repeat transformers' Pillow-backed CLIP processor to the last grey level. What happens
+before them is what real files need: EXIF orientation, transparency, 16-bit and floating-point samples, and
+limits on what a hostile file may ask for.
+"""
+
+import io
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from geoclip.errors import InputError, PhotoError
+from geoclip.photos.exif import LatLng, gps_of, orientation_of
+
+T = TypeVar("T")
+
+SIZE = 224
+TEN_CROP_SHORT_SIDE = 256
+Photo = str | Path | bytes | BinaryIO | Image.Image
+
+# Read through Pillow's own decoders; MPO is read as JPEG. Left out on purpose: EPS (runs Ghostscript) and formats
+# without a signature (TGA, PCX, ...), which would "recognise" noise. AVIF stands before HEIF because pillow-heif
+# claims AVIF files of the brand mif1 and cannot decode them.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".hif",
+))  # fmt: skip
+
+PILLOW_MAX_PIXELS = 178_956_970
+"""Above this Pillow refuses a file before we see its size."""
+MAX_ASPECT = 100
+"""Of longer strips only the part that is shown is resized: the whole could be arbitrarily large."""
+BAND_ROWS = 256
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What one photo may cost, and how it is read.
+
+    Raises:
+        InputError: a limit is not positive, or above what Pillow itself accepts; or `crops` is neither 1 nor 10.
+    """
+
+    max_bytes: int = 512 * 2**20
+    max_pixels: int = 178_000_000
+    as_released: bool = False
+    """Read as the released package does: EXIF orientation ignored, alpha dropped, 16-bit grey clipped."""
+    crops: int = 1
+    """Views of each photo: 1, CLIP's own, or 10; see `clip_crop` and `ten_crops`."""
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise InputError(f"max_bytes is {self.max_bytes}; allow at least 1.")
+        if not 1 <= self.max_pixels <= PILLOW_MAX_PIXELS:
+            raise InputError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}.")
+        if self.crops not in (1, 10):
+            raise InputError(f"crops is {self.crops}; give 1 for CLIP's crop or 10 for ten-crop.")
+
+
+class Picture(NamedTuple):
+    """What one photo gives."""
+
+    pixels: bytes
+    """224 x 224 x 3 RGB, row by row; with `crops=10`, ten of these one after another."""
+    gps: LatLng | None
+    """Where its EXIF data says it was taken, (lat, lng) in degrees; see `gps_of`."""
+
+
+def name_of(photo: Photo, position: int = 0) -> str:
+    """Return what to call a photo in answers and messages: its path, or its position in the input."""
+    if isinstance(photo, str | Path):
+        return str(photo)
+    name = getattr(photo, "filename", None) or getattr(photo, "name", None)
+    return str(name) if isinstance(name, str | Path) else f"photo {position}"
+
+
+def decode(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> bytes:
+    """Return the pixels of a photo alone; see `read_photo`."""
+    return read_photo(photo, limits).pixels
+
+
+def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
+    """Return the pixels CLIP sees, and where the photo's EXIF data says it was taken.
+
+    Args:
+        photo: a path; the bytes of a file; an open binary file (see `content_of`); or a Pillow image, whose current
+            frame is read and which stays as it was, apart from being loaded.
+        limits: bounds on size, and how to read; see `DecodeLimits`.
+
+    Raises:
+        PhotoError: the photo cannot be read, whatever the reason; the message is one sentence without the name.
+    """
+    return _opened(photo, limits, _read)
+
+
+def upright(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Image.Image:
+    """Return a whole photo as RGB, turned as its EXIF data says; arguments and errors as for `read_photo`."""
+    return _opened(photo, limits, _to_rgb)
+
+
+def _opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, DecodeLimits], T]) -> T:
+    """Open a photo and read it; whatever goes wrong becomes a PhotoError."""
+    try:
+        if isinstance(photo, Image.Image):
+            return read(photo, limits)
+        with Image.open(_source(photo, limits), formats=_formats()) as image:
+            return read(image, limits)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError("This is not a photo in a known format, or its beginning is damaged.") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"The image is larger than the allowed {limits.max_pixels / 1e6:.4g} megapixels.") from error
+    except MemoryError as error:
+        raise PhotoError("Reading the image takes more memory than one photo may use.") from error
+    except Exception as error:  # decoders raise SyntaxError, struct.error, TypeError, ... on damaged files
+        raise PhotoError(f"The image cannot be read: {_reason(error)}.") from error
+
+
+def content_of(file: BinaryIO, limits: DecodeLimits) -> bytes:
+    """Return the bytes of an open file: from its start where it can seek, as Pillow reads it, else from here.
+
+    The file is not closed.
+
+    Raises:
+        PhotoError: the file cannot be read, is not binary, or holds more than the limit.
+    """
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read(limits.max_bytes + 1)
+    except Exception as error:  # whatever the caller's object raises
+        raise PhotoError(f"The file cannot be read: {_reason(error)}.") from error
+    if not isinstance(content, bytes):
+        raise PhotoError("The file gives text; open it in binary mode.")
+    if len(content) > limits.max_bytes:
+        raise PhotoError(f"The file has more than the allowed {limits.max_bytes / 2**20:.4g} MB.")
+    return content
+
+
+def clip_crop(image: Image.Image) -> Image.Image:
+    """Resize the short side to 224 (bicubic) and take the middle: CLIP's preprocessing before normalisation.
+
+    Sizes and offsets are rounded down, as in transformers; torchvision's crop rounds to nearest and differs by
+    one pixel where the surplus is odd.
+    """
+    width, height = size = _scaled(image.size, SIZE)
+    return _windows(image, size, [((width - SIZE) // 2, (height - SIZE) // 2)])[0]
+
+
+def ten_crops(image: Image.Image) -> list[Image.Image]:
+    """Resize the short side to 256 (bicubic) and take ten views: four corners, the middle, and the same mirrored.
+
+    Order and offsets are those of torchvision's `TenCrop(224)`: top left, top right, bottom left, bottom right,
+    centre; then these five of the mirrored photo. GeoCLIP's paper (arXiv 2309.16020) is evaluated on ten crops whose
+    logits are averaged (the authors in their issue 9). The size before cropping is not known from there: 256 is
+    torchvision's usual convention, and our choice.
+    """
+    width, height = size = _scaled(image.size, TEN_CROP_SHORT_SIDE)
+    right, bottom = width - SIZE, height - SIZE
+    # torchvision rounds halves to even, in the mirrored photo from its own left
+    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (round(right / 2), round(bottom / 2))]
+    views = _windows(image, size, corners + [(right - left, top) for left, top in corners])
+    return views[:5] + [view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for view in views[5:]]
+
+
+def _scaled(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Return (width, height) with the given short side; the long one is rounded down."""
+    width, height = size
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def _windows(image: Image.Image, size: tuple[int, int], corners: list[tuple[int, int]]) -> list[Image.Image]:
+    """Resize an image and take 224 x 224 windows with the given (left, top)."""
+    if max(image.size) <= MAX_ASPECT * min(image.size):
+        resized = image.resize(size, Image.Resampling.BICUBIC)
+        return [resized.crop((left, top, left + SIZE, top + SIZE)) for left, top in corners]
+    x, y = image.width / size[0], image.height / size[1]
+    boxes = [
+        (left * x, top * y, min((left + SIZE) * x, image.width), min((top + SIZE) * y, image.height))
+        for left, top in corners
+    ]
+    return [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box) for box in boxes]
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # a Pillow built without AVIF reads the others
+
+
+def _source(photo: str | Path | bytes | BinaryIO, limits: DecodeLimits) -> Path | BinaryIO:
+    """Return something Pillow opens, within the limit on bytes; only regular files are opened by path."""
+    if isinstance(photo, str | Path):
+        path = Path(photo)
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            raise PhotoError(f"The file cannot be opened: {_reason(error)}.") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise PhotoError("This is not a file but a folder, a pipe or a device.")
+        size = status.st_size
+    elif isinstance(photo, bytes):
+        size = len(photo)
+    elif hasattr(photo, "read"):
+        photo = content_of(photo, limits)
+        size = len(photo)
+    else:
+        raise PhotoError(f"A photo is a path, bytes, a binary file or a Pillow image, not {type(photo).__name__}.")
+    if size > limits.max_bytes:
+        raise PhotoError(f"The file has {size / 2**20:.4g} MB; {limits.max_bytes / 2**20:.4g} MB are allowed.")
+    if size == 0:
+        raise PhotoError("The file is empty.")
+    return io.BytesIO(photo) if isinstance(photo, bytes) else Path(photo)
+
+
+def _reason(error: Exception) -> str:
+    """Return a library's message as part of a sentence: one printable line without a full stop."""
+    text = getattr(error, "strerror", None) or str(error)
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line[:200].rstrip(". ").replace(". ", "; ") or type(error).__name__
+
+
+def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
+    rgb = _to_rgb(image, limits)
+    views = [clip_crop(rgb)] if limits.crops == 1 else ten_crops(rgb)
+    return Picture(b"".join(view.tobytes() for view in views), gps_of(image))
+
+
+def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Image.Image:
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
+        raise PhotoError(f"The image has {pixels / 1e6:.4g} megapixels; {limits.max_pixels / 1e6:.4g} are allowed.")
+    if pixels == 0:
+        raise PhotoError("The image has no pixels.")
+    image.load()
+    if limits.as_released:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    orientation = orientation_of(image)
+    image = _over_white(_eight_bits(image))
+    return image if orientation is None else image.transpose(orientation)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and floating-point grey to 8 bits; return other images as they are.
+
+    16-bit samples keep their high byte, as Pillow reads 16-bit colour. The others do not say what white is: it is
+    the first of 1 (floating point only), 255 and 65535 that no sample exceeds, else the largest sample.
+
+    Raises:
+        PhotoError: a sample is infinite or not a number.
+    """
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    import numpy as np  # not at the top: hardly a photo needs it, and every worker would load it
+
+    samples = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((samples >> 8).astype(np.uint8))
+    if not np.isfinite(samples).all():
+        raise PhotoError("The image holds values that are not finite.")
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    high = float(samples.max())
+    white = next((white for white in whites if high <= white), high)
+    levels = samples.clip(0, white)
+    scaled = np.rint(levels * (255 / white)) if image.mode == "F" else levels * (256 / (white + 1))
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return RGB, transparent parts over white as a browser shows them."""
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    paper = Image.new("RGB", image.size, "white")
+    for top in range(0, image.height, BAND_ROWS):  # in bands: another whole copy might exceed a worker's memory
+        band = image.crop((0, top, image.width, min(top + BAND_ROWS, image.height))).convert("RGBA")
+        paper.paste(band, (0, top), band)
+    return paper

@@ -1,0 +1,161 @@
+"""Many photos: find them, and decode them in worker processes beside the encoder, in order and in bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from PIL import Image
+
+from geoclip.errors import InputError, PhotoError
+from geoclip.photos.decode import SUFFIXES, DecodeLimits, Photo, Picture, content_of, name_of, read_photo
+from geoclip.photos.exif import LatLng
+from geoclip.photos.worker import Decoder, Worker
+
+TIMEOUT_S = 9.0
+AHEAD_PER_WORKER = 4
+
+
+class Decoded(NamedTuple):
+    """One photo after decoding: its pixels, or the reason why there are none."""
+
+    name: str
+    pixels: bytes | None
+    """224 x 224 x 3 RGB; with `DecodeLimits(crops=10)`, ten of these one after another."""
+    error: str | None
+    gps: LatLng | None = None
+    """Where the photo's EXIF data says it was taken, (lat, lng) in degrees. Nobody vouches for it."""
+
+
+def find_photos(inputs: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the photo files of the inputs: a file as it is, a folder by its files with a photo's suffix.
+
+    Folders are walked in name order, deeper levels included, hidden entries and linked folders left out. A deeper
+    folder that cannot be listed is yielded itself, so that the run reports it and goes on.
+
+    Raises:
+        InputError: an input does not exist or is a folder that cannot be listed. Raised before anything is yielded.
+    """
+    for path in inputs:
+        try:
+            if Path(path).is_dir():
+                os.scandir(path).close()
+            else:
+                os.lstat(path)
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist; give photos or folders of photos.") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}.") from error
+    return (photo for path in inputs for photo in _walk(str(path)))
+
+
+def _walk(top: str) -> Iterator[str]:
+    waiting = [(top, Path(top).is_dir())]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield path
+            continue
+        try:
+            with os.scandir(path) as entries:
+                children = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        except OSError:
+            yield path
+            continue
+        for entry in reversed(children):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, True))
+            elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
+                waiting.append((entry.path, False))
+
+
+def decode_all(
+    photos: Iterable[Photo],
+    limits: DecodeLimits = DecodeLimits(),  # noqa: B008 - frozen
+    *,
+    workers: int = 0,
+    timeout_s: float = TIMEOUT_S,
+    decoder: Decoder = read_photo,
+) -> Iterator[Decoded]:
+    """Decode photos in order.
+
+    Args:
+        photos: paths, bytes, open files or Pillow images; read only a few ahead of what was yielded. Open files are
+            read, and Pillow images decoded, in this process as they come, so they may be closed after that.
+        limits: what one photo may cost, and how it is read.
+        workers: processes to decode in, each held to 2 GB of memory. 0 decodes in this process, where a hostile file
+            has no limit of time or memory and a decoder's crash is the caller's.
+        timeout_s: time for one photo in a worker.
+        decoder: reads one photo; workers import it by its name.
+
+    Raises:
+        InputError: `workers` is negative, or `timeout_s` not positive.
+        GeoclipError: a worker process cannot start.
+    """
+    if workers < 0:
+        raise InputError(f"workers is {workers}; give a number of processes, or 0 to decode in this one.")
+    if not 0 < timeout_s < 1e9:
+        raise InputError(f"timeout_s is {timeout_s}; give seconds above 0.")
+    named = ((name_of(photo, position), photo) for position, photo in enumerate(photos))
+    if workers == 0:
+        return (_decoded(name, partial(decoder, photo, limits)) for name, photo in named)
+    crew = [Worker(decoder, limits, timeout_s) for _ in range(workers)]
+    return _decode_in_workers(named, limits, decoder, crew)
+
+
+def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
+    try:
+        answer = task()
+    except PhotoError as error:
+        return Decoded(name, None, str(error))
+    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
+    return Decoded(name, pixels, None, gps)
+
+
+def _decode_in_workers(
+    photos: Iterable[tuple[str, Photo]], limits: DecodeLimits, decoder: Decoder, workers: Sequence[Worker]
+) -> Iterator[Decoded]:
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def submit(name: str, photo: Photo) -> Future[Decoded]:
+        if isinstance(photo, Image.Image):
+            return _done(_decoded(name, partial(decoder, photo, limits)))
+        if not isinstance(photo, str | Path | bytes):
+            try:
+                photo = content_of(photo, limits)
+            except PhotoError as error:
+                return _done(Decoded(name, None, str(error)))
+        return threads.submit(run, name, photo)
+
+    def run(name: str, photo: str | Path | bytes) -> Decoded:
+        worker = idle.get()
+        try:
+            return _decoded(name, partial(worker.decode, photo))
+        finally:
+            idle.put(worker)
+
+    waiting: deque[Future[Decoded]] = deque()
+    with ThreadPoolExecutor(len(workers)) as threads:  # a thread waits for each process
+        try:
+            for name, photo in photos:
+                waiting.append(submit(name, photo))
+                if len(waiting) == AHEAD_PER_WORKER * len(workers):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.close()
+
+
+def _done(decoded: Decoded) -> Future[Decoded]:
+    future: Future[Decoded] = Future()
+    future.set_result(decoded)
+    return future

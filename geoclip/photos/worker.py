@@ -1,0 +1,171 @@
+"""A process that decodes photos one at a time, within limits that the kernel enforces.
+
+Written here and not taken from a process pool: the photo that kills a worker must be known, a worker that dies idle
+must not end the run, a hang in C must end on time, and the caller's main module must not be imported into the memory
+meant for the photo. Pools over `multiprocessing` (pebble was tried) fall short in one or more of these.
+"""
+
+import math
+import os
+import signal
+import struct
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Lock
+
+from geoclip.errors import GeoclipError, PhotoError
+from geoclip.photos.decode import DecodeLimits, Photo, Picture
+
+WORKER_MEMORY_BYTES = 2 * 2**30
+Decoder = Callable[[Photo, DecodeLimits], bytes | Picture]
+"""Photo and limits to pixels, alone or with the position; raises `PhotoError`."""
+
+# What a worker says: a kind, latitude and longitude (NaN: none), then pixels or the error's text. Not pickled: a
+# photo that takes over its decoder must not choose what this process runs.
+_HEAD = struct.Struct("<c2d")
+_PIXELS, _ERROR = b"P", b"E"
+
+
+class Worker:
+    """One process that decodes photos, started when first needed and again after it died.
+
+    A plain child rather than one of `multiprocessing`: that would import the caller's main module, with its torch,
+    into the memory meant for the photo. At most one photo is with the process, so its death has one cause.
+    """
+
+    def __init__(self, decoder: Decoder, limits: DecodeLimits, timeout_s: float) -> None:
+        self._job = (decoder, limits, timeout_s)
+        self._live: tuple[subprocess.Popen[bytes], Connection] | None = None
+        self._closed = False
+        self._lock = Lock()  # over the two above: `close` comes from another thread
+
+    def decode(self, photo: str | Path | bytes) -> Picture:
+        """Return the pixels and position of a photo.
+
+        Raises:
+            PhotoError: the photo cannot be read, or the process died of it.
+            GeoclipError: the process cannot start.
+        """
+        process, pipe = self._started()
+        try:
+            pipe.send(photo)
+            answer = _unpacked(pipe.recv_bytes())
+        except (EOFError, OSError, ValueError, struct.error):
+            process.kill()
+            if process.wait() == -signal.SIGALRM:
+                answer = f"Reading the image takes longer than {self._job[2]:g} s."
+            else:
+                answer = "Reading the image crashed the decoder or took too much memory."
+        if isinstance(answer, str):
+            raise PhotoError(answer)
+        return answer
+
+    def close(self) -> None:
+        """End the process, whatever it does; it is not started again."""
+        with self._lock:
+            self._closed = True
+            if self._live is not None:
+                self._live[0].kill()
+                self._live[0].wait()
+
+    def _started(self) -> tuple[subprocess.Popen[bytes], Connection]:
+        if self._live is not None and self._live[0].poll() is None:
+            return self._live
+        advice = "with workers=0 photos are decoded in this process"
+        try:
+            process, pipe = self._launch()
+        except OSError as error:
+            raise GeoclipError(f"A worker process cannot start ({error.strerror}); {advice}.") from error
+        try:
+            pipe.send(self._job)
+            pipe.recv_bytes()  # it is ready
+        except (EOFError, OSError) as error:
+            status = process.wait()
+            raise GeoclipError(f"A worker process cannot start (it ended with {status}); {advice}.") from error
+        return process, pipe
+
+    def _launch(self) -> tuple[subprocess.Popen[bytes], Connection]:
+        pipe, theirs = Pipe()
+        fd = theirs.fileno()
+        with self._lock, theirs:
+            if self._closed:
+                raise PhotoError("The run was stopped.")
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({fd})",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[fd],
+                start_new_session=True,  # Ctrl-C is the parent's
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # else numpy reserves memory for every core
+            )
+            self._live = process, pipe
+        return process, pipe
+
+
+def serve(pipe_fd: int) -> None:
+    """Decode photo after photo in a worker process, until the pipe closes.
+
+    The kernel enforces the limits: it refuses memory, and its alarm ends the process when a photo takes too long,
+    even if the parent is gone. Decoders' last words are not shown.
+    """
+    import resource
+
+    from PIL import AvifImagePlugin
+
+    pipe = Connection(pipe_fd)
+    decoder, limits, timeout_s = pipe.recv()
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # elsewhere address space cannot be limited
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        memory = WORKER_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, WORKER_MEMORY_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    pipe.send_bytes(b"ready")
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    while True:
+        try:
+            photo = pipe.recv()
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        try:
+            answer: bytes | Picture | str = decoder(photo, limits)
+        except PhotoError as error:
+            answer = str(error)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        pipe.send_bytes(_packed(answer))
+
+
+def _packed(answer: bytes | Picture | str) -> bytes:
+    if isinstance(answer, str):
+        return _HEAD.pack(_ERROR, math.nan, math.nan) + answer.encode(errors="backslashreplace")
+    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
+    return _HEAD.pack(_PIXELS, *(gps or (math.nan, math.nan))) + pixels
+
+
+def _unpacked(message: bytes) -> Picture | str:
+    """Undo `_packed`; pixels alone come back without a position.
+
+    Raises:
+        ValueError, struct.error: this is nothing that `_packed` makes.
+    """
+    kind, lat, lng = _HEAD.unpack_from(message)
+    content = message[_HEAD.size :]
+    if kind == _ERROR:
+        return content.decode()
+    if kind != _PIXELS:
+        raise ValueError(f"a message of the kind {kind!r}")
+    return Picture(content, None if math.isnan(lat) else (lat, lng))

@@ -1,0 +1,1 @@
+"""A model's directory: weights, gallery and their digests; fetched, opened, written."""

@@ -1,0 +1,1 @@
+"""Tables from outside: coordinates, labels, and files of vectors."""

@@ -1,0 +1,262 @@
+"""Files of vectors: Parquet with what they are vectors of, written so that a stopped run can go on.
+
+Columns: what identifies a row (`photo`, or `lat` and `lng`), then `vector`, a fixed-size list of float32 of unit
+length. The schema's metadata holds a `VectorSource` under the key `geoclip`.
+
+Files of features, what CLIP's tower gives before the trained perceptron, have the columns `photo`, `view` (0 is the
+photo as `geoclip locate` sees it, the others are augmented) and `feature`, a fixed-size list of float16 of any length.
+The views of a photo follow each other. Each row group's features are one uncompressed page, so that they can be mapped.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from geoclip.errors import InputError
+from geoclip.files import cannot_write, written_whole
+
+VECTOR, FEATURE = "vector", "feature"
+FEATURES = "features"
+_METADATA_KEY = b"geoclip"
+_READ_ROWS = 1024
+VECTOR_SUFFIXES = (".parquet", ".pq", ".npy")
+PART_ROWS = 4096
+PART_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """What made the vectors of a file."""
+
+    kind: str
+    """`photos`, `coordinates` or `features`."""
+    model_digest: str
+    """Of the release whose encoders made them; of features, of CLIP's tower (see `geoclip.train.data.clip_digest`)."""
+    precision: str
+    """`fp32` or `bf16`: the arithmetic they were made in."""
+    version: int = 1
+    views: int | None = None
+    """Of each photo; for features only."""
+    seed: int | None = None
+    """Of the augmented views; for features only."""
+
+
+class VectorBatch(NamedTuple):
+    """Some rows of a file of vectors."""
+
+    names: list[str]
+    """The photo; or `lat,lng`; or the row's number in the file."""
+    vectors: NDArray[np.float32]
+    """(N, D)."""
+
+
+class ResumableVectors:
+    """Writes vectors in parts beside the target; `finish` joins them under the target's name.
+
+    A part is written whole or not at all, at least once a minute, so a stopped run loses at most a minute. Use
+    as a context manager; leaving it writes what is waiting.
+
+    Args:
+        target: the Parquet file to make.
+        columns: names and types of the columns before the vectors.
+        source: what makes the vectors; must be the same when a run is resumed. Of the kind `features`, the file is one
+            of features.
+        resume: go on with the parts of a stopped run, if there are any.
+
+    Raises:
+        InputError: parts of a stopped run are there and `resume` is not set, or they come from another model.
+    """
+
+    def __init__(self, target: Path, columns: dict[str, pa.DataType], source: VectorSource, *, resume: bool) -> None:
+        self._target, self._folder, self._columns = target, target.with_name(target.name + ".parts"), columns
+        self._features = source.kind == FEATURES
+        about = {name: value for name, value in asdict(source).items() if value is not None}
+        self._metadata = {_METADATA_KEY: json.dumps(about).encode()}
+        self._waiting: list[tuple[tuple[Any, ...], NDArray[np.float32]]] = []
+        self._last_write = time.monotonic()
+        if self._folder.exists() and not resume:
+            raise InputError(f"{self._folder} holds a stopped run; continue it with --resume, or delete that folder.")
+        for part in self._parts():
+            if source_of(pq.read_schema(part)) != source:
+                raise InputError(f"{self._folder} was begun with another model or options; delete it to start anew.")
+
+    def __enter__(self) -> "ResumableVectors":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._write_part()
+
+    def written(self, column: str) -> Iterator[Any]:
+        """Yield the values of a column in the parts of the run so far."""
+        for part in self._parts():
+            yield from pq.read_table(part, columns=[column])[column].to_pylist()
+
+    def add(self, row: tuple[Any, ...], vector: NDArray[np.float32]) -> None:
+        """Append one row: the values of the columns, and the vector (D,)."""
+        self.add_together([(row, vector)])
+
+    def add_together(self, rows: Sequence[tuple[tuple[Any, ...], NDArray[np.float32]]]) -> None:
+        """Append rows as `add` does; a stopped run has all of them or none."""
+        self._waiting.extend(rows)
+        if len(self._waiting) >= PART_ROWS or time.monotonic() - self._last_write > PART_SECONDS:
+            self._write_part()
+
+    def finish(self) -> int:
+        """Join the parts under the target's name, remove them, and return the number of rows."""
+        self._write_part()
+        parts = self._parts()
+        if not parts:
+            return 0
+        rows = 0
+        with written_whole(self._target) as temporary:
+            schema = pq.read_schema(parts[0])
+            with one_page_writer(temporary, schema) as writer:
+                for part in parts:
+                    table = pq.read_table(part)
+                    writer.write_table(table)
+                    rows += len(table)
+        shutil.rmtree(self._folder)
+        return rows
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.parquet"))
+
+    def _write_part(self) -> None:
+        if not self._waiting:
+            return
+        rows, vectors = zip(*self._waiting, strict=True)
+        with np.errstate(over="ignore"):  # is said below
+            stacked = np.stack(vectors).astype(np.float16 if self._features else np.float32)
+        if self._features and not np.isfinite(stacked).all():
+            raise InputError("A feature is not finite in float16; check the weights of the tower that makes them.")
+        arrays = [
+            pa.array(values, type=kind)
+            for values, kind in zip(zip(*rows, strict=True), self._columns.values(), strict=True)
+        ]
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), stacked.shape[1]))
+        fields = [pa.field(name, kind) for name, kind in self._columns.items()]
+        fields.append(feature_field(stacked.shape[1]) if self._features else pa.field(VECTOR, arrays[-1].type))
+        table = pa.Table.from_arrays(
+            [array.cast(field.type) for array, field in zip(arrays, fields, strict=True)],
+            schema=pa.schema(fields, metadata=self._metadata),
+        )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        with written_whole(self._folder / f"{len(self._parts()):06d}.parquet") as temporary:
+            pq.write_table(table, temporary, compression="none", use_dictionary=False)
+        self._waiting, self._last_write = [], time.monotonic()
+
+
+def feature_field(dim: int) -> pa.Field:
+    """Return the column of features of `dim` numbers each."""
+    return pa.field(FEATURE, pa.list_(pa.field("element", pa.float16(), nullable=False), dim), nullable=False)
+
+
+def one_page_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file in which each table that is written becomes one row group of one page a column."""
+    return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, data_page_size=1 << 30)
+
+
+def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorBatch]:
+    """Yield the vectors of a Parquet or npy file in batches; memory does not grow with the file.
+
+    Args:
+        path: .parquet with a column `vector` (list of `dim` numbers), or .npy of shape (N, dim).
+        dim: the length that vectors must have.
+        model_digest: of the model they will be compared with; a file that names another is refused.
+
+    Raises:
+        InputError: the file cannot be read, has another shape, or comes from another model.
+    """
+    if path.suffix.lower() == ".npy":
+        yield from _read_npy(path, dim)
+        return
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise InputError(f"{path} is not a file of vectors; give .parquet (from `geoclip embed`) or .npy.")
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            if VECTOR not in schema.names:
+                raise InputError(f"{path} has the columns {', '.join(schema.names)}; one called {VECTOR} is needed.")
+            source = source_of(schema)
+            if source is not None and source.model_digest != model_digest:
+                raise InputError(f"{path} was made by another model than the one searched; embed its inputs again.")
+            start = 0
+            for batch in file.iter_batches(_READ_ROWS):
+                yield VectorBatch(_names(batch, start), _matrix(batch.column(VECTOR), dim, path))
+                start += len(batch)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the path.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def at_most_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring vectors (N, D) that are longer than 1 to length 1; shorter ones are means of several and stay.
+
+    Raises:
+        InputError: a vector has length 0 or is not finite.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+    if len(bad):
+        raise InputError(f"Vector {bad[0]} has the length {lengths[bad[0], 0]}; it must be finite and above 0.")
+    unit: NDArray[np.float32] = np.where(lengths > 0.999, vectors / lengths, vectors)
+    return unit
+
+
+def _read_npy(path: Path, dim: int) -> Iterator[VectorBatch]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the path.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as npy: {error}") from error
+    if array.ndim != 2 or array.shape[1] != dim or array.dtype.kind != "f":
+        raise InputError(f"{path} holds {array.dtype} of shape {array.shape}; expected floats of shape (N, {dim}).")
+    for start in range(0, len(array), _READ_ROWS):
+        rows = np.asarray(array[start : start + _READ_ROWS], dtype=np.float32)
+        yield VectorBatch([str(start + i) for i in range(len(rows))], rows)
+
+
+def source_of(schema: pa.Schema) -> VectorSource | None:
+    """Return what a file's schema says of its vectors; None if nothing.
+
+    Raises:
+        InputError: it is from another version.
+    """
+    text = (schema.metadata or {}).get(_METADATA_KEY)
+    try:
+        return None if text is None else VectorSource(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise InputError("The file of vectors comes from another version of this program; make it again.") from error
+
+
+def _names(batch: pa.RecordBatch, start: int) -> list[str]:
+    if "photo" in batch.schema.names:
+        return [str(name) for name in batch.column("photo").to_pylist()]
+    if {"lat", "lng"} <= set(batch.schema.names):
+        pairs: Sequence[tuple[float, float]] = list(
+            zip(batch.column("lat").to_pylist(), batch.column("lng").to_pylist(), strict=True)
+        )
+        return [f"{lat:.6f},{lng:.6f}" for lat, lng in pairs]
+    return [str(start + i) for i in range(len(batch))]
+
+
+def _matrix(column: pa.Array, dim: int, path: Path) -> NDArray[np.float32]:
+    if set(pc.list_value_length(column).to_pylist()) - {dim}:
+        raise InputError(f"{path}: the vectors do not have {dim} numbers each.")
+    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(len(column), dim)

@@ -1,0 +1,80 @@
+"""The blocks of a build on disk: each is written whole or not at all, so a killed build goes on where it was."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from index.building.plan import BuildPlan
+from index.building.representatives import Encoder, Representatives, joined, of_cells
+from index.files import written_whole
+
+_CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors
+
+OnBlock = Callable[[int, int], object]
+"""Called with the points encoded so far, counting earlier runs, and all points."""
+
+
+def encode_blocks(plan: BuildPlan, folder: Path, encode: Encoder, on_block: OnBlock | None = None) -> None:
+    """Encode and write the blocks that `folder` lacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done, total = 0, plan.encodings
+    for number in range(len(plan)):
+        path = _path(folder, number)
+        if not path.exists():
+            write_block(path, _encode_block(plan, number, encode))
+        done += plan.encodings_of(number)
+        if on_block is not None:
+            on_block(done, total)
+
+
+def read_blocks(plan: BuildPlan, folder: Path) -> Iterator[Representatives]:
+    """Yield the representatives of the blocks in order; see `read_block`."""
+    return (read_block(_path(folder, number)) for number in range(len(plan)))
+
+
+def read_block(path: Path) -> Representatives:
+    """Read one block, vectors as float32.
+
+    Raises:
+        ValueError: it is missing or damaged; its file is removed, so that the next build makes it again.
+    """
+    try:
+        parts = load_file(path)
+        if parts.pop("sha256").tobytes() != _digest(parts):
+            raise ValueError("its digest is another")
+        return Representatives(parts["cells"], torch.from_numpy(parts["vectors"]).float().numpy(), parts["lengths"])
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
+
+
+def write_block(path: Path, block: Representatives) -> None:
+    """Write one block whole or not at all, vectors as float16, with a digest."""
+    parts = {"cells": block.cells, "vectors": torch.from_numpy(block.vectors).half().numpy(), "lengths": block.lengths}
+    parts["sha256"] = np.frombuffer(_digest(parts), dtype=np.uint8)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(parts))
+
+
+def _encode_block(plan: BuildPlan, number: int, encode: Encoder) -> Representatives:
+    cells = plan.block(number)
+    return joined(of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS))
+
+
+def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Return a sha256 of names, types, shapes and numbers."""
+    digest = hashlib.sha256()
+    for name, array in sorted(parts.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.safetensors"

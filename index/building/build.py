@@ -1,0 +1,258 @@
+"""A build: grid, gallery and prior, blocks of representatives, stored levels, a sealed directory.
+
+Everything is made in a folder beside the target, `<target>.building`, and stays there when a build is stopped: the same
+build goes on from it. What is there is trusted only if it was begun with the same request.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.building.blocks import encode_blocks, read_blocks
+from index.building.levels import write_levels
+from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
+from index.building.representatives import Encoder
+from index.files import written_whole
+from index.grid.cells import Cells, areas_km2, parents
+from index.grid.land import land_cells
+from index.grid.region import Region
+from index.storage.artifact import Manifest, seal
+from index.storage.gallery import Gallery
+from index.storage.prior import Prior
+
+Report = Callable[[str, int, int], object]
+"""Called with the name of the stage, what is done of it, and all of it; 0 of 0 where nothing is counted."""
+
+_VERSIONS = ("numpy", "torch", "h3ronpy", "global-land-mask", "reverse-geocode", "pyarrow", "safetensors")
+
+
+class OtherBuildError(ValueError):
+    """The folder holds the beginnings of another build, or one that is running."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built.
+
+    Raises:
+        ValueError: a resolution is out of range.
+    """
+
+    coarse_res: int
+    gallery: Gallery
+    gallery_source: str
+    region: Region | None = None
+    region_name: str = ""
+    start_res: int = 3
+    memory_bytes: int = 4 << 30
+    dim: int = 512
+    model: str = ""
+    """Digest of the model."""
+    tau: float = 1.0
+    encoder: str = "fp32 on cpu"
+    """Arithmetic and device of the encoder: they are part of what an index is."""
+
+    def __post_init__(self) -> None:
+        if not COARSEST <= self.coarse_res <= FINEST_COARSE:
+            raise ValueError(f"The coarse resolution is {self.coarse_res}; choose {COARSEST} to {FINEST_COARSE}.")
+        if not 0 <= self.start_res < self.coarse_res:
+            raise ValueError(f"The start level is {self.start_res}; choose 0 to {self.coarse_res - 1}.")
+        if self.dim < 32 or self.dim % 32:
+            raise ValueError(f"The vectors have {self.dim} dimensions; the lists store multiples of 32.")
+
+    def described(self) -> dict[str, Any]:
+        """Return what makes two requests the same, ready for JSON."""
+        return {
+            "coarse_res": self.coarse_res,
+            "start_res": self.start_res,
+            "gallery": self.gallery.digest(),
+            "region": self.region.digest() if self.region is not None else None,
+            "block_cells": block_cells_for(self.memory_bytes, self.dim),
+            "dim": self.dim,
+            "model": self.model,
+            "tau": self.tau,
+            "encoder": self.encoder,
+            "versions": _versions(),
+        }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a build will take, known before it begins."""
+
+    cells: int
+    encodings: int
+    blocks: int
+    index_bytes: int
+    scratch_bytes: int
+    memory_bytes: int
+
+
+def grid(request: Request) -> Cells:
+    """Return the coarse cells of a request: land, coast, inhabited places and the gallery, inside its region."""
+    within = None if request.region is None else request.region.cells(request.coarse_res)
+    return land_cells(request.coarse_res, also=request.gallery.cells_at(request.coarse_res), within=within)
+
+
+def cost(request: Request, cells: Cells) -> Cost:
+    """Estimate a build of these cells; no file is touched."""
+    plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
+    upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
+    lists = len(cells) * (request.dim + 8) + upper * 1.2 * (request.dim * 3 // 4 + 8)
+    index_bytes = int(lists + len(cells) * (8 + 4 + 2) + upper * 4 + len(request.gallery) * 20 + (17 << 20))
+    scratch = int((len(cells) + upper * 1.2) * (2 * request.dim + 12))
+    memory = max(plan.block_cells * 7 * 64 * 4, len(cells) * 60) + (1600 << 20)  # the land raster, and the libraries
+    return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
+
+
+def build(request: Request, encode: Encoder, target: Path, *, report: Report, replace: bool = False) -> None:
+    """Build an index, or go on with a build that was stopped.
+
+    Args:
+        request: what to build.
+        encode: the location encoder.
+        target: the directory to be made.
+        report: is told how it goes.
+        replace: put the new index in the place of one that is there.
+
+    Raises:
+        OtherBuildError: `target` exists, or its beginnings belong to another request or a running process.
+        ValueError: the region holds no land, or a block on disk was damaged.
+        OSError: the disk is full or cannot be written; what was done is kept.
+    """
+    if target.exists() and not replace:
+        raise OtherBuildError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    work = working_folder(target)
+    with _locked(work):
+        _claim(work, request)
+        scratch, final = work / "scratch", work / "index"
+        final.mkdir(exist_ok=True)
+        cells = _grid(work / "grid.npy", request, report)
+        plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
+        encode_blocks(plan, work / "blocks", encode, lambda done, total: report("Encoding", done, total))
+        report("Fitting the prior", 0, 0)
+        gallery, prior = _gallery_and_prior(request, cells)
+        gallery.save(final / "gallery.parquet")
+        _save(final / "cells.npy", cells)
+        _save(final / "prior.npy", prior.coarse_log_mass.astype(np.float32))
+        report("Writing the index", 0, 0)
+        write_levels(lambda: read_blocks(plan, work / "blocks"), cells, request.start_res, final, scratch)
+        report("Sealing", 0, 0)
+        seal(final, _manifest(request, plan, gallery, prior), target, replace=replace)
+        shutil.rmtree(work)
+
+
+def working_folder(target: Path) -> Path:
+    """Return where the build of an index keeps what it has."""
+    return target.with_name(f"{target.name}.building")
+
+
+def discard(target: Path) -> None:
+    """Remove what a stopped build left.
+
+    Raises:
+        OtherBuildError: it is running.
+    """
+    work = working_folder(target)
+    if work.exists():
+        with _locked(work):
+            shutil.rmtree(work)
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    work.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise OtherBuildError(f"Another process is building in {work}; wait for it, or stop it.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _claim(work: Path, request: Request) -> None:
+    path = work / "request.json"
+    wanted = request.described()
+    if path.exists():
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        differing = [name for name in wanted if begun.get(name) != wanted[name]]
+        if differing:
+            raise OtherBuildError(
+                f"{work} holds a build with another {', '.join(differing)}; go on with the options it was begun with, "
+                "or discard it with --restart."
+            )
+        return
+    for left in work.iterdir():  # without its request nobody knows whose it is: a removal was stopped half-way
+        if left.name != "lock":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+
+
+def _grid(path: Path, request: Request, report: Report) -> Cells:
+    if not path.exists():
+        report("Finding land", 0, 0)
+        _save(path, grid(request))
+    cells: Cells = np.load(path)
+    return cells
+
+
+def _gallery_and_prior(request: Request, cells: Cells) -> tuple[Gallery, Prior]:
+    """Return the part of the gallery that lies in the grid, and the prior it gives."""
+    gallery = request.gallery
+    inside = np.isin(parents(gallery.cells, request.coarse_res), cells)
+    gallery = replace_fields(
+        gallery, lat_lng=gallery.lat_lng[inside], counts=gallery.counts[inside], cells=gallery.cells[inside]
+    )
+    return gallery, Prior.fit(cells, areas_km2(cells), gallery)
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+
+
+def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior) -> Manifest:
+    described = request.described()
+    return Manifest(
+        model=request.model,
+        tau=request.tau,
+        dim=request.dim,
+        encoder={"arithmetic": request.encoder},
+        coarse_res=request.coarse_res,
+        start_res=request.start_res,
+        cells=len(plan.cells),
+        encodings=plan.encodings,
+        grid=_digest(plan.cells),
+        region=None if request.region is None else {"name": request.region_name, "digest": request.region.digest()},
+        gallery={
+            "source": request.gallery_source,
+            "digest": gallery.digest(),
+            "places": len(gallery),
+            "photos": gallery.total,
+        },
+        prior=prior.parameters() | {"digest": _digest(prior.coarse_log_mass.astype(np.float32))},
+        parameters={"block_cells": plan.block_cells},
+        versions=described["versions"],
+    )
+
+
+def _digest(array: np.ndarray[Any, Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {"geoclip-planet": version("geoclip-planet")} | {name: version(name) for name in _VERSIONS}

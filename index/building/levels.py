@@ -1,0 +1,118 @@
+"""The stored levels of the H3 tree, made from a build's blocks: from the coarse resolution up to where a walk starts.
+
+Everything is a stream of blocks in cell order, read twice per level: once for the ranges of the values and the
+representatives of the parents, once to write the lists. Memory holds one block and one number per cell.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from index.building.blocks import read_block, write_block
+from index.building.representatives import Representatives, joined, of_representatives
+from index.files import written_whole
+from index.grid.cells import Cells, parents, resolution
+from index.storage.lists import Bits, ListBatch, Ranges, write_lists
+
+Source = Callable[[], Iterator[Representatives]]
+"""Yields the representatives of one level in cell order; may be called again."""
+
+
+def level_path(folder: Path, res: int) -> Path:
+    """Return the file of a level's lists."""
+    return folder / f"level-{res}.lists"
+
+
+def start_path(folder: Path) -> Path:
+    """Return the file of the level a walk starts from."""
+    return folder / "start.safetensors"
+
+
+def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scratch: Path) -> None:
+    """Write the levels of an index.
+
+    Args:
+        source: the representatives of the coarse cells.
+        cells: the coarse cells, sorted and distinct.
+        start_res: the resolution that is stored plainly and searched exactly; coarser than the coarse one.
+        folder: where the files of the index go.
+        scratch: a folder for what lies between the levels; its old content is overwritten.
+    """
+    bits = Bits.EIGHT
+    while resolution(cells[:1]) > start_res:
+        above, _ = distinct_parents(cells)
+        survey = _survey(source, cells, scratch / f"level-{resolution(above[:1])}")
+        path = level_path(folder, resolution(cells[:1]))
+        write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, bits)
+        if bits is Bits.EIGHT:
+            with written_whole(folder / "lengths.npy") as temporary, temporary.open("wb") as file:
+                np.save(file, survey.lengths)
+        source, cells, bits = survey.above, above, Bits.SIX  # upper levels only lead the way
+    start = joined(source())
+    parts: dict[str, NDArray[Any]] = {
+        "vectors": start.vectors.astype(np.float16),
+        "rows": np.searchsorted(cells, start.cells),
+        "lengths": start.lengths,
+    }
+    with written_whole(start_path(folder)) as temporary:
+        temporary.write_bytes(save(parts))
+
+
+def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
+    """Return the sorted distinct parents, one resolution up, of sorted cells, and for each cell its parent's row."""
+    above = parents(cells, resolution(cells[:1]) - 1)
+    first = np.ones(len(above), dtype=np.bool_)
+    np.not_equal(above[1:], above[:-1], out=first[1:])
+    return above[first], np.cumsum(first, dtype=np.int32) - np.int32(1)
+
+
+class _Survey(NamedTuple):
+    ranges: Ranges
+    lengths: NDArray[np.float16]
+    above: Source
+
+
+def _survey(source: Source, cells: Cells, scratch: Path) -> _Survey:
+    """Go through a level once: the range of each dimension, the cells' lengths, and their parents' representatives."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    lengths = np.zeros(len(cells), dtype=np.float16)
+    low: NDArray[np.float32] | None = None
+    high: NDArray[np.float32] | None = None
+    paths: list[Path] = []
+    for batch in whole_families(source()):
+        lengths[np.searchsorted(cells, batch.cells)] = batch.lengths
+        least, greatest = batch.vectors.min(axis=0), batch.vectors.max(axis=0)
+        low = least if low is None else np.minimum(low, least)
+        high = greatest if high is None else np.maximum(high, greatest)
+        paths.append(scratch / f"{len(paths):06d}.safetensors")
+        write_block(paths[-1], of_representatives(batch))
+    if low is None or high is None:
+        raise ValueError("There are no representatives to store.")
+    return _Survey(Ranges(low, high), lengths, lambda: (read_block(path) for path in paths))
+
+
+def _batches(source: Iterable[Representatives], cells: Cells, above: Cells) -> Iterator[ListBatch]:
+    for batch in whole_families(source):
+        ids = np.searchsorted(cells, batch.cells)
+        lists = np.searchsorted(above, parents(batch.cells, resolution(above[:1])))
+        yield ListBatch(batch.vectors, ids, lists)
+
+
+def whole_families(source: Iterable[Representatives]) -> Iterator[Representatives]:
+    """Regroup a stream so that the children of one parent are never apart."""
+    rest: list[Representatives] = []
+    for batch in source:
+        family = parents(batch.cells, resolution(batch.cells[:1]) - 1)
+        cut = int(np.searchsorted(family, family[-1]))  # where the last, perhaps unfinished, family begins
+        if rest and parents(rest[0].cells[:1], resolution(batch.cells[:1]) - 1)[0] == family[-1]:
+            rest.append(batch)
+            continue
+        if rest or cut:
+            yield joined([*rest, batch.part(slice(0, cut))])
+        rest = [batch.part(slice(cut, None))]
+    if rest:
+        yield joined(rest)

@@ -1,0 +1,200 @@
+"""`Constraint`: where to look and where not, as the flags of the command line say it.
+
+Countries are Natural Earth's outlines at 1:50,000,000 with 10 km of coastal water, and 3 km around inhabited places
+that the outline misses. Such a border is off by a kilometre or a few: near it, a constraint may let in a place of the
+neighbour or lose one of its own. Where that matters, give the border as a .geojson file, which is followed as drawn.
+A country that is left out goes with the waters off its coast, see `index/grid/offshore.py`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import reduce
+from itertools import combinations
+from operator import and_, or_
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from index.grid.countries import find_continent, find_country
+from index.grid.offshore import with_waters
+from index.grid.region import Region
+
+
+class Kind(StrEnum):
+    """Kinds of flags; `--not-` before the kind takes away."""
+
+    COUNTRY = "country"
+    REGION = "region"
+    BBOX = "bbox"
+    NEAR = "near"
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Where places are looked for."""
+
+    region: Region | None = None
+    """None is everywhere."""
+    words: str = ""
+    """The same for people, without a capital or full stop; empty is everywhere."""
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        country: Sequence[str] = (),
+        region: Sequence[str] = (),
+        bbox: Sequence[str] = (),
+        near: Sequence[str] = (),
+        not_country: Sequence[str] = (),
+        not_region: Sequence[str] = (),
+        not_bbox: Sequence[str] = (),
+        not_near: Sequence[str] = (),
+    ) -> Self:
+        """Read flags. A place must be in one of each kind that is given, and in none of the `not` ones.
+
+        Args:
+            country: codes or English names, one or several between commas.
+            region: what `Region.parse` reads: `index.grid.region.FORMS`.
+            bbox: SOUTH,WEST,NORTH,EAST in degrees; west above east is across the antimeridian.
+            near: LAT,LNG,KM in degrees and kilometres.
+            not_country: to be left out, and so on.
+            not_region: as `region`.
+            not_bbox: as `bbox`.
+            not_near: as `near`.
+
+        Raises:
+            ValueError: a flag cannot be read, or no place is left; the message names the flags.
+        """
+        kept = list(_groups("--", (country, region, bbox, near)))
+        taken = list(_groups(_NOT, (not_country, not_region, not_bbox, not_near)))
+        if not kept and not taken:
+            return cls()
+        # all of `kept` without `taken`, by De Morgan
+        result = ~reduce(or_, [*(~group.region for group in kept), *(group.region for group in taken)])
+        if not result:
+            raise ValueError(_why_empty(kept, taken))
+        return cls(result, ", ".join([*(group.words for group in kept), *(f"not {group.words}" for group in taken)]))
+
+
+_NOT = "--not-"
+
+
+class _Group(NamedTuple):
+    """All flags of one kind, as one region."""
+
+    flag: str
+    """With its values, as typed."""
+    region: Region
+    words: str
+
+
+def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_Group]:
+    for kind, values in zip(Kind, texts, strict=True):
+        flag = f"{dashes}{kind}"
+        try:
+            found = [part for value in values for part in _READERS[kind](value)]
+        except ValueError as error:
+            raise ValueError(f"{flag}: {error}") from error
+        if found:
+            typed = " ".join(f"{flag} {value}" for value in values)
+            regions = [part.region for part in found if not part.political]
+            if countries := [part.region for part in found if part.political]:
+                land = reduce(or_, countries)
+                regions.append(with_waters(land) if dashes == _NOT else land)
+            yield _Group(typed, reduce(or_, regions), _either([part.words for part in found]))
+
+
+def _why_empty(kept: list[_Group], taken: list[_Group]) -> str:
+    """Say which flags exclude each other: the fewest kinds without a place in common, or those that leave none."""
+    for count in range(2, len(kept) + 1):
+        for some in combinations(kept, count):
+            if not reduce(and_, [group.region for group in some]):
+                return f"{_flags(some)} have no place in common; leave one out, or make one larger."
+    whole = _flags(kept) or "the whole globe"
+    return f"{_flags(taken)} leave no place of {whole}; give fewer or smaller ones to leave out."
+
+
+def _flags(groups: Iterable[_Group]) -> str:
+    return " and ".join(group.flag for group in groups)
+
+
+class _Part(NamedTuple):
+    region: Region
+    words: str
+    political: bool = False
+    """Whether it is made of countries."""
+
+
+def _country(text: str) -> list[_Part]:
+    """Read codes or names; a text with a comma may be one name, such as "Korea, South"."""
+    try:
+        return [_one_country(text)]
+    except ValueError:
+        if "," not in text:
+            raise
+    return [_one_country(name) for name in text.split(",")]
+
+
+def _one_country(text: str) -> _Part:
+    return _Part(Region.country(text), f"in {_country_name(text)}", political=True)
+
+
+def _country_name(text: str) -> str:
+    return max(find_country(text), key=lambda row: len(row.wkb)).name  # of Ukraine and Crimea, the former
+
+
+def _region(text: str) -> list[_Part]:
+    kind, _, rest = text.partition(":")
+    if kind == "bbox":
+        return _bbox(rest)
+    if kind == "disk":
+        return _near(rest)
+    region = Region.parse(text)
+    if kind == "continent":
+        name = find_continent(rest)[0].continent
+    elif text.lower().endswith((".geojson", ".json")):
+        return [_Part(region, f"in {Path(text).name}")]
+    else:
+        name = _country_name(text.removeprefix("country:"))
+    return [_Part(region, f"in {name}", political=True)]
+
+
+def _bbox(text: str) -> list[_Part]:
+    south, west, north, east = _numbers(text, "SOUTH,WEST,NORTH,EAST in degrees, such as 48,2,49,3")
+    return [_Part(Region.bbox(south, west, north, east), f"in the box {south:g}, {west:g} to {north:g}, {east:g}")]
+
+
+def _near(text: str) -> list[_Part]:
+    lat, lng, km = _numbers(text, "LAT,LNG,KM in degrees and kilometres, such as 48.86,2.35,50")
+    return [_Part(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
+
+
+def _numbers(text: str, form: str) -> list[float]:
+    """Read as many numbers as the form has commas between its capitals, and one."""
+    count = form.split(maxsplit=1)[0].count(",") + 1
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise ValueError(f"{text!r} is not {count} numbers; write {form}.")
+    return numbers
+
+
+_READERS: dict[Kind, Callable[[str], list[_Part]]] = {
+    Kind.COUNTRY: _country,
+    Kind.REGION: _region,
+    Kind.BBOX: _bbox,
+    Kind.NEAR: _near,
+}
+
+
+def _either(words: list[str]) -> str:
+    """Join phrases: in France, Germany or within 5 km of 1, 2."""
+    words = list(dict.fromkeys(words))
+    short = [
+        word.removeprefix("in ") if before.startswith("in ") else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+    return " or ".join(filter(None, (", ".join(short[:-1]), short[-1])))

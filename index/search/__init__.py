@@ -1,0 +1,1 @@
+"""Answers from an opened index: coarse search, descent to fine cells, probabilities."""

@@ -1,0 +1,45 @@
+"""Chooses the engine for coarse search."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from index.grid.cells import Cells
+from index.search.engine import CoarseEngine
+
+
+class EngineName(StrEnum):
+    """Engines for coarse search."""
+
+    AUTO = "auto"
+    TREE = "tree"
+    EXACT = "exact"
+    FAISS_GPU = "faiss-gpu"
+
+
+def open_engine(name: str, folder: Path, cells: Cells, start_res: int, device: str) -> CoarseEngine:
+    """Open an engine over an index.
+
+    Args:
+        name: `auto` takes `exact` on a GPU, where it is the faster one, and `tree` on a CPU.
+        folder: of the index.
+        cells: its coarse cells.
+        start_res: its start level.
+        device: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ValueError: an unknown engine, or one that needs a GPU without one.
+    """
+    try:
+        chosen = EngineName(name)
+    except ValueError as error:
+        raise ValueError(f"The engine is {name!r}; choose {', '.join(EngineName)}.") from error
+    if chosen is EngineName.AUTO:
+        chosen = EngineName.TREE if device == "cpu" else EngineName.EXACT
+    from index.search.engine.tree import TreeEngine
+
+    tree = TreeEngine(folder, cells, start_res)
+    if chosen is EngineName.TREE:
+        return tree
+    from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse
+
+    return ExactCoarse(tree, device) if chosen is EngineName.EXACT else FaissGpuCoarse(tree, device)

@@ -1,0 +1,204 @@
+"""Coarse search down the stored H3 tree: exact at the start level, then the children of the kept cells, by FAISS.
+
+The lists are drawn by geography, so they need no training; `benchmarks/recall.py` compares walks of several widths with
+exact search over the stored vectors.
+"""
+
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from index.building.levels import distinct_parents, level_path, start_path
+from index.grid.cells import Cells, resolution
+from index.search.engine import CoarseHits, checked_queries
+from index.storage.lists import Lists
+
+T = TypeVar("T", np.float32, np.bool_)
+
+
+class Start(NamedTuple):
+    """The level where a walk starts, searched exactly."""
+
+    vectors: torch.Tensor
+    """(M, dim) float32."""
+    rows: NDArray[np.int64]
+    """(M,) for each vector the row of its cell among the level's cells; astride the antimeridian a cell has two."""
+    lengths: NDArray[np.float32]
+    """(M,) see `Representatives.lengths`."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "Start":
+        """Read the file of an index."""
+        parts = load_file(start_path(folder))
+        return cls(torch.from_numpy(parts["vectors"]).float(), parts["rows"], parts["lengths"])
+
+
+class TreeEngine:
+    """Walks from the start level to the coarse cells.
+
+    Args:
+        folder: of the index.
+        cells: the coarse cells, sorted and distinct.
+        start_res: the resolution of the start level.
+    """
+
+    def __init__(self, folder: Path, cells: Cells, start_res: int) -> None:
+        self.cells = cells
+        self.levels = [cells]
+        """The cells of each level, from the start level to the coarse one."""
+        self._parent_rows: list[NDArray[np.int32]] = []
+        self._first_children: list[NDArray[np.int64]] = []
+        while resolution(self.levels[0][:1]) > start_res:
+            above, rows = distinct_parents(self.levels[0])
+            self.levels.insert(0, above)
+            self._parent_rows.insert(0, rows)
+            self._first_children.insert(0, np.flatnonzero(np.diff(rows, prepend=-1)))
+        self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
+        self.start = Start.open(folder)
+        self.twice = len(self.coarse_lists) - len(cells)
+        """How many coarse cells have two vectors, one for each side of the antimeridian."""
+        self.dim = int(self.start.vectors.shape[1])
+
+    def __len__(self) -> int:
+        """Return the number of coarse cells."""
+        return len(self.cells)
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        widths: tuple[int, ...],
+        log_prior: NDArray[np.float32] | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> CoarseHits:
+        """Return the k best coarse cells for each query; see `CoarseEngine.search`.
+
+        Args:
+            queries: (N, dim) float32.
+            k: how many.
+            widths: how many cells are kept at each level above the coarse one, upwards; the last stands for all above.
+            log_prior: (len(self),) added to the scores of the coarse cells.
+            allowed: (len(self),) which coarse cells may be found.
+        """
+        array = checked_queries(queries, k, self.dim)
+        if not widths or min(widths) < 1:
+            raise ValueError(f"The widths are {widths}; give at least one, from 1.")
+        widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
+        priors = self._upwards(log_prior, np.maximum)
+        masks = self._upwards(allowed, np.logical_or)
+        start_scores = (torch.from_numpy(array) @ self.start.vectors.T).numpy()
+        rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
+        scores = start_scores
+        for depth in range(len(self._lists)):
+            wanted = widths[depth + 1] if depth < len(self._lists) - 1 else k + min(k, self.twice)
+            wanted = min(wanted, 2 * len(self.levels[depth + 1]))
+            rows, scores = self._children(array, _walked(rows), depth, wanted, priors, masks)
+        return distinct_hits(self.cells, rows, scores, k, start_scores)
+
+    @property
+    def coarse_lists(self) -> Lists:
+        """The lists of the coarse level."""
+        return self._lists[-1]
+
+    def _best_starts(
+        self,
+        scores: NDArray[np.float32],
+        prior: NDArray[np.float32] | None,
+        mask: NDArray[np.bool_] | None,
+        width: int,
+    ) -> NDArray[np.int64]:
+        """Return the rows (N, width) of the best start cells; -1 where there are fewer."""
+        rows = self.start.rows
+        ranked = scores if prior is None else scores + prior[rows]
+        if mask is not None:
+            ranked = np.where(mask[rows], ranked, -np.inf)
+        width = min(width, len(rows))
+        best = np.argpartition(-ranked, width - 1, axis=1)[:, :width]
+        kept: NDArray[np.int64] = rows[best]
+        kept[np.isneginf(np.take_along_axis(ranked, best, axis=1))] = -1
+        return kept
+
+    def _children(
+        self,
+        queries: NDArray[np.float32],
+        kept: NDArray[np.int64],
+        depth: int,
+        wanted: int,
+        priors: list[NDArray[np.float32] | None],
+        masks: list[NDArray[np.bool_] | None],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the best children (N, wanted) of the kept cells, best first, and their scores without the prior."""
+        above, prior, mask = priors[depth], priors[depth + 1], masks[depth + 1]
+        # With a prior, FAISS ranks by the parent's, which no child's exceeds; four times as many leave room for that.
+        k = min(wanted if prior is None else 4 * wanted, max(kept.shape[1], 1) * 14)  # 7 children, on 2 sides at most
+        scores, rows = self._lists[depth].scan(
+            queries,
+            kept,
+            k,
+            bias=None if above is None else np.where(kept >= 0, above[kept], np.float32(0)),
+            allowed=None if mask is None else np.packbits(mask, bitorder="little"),
+        )
+        if above is not None and prior is not None:
+            scores -= np.where(rows >= 0, above[self._parent_rows[depth][rows]], np.float32(0))
+            ranked = np.where(rows >= 0, scores + prior[rows], -np.inf)
+            order = np.argsort(-ranked, axis=1, kind="stable")[:, :wanted]
+            rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        gap = ((0, 0), (0, max(wanted - rows.shape[1], 0)))
+        return np.pad(rows, gap, constant_values=-1), np.pad(scores, gap, constant_values=-np.inf)
+
+    def _upwards(self, values: NDArray[T] | None, combine: np.ufunc) -> list[NDArray[T] | None]:
+        """Return values of the coarse cells for all levels, each cell's combined from those of its children."""
+        result: list[NDArray[T] | None] = [values]
+        for first in reversed(self._first_children):
+            values = None if values is None else combine.reduceat(values, first)
+            result.insert(0, values)
+        return result
+
+
+def _walked(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows in ascending order, which is their order on disk, each once; then -1, no more than needed."""
+    none = np.iinfo(np.int64).max
+    rows = np.sort(np.where(rows < 0, none, rows), axis=1)
+    rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = none
+    rows = np.sort(rows, axis=1)
+    rows = rows[:, : int((rows < none).sum(axis=1).max(initial=0))]
+    return np.where(rows == none, -1, rows)
+
+
+def distinct_hits(
+    cells: Cells,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    k: int,
+    start_scores: NDArray[np.float32],
+) -> CoarseHits:
+    """Return the k first hits of each query, each cell once.
+
+    A cell astride the antimeridian has two vectors; the first, which is the better one, stays.
+
+    Args:
+        cells: the coarse cells.
+        rows: (N, K) best first, -1 where there is none.
+        scores: (N, K).
+        k: how many; padded where there are fewer.
+        start_scores: passed on.
+    """
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    again = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    for query in np.flatnonzero(again.any(axis=1)):
+        rows[query, order[query, 1:][again[query]]] = -1
+        moved = np.argsort(rows[query] < 0, kind="stable")
+        rows[query], scores[query] = rows[query, moved], scores[query, moved]
+    gap = ((0, 0), (0, max(k - rows.shape[1], 0)))
+    rows = np.pad(rows, gap, constant_values=-1)[:, :k]
+    scores = np.pad(scores, gap, constant_values=-np.inf)[:, :k]
+    found = rows >= 0
+    return CoarseHits(
+        np.where(found, scores, np.float32(-np.inf)), np.where(found, cells[rows], np.uint64(0)), rows, start_scores
+    )

@@ -1,0 +1,184 @@
+"""Probabilities: what a search found, turned into a distribution over the whole planet, summed up the H3 tree.
+
+The posterior of a finest cell is proportional to exp(tau * score) times its prior mass to the power of the prior's
+weight. It is exact for the cells that a descent scored at the asked resolution. Everywhere else it is an estimate, and
+counted as one (`Posterior.estimated`): a cell that was scored at a coarser level, from its centre; a coarse cell, from
+its representative; the rest of the planet, from the representatives of the start level, which are all scored.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
+from index.grid.region import Region
+from index.search.descent import Found, Ranking
+
+Floats = NDArray[np.float64]
+
+SPREAD = 0.003
+"""Variance of the score inside a cell, per unit of 1 - length^2: what a representative does not say about the cells
+below it. Isotropic vectors would give 1 / 512; measured by `benchmarks/posterior.py`."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A distribution over disjoint cells of several resolutions that cover the land."""
+
+    cells: Cells
+    """(L,) sorted by resolution, coarse to fine; those of the finest resolution were scored."""
+    mass: Floats
+    """(L,) probabilities; together 1."""
+    finest: int
+    """The resolution that was asked for."""
+
+    @property
+    def estimated(self) -> float:
+        """The probability of all cells that were not scored at the finest resolution."""
+        return float(self.mass[resolutions(self.cells) < self.finest].sum())
+
+    def at(self, res: int) -> tuple[Cells, Floats]:
+        """Return cells and their probabilities, largest first, summed up to `res`.
+
+        A cell that is coarser than `res` stays as it is and stands for that part of it that was not scored finer; so
+        the probabilities always add up to 1.
+        """
+        levels = resolutions(self.cells)
+        up = self.cells.copy()
+        up[levels > res] = parents(self.cells[levels > res], res)
+        cells, rows = np.unique(up, return_inverse=True)
+        mass = np.bincount(rows, self.mass, minlength=len(cells)).astype(np.float64, copy=False)
+        order = np.lexsort((cells, -mass))
+        return cells[order], mass[order]
+
+    def within(self, region: Region) -> "Posterior":
+        """Return the same with cells that lie partly in a region divided: their probability is in the parts inside.
+
+        A search finds cells that overlap a region; those that were not scored finer can reach far beyond it.
+        """
+        levels = resolutions(self.cells)
+        partly = (levels < self.finest - 1) & region.overlaps(self.cells) & (~region).overlaps(self.cells)
+        cells, mass = [self.cells[~partly]], [self.mass[~partly]]
+        for res in np.unique(levels[partly]).tolist():
+            whole = np.flatnonzero(partly & (levels == res))
+            fine = min(res + 2, self.finest - 1)  # the finest are those that were scored
+            parts = children(self.cells[whole], fine)
+            owner = np.repeat(np.arange(len(whole)), children_counts(self.cells[whole], fine))
+            inside = region.contains(parts)
+            lost = np.bincount(owner, inside, len(whole)) == 0
+            inside |= lost[owner] & region.overlaps(parts)
+            counts = np.bincount(owner, inside, len(whole))
+            cells.append(parts[inside])
+            mass.append((self.mass[whole] / counts)[owner[inside]])
+        joined, masses = np.concatenate(cells), np.concatenate(mass)
+        order = np.argsort(resolutions(joined), kind="stable")
+        return Posterior(joined[order], masses[order], self.finest)
+
+    def tree(self, least: float) -> list[tuple[Cells, Floats]]:
+        """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.
+
+        A cell's probability is that of all leaves below it; a leaf has no children here, so where the planet was not
+        scored finer the tree ends.
+        """
+        levels = resolutions(self.cells)
+        cells, mass = self.cells[:0], self.mass[:0]
+        result = []
+        for res in range(self.finest, -1, -1):
+            own = levels == res
+            cells = np.concatenate((self.cells[own], parents(cells, res)))
+            cells, rows = np.unique(cells, return_inverse=True)
+            mass = np.bincount(rows, np.concatenate((self.mass[own], mass)), minlength=len(cells)).astype(np.float64)
+            heavy = mass >= least
+            result.append((cells[heavy], mass[heavy]))
+        return result[::-1]
+
+
+class Land(NamedTuple):
+    """What the posterior must know of the planet, prepared once for a resolution and a prior."""
+
+    coarse: Cells
+    lengths: NDArray[np.float32]
+    """(C,) of the coarse representatives."""
+    start_rows: NDArray[np.int64]
+    """(C,) the row of each coarse cell's start cell."""
+    start_cells: Cells
+    start_lengths: NDArray[np.float32]
+    """(S,) of the start cells' representatives."""
+    counts: Floats
+    """(S,) finest cells below each start cell."""
+    prior_mass: Floats
+    """(S,) prior mass of each start cell."""
+
+    @classmethod
+    def of(
+        cls,
+        coarse: Cells,
+        lengths: NDArray[np.float32],
+        start_cells: Cells,
+        start_lengths: NDArray[np.float32],
+        finest: int,
+        log_prior: Floats,
+    ) -> "Land":
+        """Sum the coarse cells up to the start level."""
+        rows = np.searchsorted(start_cells, parents(coarse, resolution(start_cells[:1])))
+        nothing = np.zeros(len(start_cells))
+        land = cls(coarse, lengths, rows, start_cells, start_lengths, nothing, nothing)
+        return land.within(np.arange(len(coarse)), finest, log_prior)
+
+    def within(self, own: NDArray[np.int64], finest: int, log_prior: Floats) -> "Land":
+        """Return the same of only some of the coarse cells, by their rows; the other arguments as for `of`."""
+        rows, count = self.start_rows[own], len(self.start_cells)
+        weights = children_counts(self.coarse[own], finest).astype(np.float64)
+        counts: Floats = np.bincount(rows, weights, count).astype(np.float64)
+        mass: Floats = np.bincount(rows, np.exp(log_prior[own]), count).astype(np.float64)
+        return self._replace(counts=counts, prior_mass=mass)
+
+
+def posterior(found: Found, start_scores: NDArray[np.float32], land: Land, ranking: Ranking, finest: int) -> Posterior:
+    """Return the distribution that a descent and the scores of the start level give.
+
+    Args:
+        found: of one query.
+        start_scores: (S,) of the start cells' representatives.
+        land: the planet, for the resolution of `found`.
+        ranking: tau, the prior with its weight, and the region.
+        finest: the resolution that was asked for.
+    """
+    covered = np.zeros((2, len(land.start_cells)))  # finest cells and prior mass that leaves account for
+    cells, logits = [], []
+    for level in found.levels:
+        if not len(level.cells):
+            continue
+        counts = children_counts(level.cells, finest).astype(np.float64)
+        scores = level.scores.astype(np.float64)
+        if level is found.levels[0]:
+            scores = _inside(scores, land.lengths[np.searchsorted(land.coarse, level.cells)], ranking.tau)
+        cells.append(level.cells)
+        possible = np.where(np.isfinite(level.ranks), 0.0, -np.inf)  # outside the region there is nothing
+        logits.append(ranking.tau * scores + _log_base(level.log_prior, counts, ranking.weight) + possible)
+        rows = land.start_rows[np.searchsorted(land.coarse, parents(level.cells, resolution(land.coarse[:1])))]
+        covered[0] += np.bincount(rows, counts, minlength=covered.shape[1])
+        covered[1] += np.bincount(rows, np.exp(level.log_prior), minlength=covered.shape[1])
+    rest = land.counts - covered[0] > 0.5
+    left = np.maximum(land.prior_mass - covered[1], 1e-300)
+    base = _log_base(np.log(left[rest]), (land.counts - covered[0])[rest], ranking.weight)
+    inside = _inside(start_scores[rest].astype(np.float64), land.start_lengths[rest], ranking.tau)
+    all_cells = np.concatenate([land.start_cells[rest], *cells])
+    all_logits = np.concatenate([ranking.tau * inside + base, *logits])
+    mass = np.exp(all_logits - all_logits.max())
+    return Posterior(all_cells, mass / mass.sum(), finest)
+
+
+def _inside(scores: Floats, lengths: NDArray[np.floating], tau: float) -> Floats:
+    """Return 1 / tau * log mean exp(tau * score) over the cells below a representative, taking them for Gaussian."""
+    length = lengths.astype(np.float64)
+    return scores * length + 0.5 * tau * SPREAD * (1 - length**2)
+
+
+def _log_base(log_prior: Floats, counts: Floats, weight: float) -> Floats:
+    """Return the logarithm of the tempered prior: by photographs at weight 1, each finest cell alike at weight 0."""
+    if weight == 0:
+        return np.log(counts)
+    return weight * log_prior + (1 - weight) * np.log(counts)

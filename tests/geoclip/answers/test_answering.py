@@ -1,0 +1,643 @@
+"""Answers read off made-up distributions, and off a small planet, against sums in plain float64."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from geoclip.answers.answer import Answer, Searched
+from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits, leaf_at
+from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.searchers import GallerySearch, Places, PlanetSearch
+from geoclip.distance import haversine_km
+from geoclip.encoders.embedded_gallery import EmbeddedGallery
+from geoclip.errors import InputError
+from index.grid.cells import Cells, areas_km2, cells_at, centres, children, names, parents, resolutions
+from index.grid.region import Region
+from index.search.efforts import Name
+from index.search.planet import Planet, Question
+from index.search.posterior import Posterior
+from tests.helpers.synthetic import DIM, TAU, encode, queries, small_index
+
+Floats = NDArray[np.float64]
+
+NAMES = PlaceNames()
+BERNE, ZURICH, MILAN, LYON = (46.948, 7.447), (47.377, 8.541), (45.464, 9.190), (45.764, 4.836)
+NEARBY_KM = 25.0
+
+
+def reader(encoder: Callable[[Floats], NDArray[np.float32]] = encode, **reading: Any) -> AnswerMaker:
+    """A reader; all share one gazetteer, which takes a second to load."""
+    made = AnswerMaker(AnswerOptions(**reading), encoder)
+    made.names = NAMES
+    return made
+
+
+def made_posterior(cells: Cells, mass: Floats, finest: int) -> Posterior:
+    order = np.lexsort((cells, resolutions(cells)))
+    return Posterior(cells[order], (mass / mass.sum())[order], finest)
+
+
+def towns(masses: list[tuple[tuple[float, float], float]], seed: int = 0, count: int = 20) -> Posterior:
+    """Fine cells in clusters of 3 km, of these masses."""
+    rng = np.random.default_rng(seed)
+    cells, mass = [], []
+    for where, weight in masses:
+        own = np.unique(cells_at(rng.normal(where, 0.015, (count, 2)), 9))
+        shares = rng.random(len(own))
+        cells.append(own)
+        mass.append(weight * shares / shares.sum())
+    return made_posterior(np.concatenate(cells), np.concatenate(mass), 9)
+
+
+def places_of(*posteriors: Posterior, hits: int = 10, k: int | None = None) -> Places:
+    """What a search for each posterior would find: its heaviest finest cells, with scores that tell them apart."""
+    k = k or hits
+    cells, scores = np.zeros((len(posteriors), k), np.uint64), np.full((len(posteriors), k), -np.inf, np.float32)
+    lat_lng, probabilities = np.full((len(posteriors), k, 2), np.nan), np.zeros((len(posteriors), k))
+    for row, posterior in enumerate(posteriors):
+        finest = resolutions(posterior.cells) == posterior.finest
+        order = np.argsort(-posterior.mass[finest], kind="stable")[:hits]
+        cells[row, : len(order)] = posterior.cells[finest][order]
+        lat_lng[row, : len(order)] = centres(posterior.cells[finest][order])
+        probabilities[row, : len(order)] = posterior.mass[finest][order]
+        scores[row, : len(order)] = 0.9 - 0.01 * np.arange(len(order))
+    return Places(cells, lat_lng, scores, probabilities, np.full(len(posteriors), 0.25), posteriors)
+
+
+def answered(made: AnswerMaker, places: Places, k: int) -> list[Answer]:
+    vectors = np.random.default_rng(0).normal(size=(len(places.posteriors), DIM)).astype(np.float32)
+    titles = [f"query {row}" for row in range(len(vectors))]
+    return made.answers(titles, vectors, places, k, Searched("planet"))
+
+
+def points(answer: Answer) -> Floats:
+    return np.array([(p.lat, p.lng) for p in answer.predictions])
+
+
+def mass_within(posterior: Posterior, lat_lng: Floats, km: float) -> float:
+    """Of cells that are small beside the distance."""
+    return float(posterior.mass[haversine_km(lat_lng, centres(posterior.cells)) <= km].sum())
+
+
+SIX = towns([(BERNE, 0.3), (ZURICH, 0.25), (MILAN, 0.2), (LYON, 0.12), ((47.0, 7.7), 0.08), ((45.5, 9.6), 0.05)])
+"""The last two are 21 km and 32 km from Berne and Milan."""
+
+
+# Predictions
+
+
+def chosen_by_hand(places: Places, row: int, k: int, apart_km: float) -> list[tuple[float, float]]:
+    """The greedy choice, one cell at a time: the first hit, then each time what claims most that is not yet claimed."""
+    posterior = places.posteriors[row]
+    cells, mass = posterior.cells, posterior.mass
+    heaviest = sorted(range(len(cells)), key=lambda i: (-mass[i], cells[i]))
+    where = [tuple(place) for place in centres(cells).tolist()]
+    held = 0.0
+    looked_at = [i for i in heaviest if (held := held + mass[i]) - mass[i] < 0.999]
+    hits = [tuple(place) for place in places.lat_lng[row].tolist() if not math.isnan(place[0])]
+    candidates = hits + [where[i] for i in looked_at[:128]]
+    result, left = [hits[0]], {i: mass[i] for i in looked_at}
+    while len(result) < k:
+        for i in list(left):
+            if haversine_km(result[-1], where[i]) <= NEARBY_KM:
+                del left[i]
+        candidates = [c for c in candidates if haversine_km(c, result[-1]) >= apart_km]
+        gains = [sum(m for i, m in left.items() if haversine_km(c, where[i]) <= NEARBY_KM) for c in candidates]
+        if not gains or max(gains) == 0:
+            break
+        result.append(candidates[gains.index(max(gains))])
+    return [(lat, lng) for lat, lng in result]
+
+
+@pytest.mark.parametrize("apart_km", [10.0, 30.0, 50.0, 150.0])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_alternatives_are_apart_and_claim_nothing_twice(apart_km: float, seed: int) -> None:
+    posterior = towns(
+        [(BERNE, 0.3), (ZURICH, 0.25), (MILAN, 0.2), (LYON, 0.12), ((47.0, 7.75), 0.08), ((45.5, 9.6), 0.05)], seed, 8
+    )
+    places = places_of(posterior, hits=5)
+    for k in (1, 3, 8):
+        (answer,) = answered(reader(apart_km=apart_km), places, k)
+        found = points(answer)
+        expected = np.array(chosen_by_hand(places, 0, k, apart_km))
+        assert 1 <= len(found) <= k
+        assert len(found) == len(expected)
+        assert haversine_km(found, expected).max() < 12  # many points of one town claim all of it
+        away = haversine_km(found[:, None], found[None])
+        assert (away[~np.eye(len(found), dtype=bool)] >= apart_km).all()
+        for prediction, point in zip(answer.predictions, found, strict=True):
+            assert prediction.nearby == pytest.approx(
+                held(*heaviest(posterior.cells, posterior.mass), point, NEARBY_KM), abs=1e-6
+            )
+        if apart_km >= 2 * NEARBY_KM:
+            assert sum(p.nearby for p in answer.predictions) <= 1 + 1e-9
+    assert points(answer)[0].tolist() == places.lat_lng[0, 0].tolist()
+
+
+def test_what_an_earlier_prediction_accounts_for_is_not_claimed_again() -> None:
+    """A second point in Berne has more probability nearby than Lyon, and says nothing new."""
+    posterior = towns([(BERNE, 0.5), ((46.948, 7.6), 0.38), (LYON, 0.12)])
+    (answer,) = answered(reader(apart_km=5.0), places_of(posterior), 3)
+    assert haversine_km(points(answer)[1], LYON) < 10
+    assert answer.predictions[1].nearby == pytest.approx(0.12, abs=0.002)
+    assert len(answer.predictions) == 2
+
+
+def test_a_large_leaf_can_be_an_alternative() -> None:
+    """A leaf that was not opened counts as its area, and the prediction is its centre, with all its probability."""
+    coarse = cells_at([LYON], 5)
+    posterior = made_posterior(np.concatenate((cells_at([BERNE], 9), coarse)), np.array([0.6, 0.4]), 9)
+    (answer,) = answered(reader(), places_of(posterior), 5)
+    assert [p.cell for p in answer.predictions] == [*names(cells_at([BERNE], 9)), *names(coarse)]
+    assert points(answer)[1].tolist() == centres(coarse)[0].tolist()
+    assert answer.predictions[1].probability == pytest.approx(0.4)
+    assert answer.predictions[1].nearby == pytest.approx(0.4, abs=1e-6)  # its disc has a radius of 9 km
+
+
+def test_an_alternative_that_was_a_hit_stays_as_it_was_found() -> None:
+    posterior = made_posterior(cells_at([BERNE, MILAN], 9), np.array([0.6, 0.4]), 9)
+    places = places_of(posterior, hits=2)
+    (answer,) = answered(reader(), places, 2)
+    assert [p.score for p in answer.predictions] == places.scores[0].tolist()
+    assert [p.probability for p in answer.predictions] == places.probabilities[0].tolist()
+
+
+@pytest.mark.parametrize("apart_km", [0.0, 50.0])
+def test_the_first_is_the_best_ranked_hit(apart_km: float) -> None:
+    places = places_of(SIX, towns([(MILAN, 1.0)]))
+    swapped = replace(places, lat_lng=places.lat_lng[:, ::-1], scores=places.scores, cells=places.cells[:, ::-1])
+    for given in (places, swapped):
+        for row, answer in enumerate(answered(reader(apart_km=apart_km), given, 4)):
+            best = answer.best
+            assert [best.lat, best.lng] == given.lat_lng[row, 0].tolist()
+            assert best.probability == given.probabilities[row, 0]
+            assert best.score == given.scores[row, 0]
+            assert best.cell == f"{given.cells[row, 0]:x}"
+
+
+@pytest.mark.parametrize("k", [1, 4, 10, 30])
+def test_with_no_distance_the_hits_are_listed_in_order(k: int) -> None:
+    places = places_of(SIX, towns([(MILAN, 1.0)]), towns([(BERNE, 0.5), (LYON, 0.5)], count=3), k=12)
+    for row, answer in enumerate(answered(reader(apart_km=0.0), places, k)):
+        real = np.flatnonzero(places.cells[row] > 0)[:k]
+        assert points(answer).tolist() == places.lat_lng[row, real].tolist()
+        assert [p.cell for p in answer.predictions] == names(places.cells[row, real])
+        assert [p.score for p in answer.predictions] == places.scores[row, real].tolist()
+        assert [p.probability for p in answer.predictions] == places.probabilities[row, real].tolist()
+
+
+@pytest.mark.parametrize("point", ["1", "25", "200", "750", "2500", "geoscore"])
+@pytest.mark.parametrize("apart_km", [0.0, 50.0])
+def test_other_best_points_gain_at_least_what_the_hits_do(point: str, apart_km: float) -> None:
+    places = places_of(SIX)
+    (answer,) = answered(reader(point=point, apart_km=apart_km), places, 4)
+
+    def gain(lat_lng: Floats) -> float:
+        away = haversine_km(lat_lng, centres(SIX.cells))
+        gains = np.exp(-away / 1492.7) if point == "geoscore" else away <= float(point)
+        return float(gains @ SIX.mass)
+
+    slack = 0.05 if point == "1" else 1e-3  # cells of 200 m are half in or half out of 1 km
+    assert gain(points(answer)[0]) >= max(gain(hit) for hit in places.lat_lng[0]) - slack
+    assert answer.searched.point == point
+    cell, mass = leaf_at(SIX, points(answer)[0])
+    assert (answer.best.cell, answer.best.probability) == (f"{cell:x}", mass)
+    if apart_km == 0:
+        assert points(answer)[1:].tolist() == places.lat_lng[0, :3].tolist()
+    else:
+        assert (haversine_km(points(answer)[1:], points(answer)[0]) >= apart_km).all()
+
+
+def test_scores_that_no_search_gave_come_from_the_encoder_in_one_call() -> None:
+    calls: list[Floats] = []
+
+    def watched(lat_lng: Floats) -> NDArray[np.float32]:
+        calls.append(lat_lng)
+        return encode(lat_lng)
+
+    places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]), hits=4)
+    vectors = queries(places.lat_lng[:, 0])
+    own = np.stack([encode(place) @ vector for place, vector in zip(places.lat_lng, vectors, strict=True)])
+    places = replace(places, scores=own)
+    made = reader(watched, point="25")
+    given = made.answers(["a", "b"], vectors, places, 4, Searched("planet"))
+    assert len(calls) == 1
+    hits = {tuple(place) for place in places.lat_lng.reshape(-1, 2).tolist()}
+    for row, answer in enumerate(given):
+        near = encode(points(answer)).astype(np.float64) @ vectors[row].astype(np.float64)
+        assert [p.score for p in answer.predictions] == pytest.approx(near.tolist(), abs=1e-6)
+        new = [(p.lat, p.lng) for p in answer.predictions[1:] if (p.lat, p.lng) not in hits]
+        assert new
+        assert {(answer.best.lat, answer.best.lng), *new} <= {tuple(place) for place in calls[0].tolist()}
+    reader(watched).answers(["a", "b"], vectors, places_of(SIX, SIX), 1, Searched("planet"))
+    assert len(calls) == 1  # nothing to be scored, nothing encoded
+
+
+def test_best_is_the_first_prediction() -> None:
+    places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]))
+    for point in ("cell", "25"):
+        made = reader(point=point)
+        for row, answer in enumerate(answered(made, places, 3)):
+            discs, best = made.best(places, row)
+            assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
+            assert best.nearby == pytest.approx(answer.best.nearby, abs=1e-12)
+            assert math.isnan(best.score) == (point != "cell")
+            assert discs.radius(np.array([best.lat, best.lng]), 0.9) == answer.radius_90_km
+
+
+# How sure, and where
+
+
+@pytest.mark.parametrize("levels", [(0.5, 0.9), (0.25, 0.97), (0.04, 0.41)])
+def test_radii_hold_the_probability_of_their_levels(levels: tuple[float, float]) -> None:
+    (answer,) = answered(reader(level_50=levels[0], level_90=levels[1], calibrated=True), places_of(SIX), 2)
+    away = haversine_km(points(answer)[0], centres(SIX.cells))
+    order = np.argsort(away)
+    for level, radius in zip(levels, (answer.radius_50_km, answer.radius_90_km), strict=True):
+        expected = float(away[order][np.searchsorted(np.cumsum(SIX.mass[order]), level)])
+        assert radius == pytest.approx(expected, abs=0.6)
+    assert answer.searched.calibrated
+
+
+def test_entropy_by_hand() -> None:
+    one = cells_at([BERNE], 9)
+    assert entropy_bits(made_posterior(one, np.ones(1), 9)) == 0
+    assert math.copysign(1, entropy_bits(made_posterior(one, np.ones(1), 9))) == 1  # not -0.0
+    eight = children(cells_at([BERNE], 1), ENTROPY_RES)[:8]
+    assert entropy_bits(made_posterior(eight, np.ones(8), 3)) == pytest.approx(3, abs=1e-12)
+    fine = children(eight, 5)  # in 8 cells, however many there are in each
+    assert entropy_bits(made_posterior(fine, np.ones(len(fine)), 5)) == pytest.approx(3, abs=1e-12)
+    four = made_posterior(eight[:4], np.array([0.5, 0.25, 0.125, 0.125]), 3)
+    assert entropy_bits(four) == pytest.approx(1.75, abs=1e-12)
+    zeros = made_posterior(eight[:4], np.array([1.0, 0.0, 1.0, 0.0]), 3)
+    assert entropy_bits(zeros) == pytest.approx(1, abs=1e-12)
+    coarse = made_posterior(np.concatenate((cells_at([MILAN], 2), eight[:2])), np.array([2.0, 1.0, 1.0]), 3)
+    assert entropy_bits(coarse) == pytest.approx(1.5, abs=1e-12)  # a leaf above that resolution is one
+
+
+def test_localizable_on_both_sides_of_the_threshold() -> None:
+    eight = children(cells_at([BERNE], 1), 3)[:8]
+    posterior = made_posterior(eight, np.ones(8), 3)
+    for threshold, localizable in ((2.999, False), (3.001, True), (8.0, True), (0.0, False)):
+        (answer,) = answered(reader(threshold_bits=threshold), places_of(posterior), 1)
+        assert answer.localizable is localizable
+        assert answer.threshold_bits == threshold
+        assert answer.entropy_bits == pytest.approx(3, abs=1e-12)
+
+
+def test_an_answer_says_what_was_searched_and_in_which_order() -> None:
+    places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]))
+    given = reader(point="200").answers(
+        ["first", "second"], queries(places.lat_lng[:, 0]), places, 2, Searched("planet", "an index", temperature=2.0)
+    )
+    assert [answer.query for answer in given] == ["first", "second"]
+    for answer in given:
+        assert answer.searched == Searched("planet", "an index", temperature=2.0, point="200")
+        assert answer.estimated == 0.25
+        assert answer.error is None
+    assert reader().answers([], np.zeros((0, DIM), np.float32), places_of(), 3, Searched("planet")) == []
+
+
+def test_names_belong_to_their_predictions() -> None:
+    """Of every prediction of several queries, in order."""
+    places = places_of(SIX, towns([(LYON, 1.0)]), towns([(MILAN, 0.6), (ZURICH, 0.4)]))
+    given = answered(reader(), places, 4)
+    assert [len(answer.predictions) for answer in given] == [4, 1, 2]
+    for answer in given:
+        for prediction in answer.predictions:
+            assert prediction.name == NAMES.names(np.array([(prediction.lat, prediction.lng)]))[0]
+    assert [p.name.code for p in given[2].predictions if p.name] == ["IT", "CH"]
+    assert [(area.code, round(area.probability, 2)) for area in given[2].countries] == [("IT", 0.6), ("CH", 0.4)]
+    assert sum(area.probability for area in given[0].countries) == pytest.approx(1, abs=2e-3)
+
+
+# The tree
+
+
+def leaves_of_several_resolutions(seed: int) -> Posterior:
+    """Disjoint cells that cover two cells of resolution 1: some divided down to resolution 7, at random."""
+    rng = np.random.default_rng(seed)
+    leaves, open_ = [], cells_at([BERNE, (-17.2, 179.9)], 1)
+    for res in range(1, 8):
+        stays = rng.random(len(open_)) < (0.8 if res > 1 else 0)
+        stays |= res == 7
+        leaves.append(open_[stays])
+        open_ = children(open_[~stays], res + 1) if (~stays).any() else open_[:0]
+    cells = np.concatenate(leaves)
+    mass = rng.exponential(size=len(cells)) ** 3
+    return made_posterior(cells, mass, 7)
+
+
+def test_the_tree_of_finest_leaves_adds_up_at_every_resolution() -> None:
+    tree = SIX.tree(0.0)
+    assert len(tree) == 10
+    for res, (cells, mass) in enumerate(tree):
+        assert (resolutions(cells) == res).all()
+        assert mass.sum() == pytest.approx(1, abs=1e-12)
+    assert tree[9][0].tolist() == np.sort(SIX.cells).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_parent_in_the_tree_is_the_sum_of_its_children(seed: int) -> None:
+    posterior = leaves_of_several_resolutions(seed)
+    assert len(np.unique(resolutions(posterior.cells))) == 6
+    own = dict(zip(posterior.cells.tolist(), posterior.mass.tolist(), strict=True))
+    tree = posterior.tree(0.0)
+    assert [len(cells) for cells, _ in tree][:2] == [2, 2]
+    below: dict[int, float] = {}
+    for res in range(7, -1, -1):
+        cells, mass = tree[res]
+        assert (resolutions(cells) == res).all()
+        assert (np.diff(cells.astype(np.int64)) > 0).all()  # by id
+        sums: dict[int, float] = {
+            cell: m for cell, m in own.items() if resolutions(np.array([cell], np.uint64))[0] == res
+        }
+        for cell, m in below.items():
+            up = int(parents(np.array([cell], np.uint64), res)[0])
+            assert up not in own  # above a leaf there is none
+            sums[up] = sums.get(up, 0.0) + m
+        assert sorted(sums) == cells.tolist()
+        np.testing.assert_allclose(mass, [sums[cell] for cell in cells.tolist()], rtol=0, atol=1e-12)
+        below = sums
+    assert sum(below.values()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("least", [1e-9, 0.001, 0.02, 0.4])
+def test_pruning_drops_exactly_the_light_cells(least: float) -> None:
+    posterior = leaves_of_several_resolutions(5)
+    for (cells, mass), (all_cells, all_mass) in zip(posterior.tree(least), posterior.tree(0.0), strict=True):
+        heavy = all_mass >= least
+        assert cells.tolist() == all_cells[heavy].tolist()
+        assert mass.tolist() == all_mass[heavy].tolist()
+    assert sum(len(cells) for cells, _ in posterior.tree(2.0)) == 0
+    exactly = Posterior(cells_at([BERNE, MILAN], 2), np.array([0.25, 0.75]), 2)
+    assert [mass.tolist() for _, mass in exactly.tree(0.25)][2] == [0.25, 0.75]
+
+
+def test_an_answer_lists_the_tree() -> None:
+    posterior = leaves_of_several_resolutions(6)
+    (answer,) = answered(reader(), places_of(posterior), 1)
+    found = [int(cell.cell, 16) for cell in answer.cells]
+    levels = resolutions(np.array(found, np.uint64)).tolist()
+    assert list(zip(levels, found, strict=True)) == sorted(zip(levels, found, strict=True))  # coarse to fine, by id
+    expected: dict[int, float] = {}
+    for leaf, mass in zip(posterior.cells, posterior.mass.tolist(), strict=True):
+        for res in range(int(resolutions(leaf[None])[0]) + 1):
+            up = int(parents(leaf[None], res)[0])
+            expected[up] = expected.get(up, 0.0) + mass
+    heavy = {cell: mass for cell, mass in expected.items() if mass >= LEAST_CELL}
+    assert len(expected) > len(heavy) > 50
+    assert {cell.cell: cell.probability for cell in answer.cells} == pytest.approx(
+        {f"{cell:x}": mass for cell, mass in heavy.items()}, abs=1e-12
+    )
+
+
+def test_the_leaf_at_a_point() -> None:
+    posterior = leaves_of_several_resolutions(1)
+    rows = np.random.default_rng(0).choice(len(posterior.cells), 40)
+    for row in {*rows.tolist(), 0, len(posterior.cells) - 1}:
+        cell = posterior.cells[row : row + 1]
+        inside = centres(children(cell, 8)[-1:])[0]  # not its centre
+        inside_cell = parents(cells_at(inside[None], 7), int(resolutions(cell)[0]))
+        if inside_cell[0] == cell[0]:
+            assert leaf_at(posterior, inside) == (int(cell[0]), posterior.mass[row])
+        assert leaf_at(posterior, centres(cell)[0]) == (int(cell[0]), posterior.mass[row])
+    at_sea = np.array([0.0, -30.0])
+    assert leaf_at(posterior, at_sea) == (int(cells_at(at_sea[None], 7)[0]), 0.0)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("point", ["foo", "", "-1", "0", "20001", "nan", "inf", "25km"])
+def test_points_that_are_none(point: str) -> None:
+    with pytest.raises(InputError, match="choose cell, geoscore or a distance in km"):
+        AnswerOptions(point=point)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("apart_km", -1.0, "-1.0 km apart; choose 0 to 5000"),
+        ("apart_km", 6000.0, "6000.0 km apart; choose 0 to 5000"),
+        ("apart_km", math.nan, "nan km apart"),
+        ("level_50", 0.0, "a probability of 0.0; choose above 0, up to 1"),
+        ("level_90", 0.0, "a probability of 0.0"),
+        ("level_90", 1.01, "a probability of 1.01"),
+        ("level_50", math.nan, "a probability of nan"),
+    ],
+)
+def test_readings_that_are_none(field: str, value: float, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        AnswerOptions(**{field: value})  # type: ignore[arg-type]
+
+
+def test_readings_at_the_limits() -> None:
+    assert AnswerOptions(point="20000", apart_km=5000.0, level_50=1e-9, level_90=1.0).level_90 == 1.0
+    assert AnswerOptions(point="0.5", apart_km=0.0).apart_km == 0.0
+
+
+# Searches
+
+
+@cache
+def gallery_search(count: int = 3) -> GallerySearch:
+    where = np.array([BERNE, ZURICH, MILAN, (46.95, 7.45), LYON, (46.9, 7.5)], dtype=np.float32)[:count]
+    vectors = encode(where.astype(np.float64))
+    return GallerySearch(EmbeddedGallery(where, torch.from_numpy(vectors), np.arange(count)), TAU, torch.device("cpu"))
+
+
+def test_a_gallery_with_fewer_places_than_asked_for() -> None:
+    search, query = gallery_search(), queries(np.array([BERNE]))
+    places = search.search(query, Question(k=10), with_beliefs=True)
+    logits = TAU * (encode(np.array([BERNE, ZURICH, MILAN], dtype=np.float32)).astype(np.float64) @ query[0])
+    mass = np.exp(logits - logits.max())
+    mass /= mass.sum()
+    for apart_km in (0.0, 50.0):
+        (answer,) = reader(apart_km=apart_km).answers(["q"], query, places, 10, search.searched)
+        assert len(answer.predictions) == 3 if apart_km == 0 else len(answer.predictions) <= 3
+        by_place = {round(p.lat, 3): p.probability for p in answer.predictions}
+        assert by_place == pytest.approx(
+            {
+                round(place[0], 3): m
+                for place, m in zip((BERNE, ZURICH, MILAN), mass.tolist(), strict=True)
+                if round(place[0], 3) in by_place
+            },
+            rel=1e-3,
+        )
+        assert answer.searched.candidates == "gallery"
+    (answer,) = reader(apart_km=200.0).answers(["q"], query, places, 10, search.searched)
+    away = haversine_km(points(answer)[:, None], points(answer)[None])
+    assert (away[~np.eye(len(away), dtype=bool)] >= 200).all()
+
+
+def test_a_gallery_in_a_region_with_fewer_places_than_asked_for() -> None:
+    search, query = gallery_search(6), queries(np.array([LYON]))
+    region = Region.disk(*BERNE, 30.0)
+    places = search.search(query, Question(k=5, region=region), with_beliefs=True)
+    (answer,) = reader(apart_km=0.0).answers(["q"], query, places, 5, search.searched)
+    assert len(answer.predictions) == 3
+    assert sum(p.probability for p in answer.predictions) == pytest.approx(1)
+    assert [p.nearby for p in answer.predictions] == pytest.approx([1, 1, 1], abs=1e-3)
+    assert [area.code for area in answer.countries] == ["CH"]
+    (answer,) = reader().answers(["q"], query, places, 5, search.searched)
+    assert len(answer.predictions) == 1
+
+
+BORDER = Region.disk(46.05, 8.9, 60.0)
+"""Switzerland and Italy: about 300 cells of resolution 6, 15,000 of resolution 8."""
+
+
+@cache
+def planet() -> Planet:
+    return Planet.open(small_index(BORDER))
+
+
+@cache
+def planet_answers(point: str, weight: float, apart_km: float, region: Region | None = None) -> list[Answer]:
+    question = Question(k=10, resolution=8, effort=Name.EXHAUSTIVE, prior_weight=weight, gallery=False, region=region)
+    search = PlanetSearch(planet(), encode)
+    places = search.search(asked(), question, with_beliefs=True)
+    return reader(point=point, apart_km=apart_km).answers(["a", "b"], asked(), places, 10, search.searched)
+
+
+@cache
+def asked() -> NDArray[np.float32]:
+    return queries(centres(np.random.default_rng(3).choice(BORDER.cells(8), 2)), 0.9, 3)
+
+
+@cache
+def truth(row: int, weight: float, region: Region | None = None) -> tuple[Cells, Floats]:
+    """Every finest cell and its probability, in float64."""
+    cells = children(planet().cells, 8)
+    logits = TAU * (encode(centres(cells)).astype(np.float64) @ asked()[row].astype(np.float64))
+    logits += weight * planet().prior.log_mass(cells)
+    if region is not None:
+        logits[~region.overlaps(cells)] = -np.inf
+    mass = np.exp(logits - logits.max())
+    return cells, mass / mass.sum()
+
+
+def heaviest(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
+    order = np.argsort(-mass, kind="stable")
+    kept = order[: int(np.searchsorted(np.cumsum(mass[order]), 0.999)) + 1]
+    return cells[kept], mass[kept]
+
+
+def share_inside(away: float, radius: float, km: float) -> float:
+    """The share of a disc inside a circle: mathworld.wolfram.com/Circle-CircleIntersection.html."""
+    if away >= km + radius:
+        return 0.0
+    if away <= abs(km - radius):
+        return min(1.0, (km / radius) ** 2)
+    a = radius**2 * math.acos((away**2 + radius**2 - km**2) / (2 * away * radius))
+    b = km**2 * math.acos((away**2 + km**2 - radius**2) / (2 * away * km))
+    kite = (-away + radius + km) * (away + radius - km) * (away - radius + km) * (away + radius + km)
+    return (a + b - 0.5 * math.sqrt(kite)) / (math.pi * radius**2)
+
+
+def held(cells: Cells, mass: Floats, point: Floats, km: float) -> float:
+    """The probability within a distance of a point (2,), each cell as the disc of its area."""
+    away = haversine_km(point, centres(cells)).tolist()
+    radii = np.sqrt(areas_km2(cells) / np.pi).tolist()
+    shares = [share_inside(d, r, km) for d, r in zip(away, radii, strict=True)]
+    return float(mass @ np.array(shares))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize("point", ["cell", "25"])
+def test_an_answer_for_a_small_planet_equals_brute_force(point: str, weight: float) -> None:
+    for row, answer in enumerate(planet_answers(point, weight, 20.0)):
+        cells, mass = truth(row, weight)
+        kept, kept_mass = heaviest(cells, mass)
+        assert answer.estimated == 0
+        best = points(answer)[0]
+        if point == "cell":
+            assert answer.best.cell == f"{cells[mass.argmax()]:x}"
+            assert answer.best.probability == pytest.approx(mass.max(), abs=1e-6)
+        exact = len(kept) <= 4096
+        for prediction, where in list(zip(answer.predictions, points(answer), strict=True))[:4]:
+            assert prediction.nearby == pytest.approx(
+                held(kept, kept_mass, where, NEARBY_KM), abs=1e-5 if exact else 2e-3
+            )
+            assert prediction.nearby == pytest.approx(mass_within(Posterior(cells, mass, 8), where, 25.0), abs=0.01)
+        for level, radius in ((0.5, answer.radius_50_km), (0.9, answer.radius_90_km)):
+            assert held(kept, kept_mass, best, radius) == pytest.approx(level, abs=1e-5 if exact else 2e-3)
+            assert mass[haversine_km(best, centres(cells)) <= radius].sum() == pytest.approx(level, abs=mass.max())
+        bits = np.bincount(np.unique(parents(cells, 3), return_inverse=True)[1], mass)
+        assert answer.entropy_bits == pytest.approx(-(bits * np.log2(bits)).sum(), abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_countries_of_a_small_planet_equal_brute_force(weight: float) -> None:
+    for row, answer in enumerate(planet_answers("cell", weight, 20.0)):
+        cells, mass = truth(row, weight)
+        kept, kept_mass = heaviest(cells, mass)
+        codes = np.array([name.code for name in NAMES.names(centres(kept))])
+        expected = {code: float(kept_mass[codes == code].sum()) for code in np.unique(codes).tolist()}
+        assert len(expected) == 2
+        listed = {area.code: area.probability for area in answer.countries}
+        assert listed == pytest.approx({code: m for code, m in expected.items() if m >= 0.01}, abs=1e-5)
+        everywhere = np.array([name.code for name in NAMES.names(centres(cells))])
+        for code, probability in listed.items():
+            assert probability == pytest.approx(mass[everywhere == code].sum(), abs=1.01e-3)
+
+
+def test_cells_of_a_small_planet_equal_brute_force() -> None:
+    for row, answer in enumerate(planet_answers("cell", 0.5, 20.0)):
+        cells, mass = truth(row, 0.5)
+        listed = {cell.cell: cell.probability for cell in answer.cells}
+        for res in range(9):
+            groups, rows = np.unique(parents(cells, res), return_inverse=True)
+            sums = dict(zip(names(groups), np.bincount(rows, mass).tolist(), strict=True))
+            own = {cell: p for cell, p in listed.items() if resolutions(np.array([int(cell, 16)], np.uint64))[0] == res}
+            assert own == pytest.approx({cell: sums[cell] for cell in own}, abs=1e-6)
+            assert set(own) >= {cell for cell, p in sums.items() if p > LEAST_CELL + 1e-6}
+            assert set(own) <= {cell for cell, p in sums.items() if p > LEAST_CELL - 1e-6}
+
+
+def test_a_region_with_fewer_cells_than_asked_for() -> None:
+    region = Region.disk(46.05, 8.9, 1.0)
+    for row, answer in enumerate(planet_answers("cell", 0.0, 0.0, region)):
+        cells, mass = truth(row, 0.0, region)
+        order = np.argsort(-mass)[: (mass > 0).sum()]
+        assert 1 < len(order) < 10
+        assert [p.cell for p in answer.predictions] == names(cells[order])
+        assert [p.probability for p in answer.predictions] == pytest.approx(mass[order].tolist(), abs=1e-6)
+        assert answer.radius_90_km < 3
+        assert sum(cell.probability for cell in answer.cells[:1]) == pytest.approx(1)
+    for answer in planet_answers("cell", 0.0, 50.0, region):
+        assert len(answer.predictions) == 1
+        assert region.overlaps(np.array([int(answer.best.cell, 16)], np.uint64)).all()
+
+
+@pytest.mark.parametrize("point", ["cell", "25", "geoscore"])
+def test_no_prediction_lies_outside_the_region(point: str) -> None:
+    """Leaves that were not opened overlap the region, and have their centre anywhere."""
+    region = Region.disk(46.05, 8.9, 30.0)
+    search = PlanetSearch(planet(), encode)
+    vectors = queries(centres(np.random.default_rng(4).choice(BORDER.cells(8), 6)), 1.2, 5)
+    places = search.search(vectors, Question(k=10, effort=Name.FAST, region=region), with_beliefs=True)
+    made, titles = reader(point=point, apart_km=15.0), [""] * len(vectors)
+    free = made.answers(titles, vectors, places, 5, search.searched)
+    bound = made.answers(titles, vectors, places, 5, search.searched, region)
+
+    def outside(answers: list[Answer]) -> int:
+        return sum(int((~region.overlaps(cells_at(points(answer), 9))).sum()) for answer in answers)
+
+    assert outside(free) > 0
+    assert outside(bound) == 0
+    assert sum(len(answer.predictions) for answer in bound) > 6
+    gain_km = None if point == "geoscore" else 25.0
+    for row, answer in enumerate(bound):
+        discs, best = made.best(places, row, region)
+        assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
+        if point != "cell":  # the best of what is inside
+            assert discs.gains(points(answer)[:1], gain_km)[0] >= discs.gains(places.lat_lng[row], gain_km).max() - 1e-9

@@ -1,0 +1,161 @@
+"""Fetching, checking and opening the released weights; what goes wrong is one sentence and leaves no half file."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import geoclip.release.fetch as module
+from geoclip.errors import WeightsError
+from geoclip.files import sha256_of
+from geoclip.release.directory import CONFIG, GALLERY, WEIGHTS, Release, released, released_path, write_release
+from geoclip.release.fetch import WHEEL_SHA256, fetch
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authors' wheel, downloaded with pip as a user would to carry it to another machine."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), module.REQUIREMENT]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip(f"pip cannot download {module.REQUIREMENT} here")
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test's own."""
+    monkeypatch.setenv("GEOCLIP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def no_leftovers(cache: Path) -> bool:
+    return not cache.exists() or [p.name for p in cache.iterdir()] in ([], ["released-1.3.0"])
+
+
+def test_a_wheel_on_disk_becomes_a_release(wheel: Path, cache: Path) -> None:
+    release = fetch(wheel)
+    assert release.path == released_path()
+    assert no_leftovers(cache)
+    with zipfile.ZipFile(wheel) as archive:
+        state = torch.load(
+            archive.open("geoclip/model/weights/location_encoder_weights.pth"), weights_only=True, map_location="cpu"
+        )
+        text = archive.read("geoclip/model/gps_gallery/coordinates_100K.csv").decode().splitlines()
+    ours = release.location_encoder()
+    assert ours.keys() == state.keys()
+    assert all(torch.equal(ours[name], state[name]) for name in state)
+    assert float(release.logit_scale().exp()) == pytest.approx(39.687, abs=1e-3)
+    gallery = release.gallery()
+    assert gallery.shape == (100_000, 2)
+    expected = np.array([[float(v) for v in line.split(",")] for line in text[1:]], dtype=np.float32)
+    assert np.array_equal(gallery, expected)
+
+
+def test_it_works_again_without_a_network(wheel: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fetch(wheel)
+    monkeypatch.setattr(module, "_download", lambda _: pytest.fail("tried to download"))
+    assert fetch() == first == released()
+
+
+def test_no_network_is_one_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(WeightsError, match=r"pip could not download geoclip==1.3.0 .*--from FILE"):
+        fetch()
+    assert no_leftovers(cache)
+
+
+def test_another_file_is_refused(wheel: Path, cache: Path, tmp_path: Path) -> None:
+    other = tmp_path / "geoclip-1.3.0-py3-none-any.whl"
+    content = bytearray(wheel.read_bytes())
+    content[len(content) // 2] ^= 1
+    other.write_bytes(content)
+    with pytest.raises(WeightsError, match=WHEEL_SHA256[:12]):
+        fetch(other)
+    with pytest.raises(WeightsError, match="is not a file"):
+        fetch(tmp_path / "absent.whl")
+    assert no_leftovers(cache)
+
+
+def test_no_space_is_one_sentence(wheel: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10 * 2**20))
+    with pytest.raises(WeightsError, match="10 MB free and 200 MB are needed"):
+        fetch(wheel)
+    assert no_leftovers(cache)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interruption_leaves_nothing(
+    wheel: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def interrupted(folder: Path, **_: Any) -> None:
+        (folder / WEIGHTS).write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(module, "write_release", interrupted)
+    with pytest.raises((KeyboardInterrupt, WeightsError)) as raised:
+        fetch(wheel)
+    assert isinstance(raised.value, KeyboardInterrupt) or "No space left" in str(raised.value)
+    assert no_leftovers(cache)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, GALLERY])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name: str, damage: str) -> None:
+    file = fetch(wheel).path / name
+    if damage == "remove":
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[-100] ^= 1
+        file.write_bytes(content if damage == "flip" else content[:-1])
+    with pytest.raises(WeightsError, match=name):
+        Release.open(released_path())
+    assert Release.open(fetch(wheel).path).model_digest
+    assert no_leftovers(cache)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("{", "cannot be read"),
+        ('{"model_type": "other"}', "does not describe"),
+        ('{"model_type": "geoclip-geolocation", "sigma": [1], "format_version": 2}', "format_version 2"),
+    ],
+)
+def test_other_formats_are_refused(tmp_path: Path, config: str, words: str) -> None:
+    with pytest.raises(WeightsError, match="holds no release"):
+        Release.open(tmp_path)
+    (tmp_path / CONFIG).write_text(config)
+    with pytest.raises(WeightsError, match=words):
+        Release.open(tmp_path)
+
+
+def test_the_authors_own_layout_is_read(tmp_path: Path) -> None:
+    """A CSV gallery, no digests, as their `from_pretrained` expects."""
+    tensors = {"logit_scale": torch.tensor(3.0), "location_encoder.LocEnc0.capsule.0.b": torch.ones(2, 2)}
+    write_release(tmp_path, tensors=tensors, lat_lng=np.zeros((1, 2), np.float32), sigma=[4])
+    config = json.loads((tmp_path / CONFIG).read_text())
+    del config["sha256"]
+    (tmp_path / "places.csv").write_text("LAT,LON\n1.5,-2.25\n3,4\n")
+    (tmp_path / CONFIG).write_text(json.dumps(config | {"gallery_file": "places.csv"}))
+    release = Release.open(tmp_path)
+    assert list(release.sigma) == [4]
+    assert release.model_digest == sha256_of(tmp_path / WEIGHTS)
+    assert release.gallery().tolist() == [[1.5, -2.25], [3, 4]]
+    assert torch.equal(release.location_encoder()["LocEnc0.capsule.0.b"], torch.ones(2, 2))
+    (tmp_path / CONFIG).write_text(json.dumps(config | {"gallery_file": "../places.csv"}))
+    with pytest.raises(WeightsError, match="no gallery file"):
+        Release.open(tmp_path).gallery()

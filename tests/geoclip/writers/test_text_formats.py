@@ -1,0 +1,304 @@
+"""Answers as text, and what a stopped run had written."""
+
+import copy
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoclip.answers.answer import Answer, Area, CellProbability, PlaceName, Prediction, RecordedGps, Searched
+from geoclip.errors import InputError
+from geoclip.writers import CSV_COLUMNS, Format, answered, open_writer
+from geoclip.writers.wording import distance, percent
+
+NAMES = [
+    "plain.jpg",
+    'with "quotes", commas.jpg',
+    "two\nlines.jpg",
+    "東京.jpg",
+    "bytes-\udcff.jpg",
+    "semi;colon.jpg",
+    "<b>&amp;]]>\x07\x1b.jpg",
+]
+CELL = "8928308280fffff"
+LYON = PlaceName("Lyon", "Auvergne-Rhône-Alpes", "France", "FR")
+
+
+def bare(name: str, k: int = 2) -> Answer:
+    """An answer with nothing but places."""
+    return Answer(name, tuple(Prediction(10.5 + i, -170.25 - i, 0.5 / (i + 1), 0.3 - i / 10, CELL) for i in range(k)))
+
+
+def full(name: str) -> Answer:
+    """An answer in which everything is known."""
+    return Answer(
+        name,
+        (
+            Prediction(45.76404321, 4.83565678, 0.312345678, 0.27412345678, CELL, 0.52, LYON),
+            Prediction(
+                43.2965, 5.36978, 1.23456789e-7, 0.2511, CELL, 0.0312, PlaceName("Marseille", "", "France", "FR")
+            ),
+            Prediction(-17.5, -179.9, 1e-9, 0.2, CELL, 0.0001),
+        ),
+        radius_50_km=12.3456,
+        radius_90_km=1343.9,
+        countries=(Area("France", "", "FR", 0.81), Area("Italy", "", "IT", 0.07)),
+        regions=(Area("Auvergne-Rhône-Alpes", "France", "FR", 0.6),),
+        cities=(Area('"Lyon"\n', "Auvergne-Rhône-Alpes, France", "FR", 0.5123456789),),
+        cells=(CellProbability("801ffffffffffff", 0.95), CellProbability("811fbffffffffff", 0.9)),
+        entropy_bits=9.123456,
+        localizable=False,
+        threshold_bits=7.0,
+        estimated=0.0123456789,
+        gps=RecordedGps(45.7000001, 4.8, 7.654321),
+        searched=Searched("planet", "planet-\udcff/", "abc", "FR", 9, "default", 0.5, 1.25, "mode", True),
+    )
+
+
+def write(path: Path, kind: Format, answers: list[Answer], *, append: bool = False) -> None:
+    with (
+        path.open("a" if append else "w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+        open_writer(kind, stream, header=not append) as writer,
+    ):
+        for answer in answers:
+            writer.write(answer)
+
+
+def lines(answers: list[Answer], tmp_path: Path) -> list[Any]:
+    write(tmp_path / "a.jsonl", Format.JSONL, answers)
+    return [json.loads(line) for line in (tmp_path / "a.jsonl").read_bytes().splitlines()]
+
+
+def table(answer: Answer) -> str:
+    stream = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        with open_writer(Format.TABLE, stream) as writer:
+            writer.write(answer)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    schema = json.loads((files("geoclip.writers") / "answer.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_json_lines_are_json(tmp_path: Path) -> None:
+    records = lines([bare(name) for name in NAMES], tmp_path)
+    assert [r["query"] for r in records] == NAMES
+    assert records[0]["predictions"][1] == {
+        "lat": 11.5,
+        "lng": -171.25,
+        "probability": 0.25,
+        "score": 0.2,
+        "cell": CELL,
+        "nearby": None,
+        "place": None,
+    }
+    assert records[0]["radius_50_km"] is records[0]["localizable"] is records[0]["gps"] is None
+
+
+def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
+    record = lines([full("a.jpg")], tmp_path)[0]
+    expected = {
+        "schema": "geoclip-answer/2",
+        "query": "a.jpg",
+        "error": None,
+        "radius_50_km": 12.3,
+        "radius_90_km": 1340.0,
+        "countries": [
+            {"name": "France", "within": "", "code": "FR", "probability": 0.81},
+            {"name": "Italy", "within": "", "code": "IT", "probability": 0.07},
+        ],
+        "regions": [{"name": "Auvergne-Rhône-Alpes", "within": "France", "code": "FR", "probability": 0.6}],
+        "cities": [
+            {"name": '"Lyon"\n', "within": "Auvergne-Rhône-Alpes, France", "code": "FR", "probability": 0.512346}
+        ],
+        "cells": [
+            {"cell": "801ffffffffffff", "probability": 0.95},
+            {"cell": "811fbffffffffff", "probability": 0.9},
+        ],
+        "entropy_bits": 9.1235,
+        "threshold_bits": 7.0,
+        "localizable": False,
+        "estimated": 0.0123457,
+        "gps": {"lat": 45.7, "lng": 4.8, "distance_km": 7.65},
+        "calibrated": True,
+        "searched": {
+            "candidates": "planet",
+            "index": "planet-\udcff/",
+            "index_digest": "abc",
+            "constraint": "FR",
+            "resolution": 9,
+            "effort": "default",
+            "prior_weight": 0.5,
+            "temperature": 1.25,
+            "point": "mode",
+            "calibrated": True,
+        },
+    }
+    predictions = record.pop("predictions")
+    assert record == expected
+    assert predictions[0] == {
+        "lat": 45.764043,
+        "lng": 4.835657,
+        "probability": 0.312346,
+        "score": 0.274123,
+        "cell": CELL,
+        "nearby": 0.52,
+        "place": {"city": "Lyon", "region": "Auvergne-Rhône-Alpes", "country": "France", "code": "FR"},
+    }
+    assert predictions[1]["probability"] == 1.23457e-7
+
+
+def test_lines_follow_the_schema(tmp_path: Path, validator: Any) -> None:
+    failed = Answer("x.jpg", error="It cannot be read.")
+    records = lines([*map(full, NAMES), *map(bare, NAMES), bare("none.jpg", 0), failed], tmp_path)
+    assert [list(validator.iter_errors(r)) for r in records] == [[]] * len(records)
+    assert records[-1]["error"] == "It cannot be read."
+
+
+def test_the_schema_refuses_what_is_broken(tmp_path: Path, validator: Any) -> None:
+    good = lines([full("a.jpg")], tmp_path)[0]
+    changes: list[tuple[list[Any], Any]] = [
+        (["schema"], "geoclip-answer/1"),
+        (["query"], None),
+        (["predictions", 0, "lat"], 91),
+        (["predictions", 0, "lng"], "4.8"),
+        (["predictions", 0, "probability"], 1.5),
+        (["predictions", 0, "place", "city"], None),
+        (["radius_50_km"], -1),
+        (["cells", 0, "cell"], 123),
+        (["countries", 0, "code"], "france"),
+        (["localizable"], "yes"),
+        (["searched", "resolution"], 9.5),
+        (["surprise"], 1),
+        (["gps", "surprise"], 1),
+    ]
+    for path, value in changes:
+        broken = copy.deepcopy(good)
+        at = broken
+        for key in path[:-1]:
+            at = at[key]
+        at[path[-1]] = value
+        assert not validator.is_valid(broken), path
+    for key in good:
+        assert not validator.is_valid({k: v for k, v in good.items() if k != key}), key
+
+
+def test_csv_is_csv(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", Format.CSV, [bare(name) for name in NAMES])
+    with (tmp_path / "a.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert CSV_COLUMNS[:7] == ("query", "rank", "lat", "lng", "probability", "score", "cell")
+    assert [row[0] for row in rows[1::2]] == NAMES
+    unknown = [""] * 5
+    assert rows[2][1:] == ["2", "11.500000", "-171.250000", "0.25", "0.200000", CELL, *unknown, *unknown[1:], "false"]
+
+
+def test_csv_repeats_what_belongs_to_the_query(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", Format.CSV, [full("a.jpg"), Answer("x.jpg", error="It cannot be read.")])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    for row in rows:
+        assert [float(row[name]) for name in ("radius_50_km", "radius_90_km", "entropy_bits")] == [12.3, 1340, 9.1235]
+        assert (row["localizable"], row["calibrated"]) == ("false", "true")
+    assert [rows[0][name] for name in ("city", "region", "country", "code")] == list(LYON)
+    assert [float(row["nearby"]) for row in rows] == [0.52, 0.0312, 0.0001]
+    assert rows[2]["city"] == rows[2]["code"] == ""
+
+
+def test_table_shows_every_place() -> None:
+    text = table(bare("bytes-\udcff\n\x1b[bold].jpg"))
+    assert "bytes-\\xff\\n\\x1b[bold].jpg" in text
+    assert "11.50000" in text
+    assert "25.00 %" in text
+    assert "10.50000, -170.25000\n" in text  # the headline; nothing else is known
+    assert "nan" not in text
+    assert "uncalibrated" in text
+
+
+def test_table_says_what_a_person_wants_in_80_columns() -> None:
+    answer = full("a.jpg")
+    text = table(answer)
+    assert max(map(len, text.splitlines())) <= 80
+    for words in (
+        "45.76404",
+        "4.83566",
+        "52 %",
+        "0.2741",
+        "within 25 km",
+        "Marseille, France",
+        "< 0.1 %",
+        "-179.90000",
+    ):
+        assert words in text, words
+    flowing = " ".join(text.split())
+    assert flowing.startswith(
+        "a.jpg Lyon, Auvergne-Rhône-Alpes, France; 50 % within 12 km, 90 % within 1,340 km; France 81 %, Italy 7 %"
+    )
+    assert "says little about where it was taken: entropy 9.1 bits, threshold 7.0." in flowing
+    assert "EXIF says 45.70000, 4.80000, 7.7 km from the best place." in flowing
+    assert "uncalibrated" not in flowing
+    plain = table(replace(answer, gps=None, localizable=True, radius_90_km=math.nan, countries=()))
+    assert "EXIF" not in plain
+    assert "bits" not in plain
+    assert "; 50 % within 12 km\n" in plain
+
+
+def test_table_of_an_answer_without_places_says_why() -> None:
+    assert table(Answer("x.jpg", error="It cannot be read.")) == "x.jpg\nIt cannot be read.\n\n"
+
+
+def test_numbers_in_words() -> None:
+    shares = (1.0, 0.814, 0.07, 0.00996, 0.0094, 0.0004)
+    assert ", ".join(map(percent, shares)) == "100 %, 81 %, 7 %, 1 %, 0.9 %, < 0.1 %"
+    lengths = (0.0, 0.2345, 0.9996, 4.23, 12.34, 343.9, 12345)
+    assert "; ".join(map(distance, lengths)) == "0 m; 230 m; 1.0 km; 4.2 km; 12 km; 344 km; 12,300 km"
+
+
+@settings(max_examples=60, deadline=None)
+@given(kind=st.sampled_from([Format.JSONL, Format.CSV]), cut=st.floats(0, 1), order=st.permutations(NAMES))
+def test_a_file_cut_anywhere_is_completed_without_loss_or_repetition(
+    tmp_path_factory: pytest.TempPathFactory, kind: Format, cut: float, order: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / f"a.{kind}"
+    write(path, kind, [full(name) for name in order])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(cut * len(whole))])
+    done, keep = answered(path, kind)
+    with path.open("ab") as file:
+        file.truncate(keep)
+    rest = [full(name) for name in order if name not in done]
+    write(path, kind, rest, append=keep > 0)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (Format.JSONL, b"{}\n"),
+        (Format.JSONL, b"a,b\n"),
+        (Format.JSONL, b'{"query": "a.jpg", "predictions": []}\n'),
+        (Format.JSONL, b'{"schema": "geoclip-answer/1", "query": "a.jpg"}\n'),
+        (Format.CSV, b"a,b\n1,2\n"),
+        (Format.CSV, b"query,rank,lat,lng,probability,score,cell\n"),
+    ],
+)
+def test_files_of_something_else_are_refused(tmp_path: Path, kind: Format, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match="something else"):
+        answered(tmp_path / "a", kind)

@@ -1,0 +1,104 @@
+"""A location encoder that costs nothing, and small indexes made with it."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.building.build import Request, build, working_folder
+from index.grid.cells import cells_at, centres
+from index.grid.region import Region
+from index.storage.gallery import Gallery
+
+DIM = 64
+TAU = 39.687
+
+ALPS = Region.disk(46.6, 8.2, 110.0)
+"""About 1,000 cells of resolution 6, 50,000 of resolution 8."""
+FIJI = Region.bbox(-17.6, 179.3, -16.4, -179.7)
+"""Astride the antimeridian: about 400 cells of resolution 6."""
+
+_SCALES = np.repeat([0.5, 6.0, 60.0, 400.0], DIM // 8)  # wave numbers: from continents to kilometres
+_WEIGHTS = np.repeat([1.0, 0.8, 0.7, 0.6], DIM // 8)
+_rng = np.random.default_rng(2309_16020)
+_WAVES = _rng.normal(size=(3, DIM // 2)) * _SCALES
+_TURNS = _rng.uniform(0.2, 0.8, DIM // 2)  # what a phase gains once around the globe: no whole turn, so it jumps
+
+
+def encode(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Map degrees (N, 2) to unit vectors (N, 64): random Fourier features of the sphere at four scales.
+
+    Near places are similar and far ones are not, except across the antimeridian, where the encoder jumps like the
+    released one. A row does not depend on the others.
+    """
+    lat, lng = np.radians(lat_lng[:, :1]), np.radians(lat_lng[:, 1:])
+    x, y, z = np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)
+    phases = 2 * np.pi * (x * _WAVES[0] + y * _WAVES[1] + z * _WAVES[2]) + lng * _TURNS
+    features = np.concatenate((np.cos(phases) * _WEIGHTS, np.sin(phases) * _WEIGHTS), axis=1)
+    result: NDArray[np.float32] = (features / np.sqrt((_WEIGHTS**2).sum())).astype(np.float32)
+    return result
+
+
+def queries(lat_lng: NDArray[np.float64], noise: float = 0.6, seed: int = 0) -> NDArray[np.float32]:
+    """Return unit vectors that are near places and not the same, as photos' are: the noise has this length."""
+    random = np.random.default_rng(seed).normal(size=(len(lat_lng), DIM))
+    vectors = encode(lat_lng) + noise * random / np.linalg.norm(random, axis=1, keepdims=True)
+    result: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def gallery(region: Region, places: int, seed: int = 0) -> Gallery:
+    """Return photos in a region: some places far more often than others."""
+    rng = np.random.default_rng(seed)
+    cells = region.cells(6)
+    where = centres(rng.choice(cells, places))
+    popular = where[: places // 10].repeat(5, axis=0)
+    lat_lng = np.concatenate((where, popular + rng.normal(size=popular.shape) / 300))
+    inside = region.contains(cells_at(lat_lng, 11))
+    return Gallery.of(lat_lng[inside], rng.integers(1, 30, int(inside.sum())))
+
+
+def request(region: Region, coarse_res: int = 6, *, start_res: int = 3, memory_bytes: int = 1 << 20) -> Request:
+    """Return a request for a small index; a block has 314 cells unless less memory is given."""
+    return Request(
+        coarse_res,
+        gallery(region, 200),
+        "synthetic",
+        region=region,
+        region_name="test",
+        start_res=start_res,
+        memory_bytes=memory_bytes,
+        dim=DIM,
+        model="synthetic",
+        tau=TAU,
+    )
+
+
+def begin(wanted: Request, target: Path) -> None:
+    """Leave in the working folder what a build has after it found land: here all of the region, which takes no time."""
+    work = working_folder(target)
+    work.mkdir()
+    (work / "request.json").write_text(json.dumps(wanted.described(), indent=2) + "\n", encoding="utf-8")
+    assert wanted.region is not None
+    np.save(work / "grid.npy", wanted.region.cells(wanted.coarse_res))
+
+
+def make(wanted: Request, target: Path) -> Path:
+    """Build an index of all cells of the request's region."""
+    begin(wanted, target)
+    build(wanted, encode, target, report=lambda *_: None)
+    return target
+
+
+@cache
+def _home() -> "TemporaryDirectory[str]":
+    return TemporaryDirectory(prefix="synthetic-index-")  # goes when the process ends
+
+
+def small_index(region: Region, coarse_res: int = 6, start_res: int = 3) -> Path:
+    """Return an index of a region, made once a process; not to be changed."""
+    folder = Path(_home().name) / f"{region.digest()[:8]}-{coarse_res}-{start_res}"
+    return folder if folder.exists() else make(request(region, coarse_res, start_res=start_res), folder)

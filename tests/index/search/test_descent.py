@@ -1,0 +1,259 @@
+"""The descent against brute force in float64 over every cell, and its promises about work and batches."""
+
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from index.building.representatives import of_cells
+from index.grid.cells import (
+    Cells,
+    base_cells,
+    centres,
+    children,
+    descendant_range,
+    parents,
+    pentagons,
+    resolution,
+    resolutions,
+)
+from index.grid.region import Region
+from index.search.descent import Found, Ranking, Scored, descend
+from index.search.efforts import Effort, Name, Step, named
+from index.storage.prior import Prior
+from tests.helpers.synthetic import DIM, FIJI, TAU, encode, gallery, queries
+
+VALLEY = Region.disk(46.6, 8.2, 50.0)
+COARSE = VALLEY.cells(6)
+BAY = FIJI.cells(6)
+EXHAUSTIVE = named(Name.EXHAUSTIVE)
+MODEST = Effort((8,), 32, (Step(12, 0.2, 4), Step(6, 0.1, 3)))
+
+
+class CountingEncoder:
+    """The encoder, and what it was asked for, wave by wave."""
+
+    def __init__(self) -> None:
+        self.waves: list[NDArray[np.float64]] = []
+
+    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        self.waves.append(lat_lng)
+        return encode(lat_lng)
+
+    @property
+    def encodings(self) -> int:
+        return sum(map(len, self.waves))
+
+
+@cache
+def vectors_of(name: str, res: int) -> tuple[Cells, NDArray[np.float64]]:
+    cells = children({"valley": COARSE, "bay": BAY}[name], res)
+    return cells, encode(centres(cells)).astype(np.float64)
+
+
+@cache
+def prior() -> Prior:
+    places = gallery(VALLEY, 200)
+    land = np.union1d(COARSE, places.cells_at(6))
+    return Prior.fit(land, np.ones(len(land)), places)
+
+
+def asked_about(cells: Cells, count: int, seed: int = 0) -> NDArray[np.float32]:
+    return queries(centres(np.random.default_rng(seed).choice(children(cells, 8), count)), 0.6, seed)
+
+
+def coarse_of(cells: Cells, asked: NDArray[np.float32], ranking: Ranking, count: int | None = None) -> list[Scored]:
+    """The best coarse cells for each query, by the better side of each."""
+    found = of_cells(cells, encode)
+    result = []
+    for query in asked:
+        scores = np.full(len(cells), -np.inf, np.float32)
+        np.maximum.at(scores, np.searchsorted(cells, found.cells), found.vectors @ query)
+        scored = ranking.scored(cells, scores)
+        result.append(scored.part(np.argsort(-scored.ranks, kind="stable")[:count]))
+    return result
+
+
+def top(found: Found, k: int) -> tuple[list[int], NDArray[np.float64]]:
+    order = np.lexsort((found.finest.cells, -found.finest.ranks))[:k]
+    return found.finest.cells[order].tolist(), found.finest.ranks[order]
+
+
+@pytest.mark.parametrize(
+    ("name", "res", "weight"), [("valley", 8, 0.0), ("valley", 8, 0.7), ("valley", 9, 0.7), ("bay", 8, 0.0)]
+)
+def test_exhaustive_equals_brute_force(name: str, res: int, weight: float) -> None:
+    coarse = COARSE if name == "valley" else BAY
+    asked = asked_about(coarse, 4)
+    ranking = Ranking(TAU, weight, prior() if weight else None)
+    results = descend(asked, coarse_of(coarse, asked, ranking), res, 50, encode, ranking, EXHAUSTIVE)
+    cells, vectors = vectors_of(name, res)
+    bonus = weight / TAU * prior().log_mass(cells) if weight else np.zeros(len(cells))
+    for query, found in zip(asked.astype(np.float64), results, strict=True):
+        assert found.finest.cells.dtype == np.uint64
+        assert np.array_equal(np.sort(found.finest.cells), cells)
+        assert all(not len(level.cells) for level in found.levels[:-1])
+        assert found.encodings == sum(len(children(coarse, level)) for level in range(7, res + 1))
+        ranks = vectors @ query + bonus
+        order = np.argsort(-ranks, kind="stable")[:50]
+        best, best_ranks = top(found, 50)
+        np.testing.assert_allclose(best_ranks, ranks[order], atol=1e-6)
+        assert len(set(best)) == 50
+        np.testing.assert_allclose(
+            ranks[np.searchsorted(cells, best)], ranks[order], atol=1e-6
+        )  # the same but for ties
+        rows = np.searchsorted(cells, found.finest.cells)
+        np.testing.assert_allclose(found.finest.scores, (vectors @ query)[rows], atol=1e-6)
+        np.testing.assert_allclose(found.finest.ranks, ranks[rows], atol=1e-6)
+
+
+def disjoint(found: Found, coarse: Cells) -> bool:
+    """Whether the cells found are the coarse ones, opened or not, each piece once."""
+    finest = max(resolution(level.cells) for level in found.levels if len(level.cells))
+    pieces = np.concatenate([children(level.cells, finest) for level in found.levels if len(level.cells)])
+    return np.array_equal(np.sort(pieces), np.sort(children(coarse, finest)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 11), min_size=1, max_size=20), st.integers(1, 40))
+def test_a_query_gets_the_same_in_any_batch(rows: list[int], k: int) -> None:
+    asked = asked_about(COARSE, 12, seed=3)
+    ranking = Ranking(TAU, 0.3, prior())
+    coarse = coarse_of(COARSE, asked, ranking, 32)
+    batch = descend(asked[rows], [coarse[row] for row in rows], 9, k, encode, ranking, MODEST)
+    for row, found in zip(rows, batch, strict=True):
+        (alone,) = descend(asked[row : row + 1], [coarse[row]], 9, k, encode, ranking, MODEST)
+        assert alone.encodings == found.encodings
+        for a, b in zip(alone.levels, found.levels, strict=True):
+            assert np.array_equal(a.cells, b.cells)
+            np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
+            np.testing.assert_allclose(a.ranks, b.ranks, atol=1e-6)
+
+
+@pytest.mark.parametrize("effort", [MODEST, named(Name.FAST), named(Name.DEFAULT), named(Name.THOROUGH)])
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_work_stays_in_the_budget_and_nothing_is_lost(effort: Effort, k: int) -> None:
+    asked = asked_about(COARSE, 8, seed=4)
+    ranking = Ranking(TAU)
+    coarse = coarse_of(COARSE, asked, ranking, min(effort.coarse, len(COARSE)))
+    counter = CountingEncoder()
+    results = descend(asked, coarse, 10, k, counter, ranking, effort)
+    budget = [7 * max(effort.step(depth).beam, -(-k // 7)) for depth in range(4)]
+    for cells, found in zip(coarse, results, strict=True):
+        assert 0 < found.encodings <= sum(budget)
+        assert len(found.levels) == 5
+        assert disjoint(found, cells.cells)
+        assert len(found.finest.cells) > 0
+    assert counter.encodings <= sum(found.encodings for found in results)
+
+
+def test_enough_is_opened_for_k() -> None:
+    asked = asked_about(COARSE, 3, seed=5)
+    ranking = Ranking(TAU)
+    narrow = Effort((8,), 200, (Step(1, float("inf")),))
+    for found in descend(asked, coarse_of(COARSE, asked, ranking, 200), 8, 500, encode, ranking, narrow):
+        assert len(found.finest.cells) >= 500
+
+
+def best_at_first_level(effort: Effort, asked: NDArray[np.float32], coarse: list[Scored]) -> list[float]:
+    found = descend(asked, coarse, 7, 1, encode, Ranking(TAU), effort)
+    return [float(f.finest.scores.max()) for f in found]
+
+
+@pytest.mark.parametrize("wave", [1, 4, 1000])
+def test_more_effort_never_finds_less_at_the_first_level(wave: int) -> None:
+    asked = asked_about(COARSE, 16, seed=6)
+    coarse = coarse_of(COARSE, asked, Ranking(TAU))
+    beams = [best_at_first_level(Effort((1,), 1, (Step(b, 0.05, wave),)), asked, coarse) for b in (1, 2, 8, 64, 999)]
+    margins = [
+        best_at_first_level(Effort((1,), 1, (Step(300, m, wave),)), asked, coarse) for m in (0, 0.01, 0.1, 1, np.inf)
+    ]
+    for series in (beams, margins):
+        for less, more in pairwise(series):
+            assert (np.array(more) >= np.array(less) - 1e-6).all()
+    assert beams[0] != beams[-1]
+    if wave == 1:
+        assert margins[0] != margins[-1]
+
+
+def test_nothing_outside_the_region() -> None:
+    asked = asked_about(COARSE, 8, seed=7)
+    region = Region.disk(46.6, 8.2, 12.0)
+    ranking = Ranking(TAU, 0.5, prior(), region)
+    for effort in (MODEST, EXHAUSTIVE):
+        counter = CountingEncoder()
+        for found in descend(asked, coarse_of(COARSE, asked, ranking), 9, 30, counter, ranking, effort):
+            for level in found.levels:
+                assert np.array_equal(np.isfinite(level.ranks), region.overlaps(level.cells))
+            if effort is EXHAUSTIVE:
+                inside = children(COARSE, 9)[region.overlaps(children(COARSE, 9))]
+                assert np.array_equal(np.sort(found.finest.cells[np.isfinite(found.finest.ranks)]), inside)
+    opened = COARSE[region.overlaps(COARSE)]
+    assert len(counter.waves[0]) == len(children(opened, 7))  # what lies outside is not even opened
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_cell_is_encoded_once_a_wave(same: bool) -> None:
+    """Queries that open the same cells share their children."""
+    one = asked_about(COARSE, 1, seed=8)
+    asked = np.repeat(one, 9, axis=0) if same else asked_about(COARSE, 9, seed=8)
+    ranking = Ranking(TAU)
+    coarse = coarse_of(COARSE, asked, ranking)
+    counter = CountingEncoder()
+    results = descend(asked, coarse, 9, 10, counter, ranking, MODEST)
+    for wave in counter.waves:
+        assert len(np.unique(wave, axis=0)) == len(wave)
+    if same:
+        assert counter.encodings == results[0].encodings
+        assert len({found.encodings for found in results}) == 1
+    else:
+        assert counter.encodings < sum(found.encodings for found in results)
+    most_waves = max(-(-step.beam // step.wave) for step in MODEST.steps) * 3
+    assert len(counter.waves) <= most_waves
+
+
+@pytest.mark.parametrize("res", [-1, 5, 6, 12])
+def test_a_resolution_out_of_range_is_refused(res: int) -> None:
+    asked = asked_about(COARSE, 1)
+    with pytest.raises(ValueError, match=rf"answer is {res}; choose 7 to 11"):
+        descend(asked, coarse_of(COARSE, asked, Ranking(TAU)), res, 1, encode, Ranking(TAU), MODEST)
+
+
+def test_no_queries() -> None:
+    assert descend(np.zeros((0, DIM), np.float32), [], 9, 1, encode, Ranking(TAU), MODEST) == []
+
+
+def test_one_pentagon_down_to_the_last_resolution() -> None:
+    pentagon = descendant_range(base_cells()[pentagons(base_cells())][:1], 6)[0]
+    asked = queries(centres(pentagon))
+    coarse = [Ranking(TAU).scored(pentagon, np.zeros(1, np.float32))]
+    (found,) = descend(asked, coarse, 11, 5, encode, Ranking(TAU), MODEST)
+    assert (parents(found.finest.cells, 6) == pentagon).all()
+    assert (resolutions(found.finest.cells) == 11).all()
+    assert disjoint(found, pentagon)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Effort((0,), 1, (Step(1, 0.0),)), "below 1"),
+        (lambda: Effort((1,), 0, (Step(1, 0.0),)), "below 1"),
+        (lambda: Effort((1,), 1, (Step(0, 0.0),)), "below 1"),
+        (lambda: Effort((1,), 1, (Step(1, 0.0, 0),)), "below 1"),
+        (lambda: Effort((1,), 1, (Step(1, -0.1),)), "negative margin"),
+    ],
+)
+def test_efforts_that_are_none_are_refused(make: Callable[[], Effort], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_the_last_step_stands_for_all_that_follow() -> None:
+    assert [MODEST.step(depth).beam for depth in range(4)] == [12, 6, 6, 6]
+    assert named(MODEST) is MODEST
+    assert all(isinstance(named(name), Effort) for name in Name)

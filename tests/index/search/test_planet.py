@@ -1,0 +1,268 @@
+"""An opened index as its user sees it."""
+
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
+from index.grid.region import Region
+from index.search.efforts import Effort, Name, Step
+from index.search.planet import Planet, PlanetHits, Question
+from index.storage.artifact import BadIndexError
+from index.storage.gallery import Gallery
+from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, encode, queries, small_index
+
+VALLEY = Region.disk(46.6, 8.2, 20.0)
+FEW = Effort((16, 32), 4, (Step(2, 0.0),))
+
+
+@cache
+def planet(region: Region = ALPS, engine: str = "tree") -> Planet:
+    return Planet.open(small_index(region), engine=engine)
+
+
+@cache
+def asked(region: Region = ALPS, count: int = 6) -> NDArray[np.float32]:
+    return queries(centres(np.random.default_rng(5).choice(region.cells(8), count)), 0.5, 5)
+
+
+def check(hits: PlanetHits, count: int, question: Question) -> None:
+    """What is promised of any answer."""
+    k = question.k
+    assert hits.cells.shape == hits.scores.shape == hits.probabilities.shape == (count, k)
+    assert hits.lat_lng.shape == (count, k, 2)
+    assert hits.estimated.shape == hits.encodings.shape == (count,)
+    assert [part.dtype for part in hits[:6]] == [np.uint64, np.float64, np.float32, np.float64, np.float64, np.int64]
+    real = hits.cells > 0
+    assert (real[:, :-1] >= real[:, 1:]).all()  # what there is comes first
+    assert (resolutions(hits.cells[real]) == question.resolution).all()
+    assert np.isnan(hits.lat_lng[~real]).all()
+    assert (hits.scores[~real] == -np.inf).all()
+    assert (hits.probabilities[~real] == 0).all()
+    assert np.isfinite(hits.lat_lng[real]).all()
+    assert (np.abs(hits.scores[real]) <= 1 + 1e-6).all()
+    assert ((hits.probabilities >= 0) & (hits.probabilities <= 1 + 1e-9)).all()
+    assert ((hits.estimated >= 0) & (hits.estimated <= 1 + 1e-9)).all()
+    for row, cells in zip(real, hits.cells, strict=True):
+        assert len(np.unique(cells[row])) == row.sum()
+    if question.prior_weight == 0 and question.mass_resolution is None:
+        assert (np.diff(np.where(real, hits.scores, -2.0), axis=1) <= 1e-6).all()
+
+
+@pytest.mark.parametrize("engine", ["tree", "exact"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(),
+        Question(k=1, resolution=6),
+        Question(k=3, resolution=11, effort=Name.FAST, prior_weight=1.0),
+        Question(k=100, effort=FEW, gallery=False),
+        Question(k=30, resolution=7, region=VALLEY, prior_weight=0.5),
+        Question(k=5000, resolution=7, region=VALLEY),
+        Question(k=7, mass_resolution=7),
+        Question(k=2000, mass_resolution=0),
+    ],
+    ids=repr,
+)
+def test_hits(engine: str, question: Question) -> None:
+    opened = planet(engine=engine)
+    hits = opened.search(asked(), encode, question)
+    check(hits, len(asked()), question)
+    real = hits.cells > 0
+    assert real[:, 0].all()
+    if question.region is not None:
+        assert question.region.overlaps(hits.cells[real]).all()
+    if question.mass_resolution is None and question.resolution > 6 and not question.gallery:
+        np.testing.assert_array_equal(hits.lat_lng[real], centres(hits.cells[real]))
+        near = encode(hits.lat_lng[real]) @ asked().T
+        rows = np.nonzero(real)[0]
+        np.testing.assert_allclose(near[np.arange(len(rows)), rows], hits.scores[real], atol=1e-6)
+
+
+def test_engines_give_the_same_answers() -> None:
+    question = Question(k=20, effort=Name.EXHAUSTIVE, resolution=7, prior_weight=0.5)
+    tree, exact = (planet(engine=name).search(asked(), encode, question) for name in ("tree", "exact"))
+    np.testing.assert_allclose(tree.scores, exact.scores, atol=1e-6)
+    np.testing.assert_allclose(tree.probabilities, exact.probabilities, atol=1e-6)
+    assert np.array_equal(tree.cells, exact.cells)
+
+
+def test_no_queries() -> None:
+    check(planet().search(asked()[:0], encode, Question(k=4)), 0, Question(k=4))
+    assert list(planet().posteriors(asked()[:0], encode, Question())) == []
+
+
+def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.search.planet.BATCH", 4)
+    question = Question(k=5, prior_weight=0.4)
+    whole = planet().search(asked(), encode, question)
+    for row in range(len(asked())):
+        alone = planet().search(asked()[row : row + 1], encode, question)
+        assert np.array_equal(alone.cells[0], whole.cells[row])
+        np.testing.assert_allclose(alone.scores[0], whole.scores[row], atol=1e-6)
+        np.testing.assert_allclose(alone.probabilities[0], whole.probabilities[row], atol=1e-5)
+        assert alone.encodings[0] == whole.encodings[row]
+
+
+@pytest.mark.parametrize("mass_resolution", [0, 4, 7, 9])
+def test_ranked_by_the_mass_of_coarser_cells(mass_resolution: int) -> None:
+    question = Question(k=6, mass_resolution=mass_resolution, gallery=False)
+    hits = planet().search(asked(), encode, question)
+    check(hits, len(asked()), question)
+    for row, posterior in enumerate(planet().posteriors(asked(), encode, question)):
+        cells, mass = posterior.at(mass_resolution)
+        weights = dict(zip(cells.tolist(), mass.tolist(), strict=True))
+        real = hits.cells[row] > 0
+        groups = parents(hits.cells[row][real], mass_resolution)
+        assert len(np.unique(groups)) == len(groups)
+        np.testing.assert_allclose(hits.probabilities[row][real], [weights[group] for group in groups.tolist()])
+        assert (np.diff(hits.probabilities[row]) <= 0).all()
+        finest = posterior.cells[resolutions(posterior.cells) == 9]
+        own = posterior.mass[resolutions(posterior.cells) == 9]
+        for cell, group in zip(hits.cells[row][real].tolist(), groups.tolist(), strict=True):
+            inside = parents(finest, mass_resolution) == group
+            assert cell == finest[inside][own[inside].argmax()]  # the best cell stands for its group
+        if len(groups) == 6:
+            opened = np.isin(cells, parents(finest, mass_resolution))
+            assert groups.tolist() == cells[opened][:6].tolist()
+
+
+def test_an_exact_encoder_changes_scores_and_not_what_is_asked() -> None:
+    rough = Question(k=4, gallery=False)
+    exact = planet().search(asked(), lambda x: encode(x.round(3)), rough, encode_exactly=encode)
+    check(exact, len(asked()), rough)
+    real = exact.cells > 0
+    rows = np.nonzero(real)[0]
+    near = (encode(centres(exact.cells[real])) * asked()[rows]).sum(axis=1)
+    np.testing.assert_allclose(exact.scores[real], near, atol=1e-6)
+    for question in (rough, Question(k=8, mass_resolution=6), Question(k=4, resolution=6)):
+        same = planet().search(asked(), encode, question, encode_exactly=encode)
+        plain = planet().search(asked(), encode, question)
+        assert np.array_equal(same.cells, plain.cells)
+        np.testing.assert_allclose(same.scores, plain.scores, atol=1e-6)
+
+
+def with_gallery(places: Gallery) -> Planet:
+    opened = Planet.open(small_index(ALPS))
+    opened.gallery = places
+    return opened
+
+
+def places_in(cell: Cells, count: int) -> NDArray[np.float64]:
+    """Up to so many coordinates all over a cell, as float32 holds them."""
+    around = centres(cell) + np.random.default_rng(0).normal(size=(count * 4, 2)) * 5e-3
+    around = around.astype(np.float32).astype(np.float64)
+    inside: NDArray[np.float64] = around[parents(cells_at(around, 15), resolution(cell)) == cell][:count]
+    return inside
+
+
+def test_places_of_the_gallery_are_candidates() -> None:
+    """A query for a place far from its cell's centre is answered with the place, and a worse place changes nothing."""
+    cell = cells_at([(46.6012, 8.2034)], 9)
+    inside = places_in(cell, 60)
+    asked_for = encode(inside)
+    gains = 1 - (asked_for @ encode(centres(cell))[0])
+    target = int(gains.argmax())
+    assert gains[target] > 1e-4
+    opened = with_gallery(Gallery.of(inside))
+    question = Question(k=3, effort=Name.THOROUGH)
+    hits = opened.search(asked_for[target : target + 1], encode, question)
+    assert hits.cells[0, 0] == cell[0]
+    np.testing.assert_allclose(hits.lat_lng[0, 0], inside[target], atol=1e-9)
+    assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
+    check(hits, 1, question)
+
+    centre = encode(centres(cell))
+    hits = opened.search(centre, encode, question)
+    np.testing.assert_array_equal(hits.lat_lng[0, 0], centres(cell)[0])
+    assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
+    off = opened.search(asked_for[target : target + 1], encode, replace(question, gallery=False))
+    np.testing.assert_array_equal(off.lat_lng[0], centres(off.cells[0]))
+
+
+def test_of_many_places_in_a_cell_some_from_all_over_it_are_tried() -> None:
+    cell = cells_at([(46.6012, 8.2034)], 8)
+    places = Gallery.of(places_in(cell, 2000))
+    tried: list[NDArray[np.float64]] = []
+
+    def watched(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        tried.append(lat_lng)
+        return encode(lat_lng)
+
+    with_gallery(places).search(encode(centres(cell)), watched, Question(k=1, resolution=8))
+    assert 32 <= len(tried[-1]) <= 64
+    assert len(np.unique(parents(cells_at(tried[-1], 15), 9))) == 7
+
+
+def test_the_index_s_own_gallery_never_lowers_a_score() -> None:
+    for k in (1, 50):
+        plain = planet().search(asked(), encode, Question(k=k, gallery=False))
+        refined = planet().search(asked(), encode, Question(k=k))
+        assert (refined.scores >= plain.scores - 1e-6).all()
+        real = refined.cells > 0
+        vectors = encode(refined.lat_lng[real])
+        rows = np.nonzero(real)[0]
+        np.testing.assert_allclose((vectors * asked()[rows]).sum(axis=1), refined.scores[real], atol=1e-6)
+        moved = (refined.lat_lng[real] != centres(refined.cells[real])).any(axis=1)
+        places = {tuple(place) for place in planet().gallery.lat_lng.tolist()}
+        assert all(tuple(place) in places for place in refined.lat_lng[real][moved].tolist())
+
+
+@pytest.mark.parametrize("lng", [179.97, -179.97, 179.9995, -179.9995])
+def test_both_sides_of_the_antimeridian(lng: float) -> None:
+    """A place beside the antimeridian is found from its own side."""
+    cell = cells_at([(-17.2, lng)], 9)
+    hits = planet(FIJI).search(encode(centres(cell)), encode, Question(k=3, gallery=False))
+    assert hits.cells[0, 0] == cell[0]
+    assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_array_equal(hits.lat_lng[0, 0], centres(cell)[0])
+
+
+def test_a_resolution_the_index_cannot_answer_is_refused() -> None:
+    for res in (0, 5, 12):
+        with pytest.raises(ValueError, match=rf"resolution is {res}; this index answers at 6 to 11"):
+            planet().search(asked(), encode, Question(resolution=res))
+        with pytest.raises(ValueError, match=rf"resolution is {res}"):
+            planet().posteriors(asked(), encode, Question(resolution=res))
+
+
+def test_a_region_elsewhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds no land of this index"):
+        planet().search(asked(), encode, Question(region=FIJI))
+
+
+def test_bad_vectors_are_refused() -> None:
+    with pytest.raises(ValueError, match=rf"shape \(6, 7\); expected \(N, {DIM}\)"):
+        planet().search(asked()[:, :7], encode, Question())
+    bad = asked().copy()
+    bad[2, 1] = np.inf
+    with pytest.raises(ValueError, match="Query 2"):
+        planet().search(bad, encode, Question())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("k", 0), ("prior_weight", -0.1), ("prior_weight", 2.1), ("mass_resolution", 10)]
+)
+def test_questions_that_are_none_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{value}"):
+        replace(Question(), **{field: value})
+
+
+def test_another_model_is_refused() -> None:
+    folder = small_index(ALPS)
+    assert Planet.open(folder, model="synthetic").manifest.tau == TAU
+    with pytest.raises(BadIndexError, match="built with the model synthetic, the queries come from abcdef012345;"):
+        Planet.open(folder, model="abcdef0123456789")
+
+
+def test_opening_is_quick() -> None:
+    folder = small_index(ALPS)
+    Planet.open(folder)
+    begin = time.process_time()
+    Planet.open(folder)
+    assert time.process_time() - begin < 0.5

@@ -1,0 +1,168 @@
+"""Inverted lists on disk against numpy over the decoded vectors."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.storage.lists import Bits, ListBatch, Lists, Ranges, write_lists
+from tests.conftest import unit
+
+DIM = 64
+SIZES = np.array([3, 0, 0, 14, 1, 7, 0, 30, 0, 2, 0])
+COUNT = int(SIZES.sum())
+
+
+class Data:
+    """Vectors in lists, some of them empty, with ids that are not their positions."""
+
+    def __init__(self, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.vectors = unit(rng.normal(size=(COUNT, DIM))).astype(np.float32)
+        self.ids = rng.permutation(COUNT).astype(np.int64)
+        self.lists = np.repeat(np.arange(len(SIZES)), SIZES).astype(np.int64)
+        self.ranges = Ranges(self.vectors.min(axis=0), self.vectors.max(axis=0))
+        self.queries = unit(rng.normal(size=(5, DIM))).astype(np.float32)
+
+    def batch(self, first: int, last: int) -> ListBatch:
+        """The lists from first to last, the latter not included."""
+        rows = slice(int(SIZES[:first].sum()), int(SIZES[:last].sum()))
+        return ListBatch(self.vectors[rows], self.ids[rows], self.lists[rows])
+
+
+def written(folder: Path, bits: Bits, cuts: tuple[int, ...] = ()) -> Path:
+    data = Data()
+    ends = (0, *cuts, len(SIZES))
+    batches = [data.batch(a, b) for a, b in pairwise(ends)]
+    path = folder / "level-4.lists"
+    write_lists(path, batches, len(SIZES), data.ranges, bits)
+    return path
+
+
+@pytest.fixture(params=list(Bits))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Lists:
+    return Lists(written(tmp_path, request.param))
+
+
+def brute_force(
+    opened: Lists,
+    query: NDArray[np.float32],
+    lists: NDArray[np.int64],
+    bias: NDArray[np.float32] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> dict[int, float]:
+    """The score of every id in the lists, in float64."""
+    scores = {}
+    for at, number in enumerate(lists.tolist()):
+        if number < 0:
+            continue
+        vectors, ids = opened.vectors(np.array([number]))
+        for vector, found in zip(vectors.astype(np.float64), ids.tolist(), strict=True):
+            if allowed is None or allowed[found]:
+                scores[found] = float(vector @ query) + (0.0 if bias is None else float(bias[at]))
+    return scores
+
+
+def check(scores: NDArray[np.float32], ids: NDArray[np.int64], expected: dict[int, float], k: int) -> None:
+    order = sorted(expected, key=lambda found: -expected[found])[:k]
+    assert ids[: len(order)].tolist() == order
+    np.testing.assert_allclose(scores[: len(order)], [expected[found] for found in order], atol=2e-6)
+    assert (ids[len(order) :] == -1).all()
+    assert (scores[len(order) :] == -np.inf).all()
+
+
+@pytest.mark.parametrize(("bits", "step"), [(Bits.EIGHT, 1 / 255), (Bits.SIX, 1 / 63)])
+def test_vectors_come_back_within_half_a_step(tmp_path: Path, bits: Bits, step: float) -> None:
+    data, opened = Data(), Lists(written(tmp_path, bits))
+    vectors, ids = opened.vectors(np.arange(len(SIZES)))
+    assert len(opened) == COUNT
+    assert opened.dim == DIM
+    assert opened.sizes.tolist() == SIZES.tolist()
+    assert ids.tolist() == data.ids.tolist()
+    width = data.ranges.high - data.ranges.low
+    assert (np.abs(vectors - data.vectors) <= width * step * 1.01).all()  # FAISS cuts off, and decodes to the middle
+    assert np.abs(vectors - data.vectors).mean() > 0
+    path = tmp_path / "level-4.lists"
+    assert path.stat().st_size == COUNT * (DIM * bits // 8 + 8)
+
+
+@pytest.mark.parametrize("k", [1, 5, 200])
+def test_scan_equals_brute_force(opened: Lists, k: int) -> None:
+    data = Data()
+    lists = np.array([[0, 3, 7, 9], [1, 2, 10, 6], [7, -1, -1, -1], [-1, -1, -1, -1], [-1, 5, -1, 4]])
+    bias: NDArray[np.float32] = np.random.default_rng(1).normal(scale=0.3, size=lists.shape).astype(np.float32)
+    allowed = np.random.default_rng(2).random(COUNT) < 0.5
+    bitmap = np.packbits(allowed, bitorder="little")
+    for use_bias in (None, bias):
+        for use_allowed in (None, allowed):
+            scores, ids = opened.scan(
+                data.queries, lists, k, bias=use_bias, allowed=None if use_allowed is None else bitmap
+            )
+            assert scores.shape == ids.shape == (5, k)
+            assert [str(scores.dtype), str(ids.dtype)] == ["float32", "int64"]
+            for row in range(5):
+                own = None if use_bias is None else use_bias[row]
+                check(scores[row], ids[row], brute_force(opened, data.queries[row], lists[row], own, use_allowed), k)
+
+
+def test_a_query_alone_equals_the_query_in_a_batch(opened: Lists) -> None:
+    queries = Data().queries
+    lists = np.tile(np.arange(len(SIZES)), (5, 1))
+    whole = opened.scan(queries, lists, 9)
+    for row in range(5):
+        scores, ids = opened.scan(queries[row : row + 1], lists[:1], 9)
+        assert np.array_equal(ids[0], whole[1][row])
+        assert np.array_equal(scores[0], whole[0][row])
+
+
+def test_no_queries_and_no_lists(opened: Lists) -> None:
+    queries = Data().queries
+    for count, probes in ((0, 3), (5, 0), (0, 0)):
+        scores, ids = opened.scan(queries[:count], np.zeros((count, probes), np.int64), 4)
+        assert scores.shape == ids.shape == (count, 4)
+        assert (ids == -1).all()
+        assert (scores == -np.inf).all()
+    vectors, found = opened.vectors(np.zeros(0, np.int64))
+    assert vectors.shape == (0, DIM)
+    assert found.shape == (0,)
+    assert len(opened.vectors(np.array([1, 2]))[1]) == 0
+
+
+def test_lists_without_a_single_vector(tmp_path: Path) -> None:
+    path = tmp_path / "level-5.lists"
+    data = Data()
+    write_lists(path, [], 3, data.ranges, Bits.EIGHT)
+    opened = Lists(path)
+    assert len(opened) == 0
+    assert (opened.scan(data.queries, np.tile(np.arange(3), (5, 1)), 2)[1] == -1).all()
+
+
+@pytest.mark.parametrize("bits", list(Bits))
+@pytest.mark.parametrize("cuts", [(1,), (4, 5), (1, 4, 5, 6, 8), (8,)])
+def test_a_stream_in_batches_gives_the_same_bytes(tmp_path: Path, bits: Bits, cuts: tuple[int, ...]) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "many").mkdir()
+    one, many = written(tmp_path / "one", bits), written(tmp_path / "many", bits, cuts)
+    for suffix in (".lists", ".safetensors"):
+        assert one.with_suffix(suffix).read_bytes() == many.with_suffix(suffix).read_bytes()
+    assert sorted(path.name for path in many.parent.iterdir()) == ["level-4.lists", "level-4.safetensors"]
+
+
+def test_values_beyond_the_ranges_are_clipped(tmp_path: Path) -> None:
+    data = Data()
+    path = tmp_path / "level-5.lists"
+    low, high = np.full(DIM, -0.1, np.float32), np.full(DIM, 0.1, np.float32)
+    write_lists(path, [data.batch(0, len(SIZES))], len(SIZES), Ranges(low, high), Bits.EIGHT)
+    vectors, _ = Lists(path).vectors(np.arange(len(SIZES)))
+    np.testing.assert_allclose(vectors, data.vectors.clip(-0.1, 0.1), atol=0.2 / 255)
+
+
+@pytest.mark.parametrize("change", [-1, 1, -8, 500])
+def test_a_file_of_another_length_is_refused(tmp_path: Path, change: int) -> None:
+    path = written(tmp_path, Bits.EIGHT)
+    content = path.read_bytes()
+    path.write_bytes(content[:change] if change < 0 else content + bytes(change))
+    with pytest.raises(ValueError, match=rf"level-4.lists has {len(content) + change} bytes; its lists take"):
+        Lists(path)
