@@ -1,14 +1,83 @@
-"""The arrows between packages, and one front door for each third-party library."""
+"""Which room may use which, no circles, sizes that one can read, and one front door for each third-party library."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+ROOMS = {
+    "index.files": set(),
+    "index.grid": set(),
+    "index.storage": {"index.files", "index.grid"},
+    "index.building": {"index.files", "index.grid", "index.storage"},
+    "index.search": {"index.building", "index.grid", "index.storage"},
+    "geoclip.errors": set(),
+    "geoclip.files": {"geoclip.errors"},
+    "geoclip.distance": set(),
+    "geoclip.tables": {"geoclip.errors", "geoclip.files"},
+    "geoclip.release": {"geoclip.errors", "geoclip.files", "geoclip.tables"},
+    "geoclip.photos": {"geoclip.errors"},
+    "geoclip.encoders": {"geoclip.errors", "geoclip.files", "geoclip.photos", "geoclip.release"},
+    "geoclip.model": {"geoclip.encoders", "geoclip.errors", "geoclip.photos", "geoclip.release"},
+    "geoclip.answers": {
+        "geoclip.distance",
+        "geoclip.encoders",
+        "geoclip.errors",
+        "geoclip.files",
+        "index.building",
+        "index.grid",
+        "index.search",
+    },
+    "geoclip.locator": {
+        "geoclip.answers",
+        "geoclip.distance",
+        "geoclip.encoders",
+        "geoclip.errors",
+        "geoclip.photos",
+        "geoclip.release",
+        "index.building",
+        "index.grid",
+        "index.search",
+        "index.storage",
+    },
+    "geoclip.writers": {"geoclip.answers", "geoclip.distance", "geoclip.errors", "geoclip.files"},
+    "geoclip.map": {
+        "geoclip.answers",
+        "geoclip.distance",
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.writers",
+        "index.grid",
+    },
+    "geoclip.evaluate": {
+        "geoclip.answers",
+        "geoclip.distance",
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.locator",
+        "geoclip.tables",
+        "geoclip.writers",
+        "index.grid",
+        "index.search",
+    },
+    "geoclip.train": {
+        "geoclip.distance",
+        "geoclip.encoders",
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.map",
+        "geoclip.photos",
+        "geoclip.release",
+        "geoclip.tables",
+    },
+}
+"""What each room may import besides itself and third parties. `geoclip.cli` joins everything and is used by nobody."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -25,6 +94,14 @@ def files(*folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 def importers(module: str, *folders: str) -> set[str]:
     return {
         str(path.relative_to(ROOT))
@@ -33,53 +110,23 @@ def importers(module: str, *folders: str) -> set[str]:
     }
 
 
-def test_index_never_imports_geoclip() -> None:
-    assert files("index")
-    assert importers("geoclip", "index") == set()
+def test_a_room_uses_only_the_rooms_it_may() -> None:
+    used: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in files("index", "geoclip"):
+        room = room_of(module_of(path))
+        if room in ("index", "geoclip", "geoclip.cli", "geoclip.__main__"):
+            continue
+        used[room] |= {room_of(name) for name in imports(path) if name.split(".")[0] in ("index", "geoclip")} - {room}
+    assert used == ROOMS
 
 
-ENCODERS = [
-    "backbone",
-    "clip_checkpoint",
-    "coordinates",
-    "decode",
-    "exif",
-    "fleet",
-    "fourier",
-    "image_encoder",
-    "location_encoder",
-    "model",
-    "photos",
-    "preprocess",
-    "projection",
-    "release",
-    "text",
-    "workers",
-]
+def test_rooms_form_no_circle() -> None:
+    assert list(TopologicalSorter(ROOMS).static_order())
 
 
-JOINING = [
-    "calibrating",
-    "calibration",
-    "evaluate/located",
-    "evaluate/places",
-    "locator",
-    "place_names",
-    "reading",
-    "search",
-]
-
-
-def test_encoders_know_nothing_of_the_search() -> None:
-    encoders = {f"geoclip/{name}.py" for name in ENCODERS}
-    assert all((ROOT / path).is_file() for path in encoders)
-    assert not encoders & importers("index", "geoclip")
-
-
-def test_what_searches_joins_encoders_and_index_in_few_places() -> None:
-    joining = importers("index", "geoclip")
-    outside = {path for path in joining if not path.startswith(("geoclip/cli/", "geoclip/map/"))}
-    assert outside == {f"geoclip/{name}.py" for name in JOINING}
+def test_nobody_uses_the_command_line() -> None:
+    outside = {path for path in importers("geoclip.cli", "geoclip", "index") if not path.startswith("geoclip/cli/")}
+    assert outside == {"geoclip/__main__.py"}
 
 
 def test_library_never_imports_scripts_or_tests() -> None:
@@ -87,11 +134,30 @@ def test_library_never_imports_scripts_or_tests() -> None:
         assert importers(module, "geoclip", "index") == set()
 
 
+def test_files_and_functions_are_short_enough_to_read() -> None:
+    long = []
+    for path in files("index", "geoclip"):
+        text = path.read_text(encoding="utf-8")
+        name = str(path.relative_to(ROOT))
+        if text.count("\n") > 350:
+            long.append(f"{name}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                parameters = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
+                if lines > 60 or parameters > 12:
+                    long.append(f"{name}: {node.name} has {lines} lines, {parameters} parameters")
+    assert long == []
+
+
 @pytest.mark.parametrize(
     ("library", "doors"),
     [
         ("open_clip", {"geoclip/encoders/backbone.py"}),
-        ("faiss", {"index/search/engine/flat.py", "index/storage/lists.py", "index/search/engine/all_cells.py"}),
+        (
+            "faiss",
+            {"index/search/engine/all_cells.py", "index/search/engine/flat.py", "index/storage/lists.py"},
+        ),
         ("h3", set()),
         ("h3ronpy", {"index/grid/cells.py"}),
         ("global_land_mask", {"index/grid/land.py"}),
