@@ -1,6 +1,6 @@
 """What answers are worth, on simulated queries: the choice of the point, calibration, whether a photo can be placed.
 
-    python benchmarks/answers.py INDEX [--queries 600] [--out results/answers.jsonl]
+    python -m benchmarks.answers INDEX [--queries 600] [--out results/answers.jsonl]
 
 Photo-like simulated queries, and for the last table as many vectors of pure noise. Three tables:
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import command, machine
 from numpy.typing import NDArray
-from released_model import released_model
-from simulated import Kind, places, queries
 
+from benchmarks.machine import command, machine
+from benchmarks.released_model import released_model
+from benchmarks.simulated import Kind, places, queries
 from geoclip.answers.answering import AnswerMaker, entropy_bits
 from geoclip.answers.fitting import calibrate
 from geoclip.distance import haversine_km

@@ -35,12 +35,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.action == "report":
-        from suites.report import report
+        from benchmarks.suites.report import report
 
         print(report(arguments.files, arguments.figures))
         return 0
     if arguments.action == "agreement":
-        from suites.agreement import agreement
+        from benchmarks.suites.agreement import agreement
 
         print(agreement(*arguments.files))
         return 0
@@ -51,8 +51,8 @@ def measure(arguments: argparse.Namespace) -> int:
     """Run the suites, each to the end before the next."""
     from dataclasses import replace
 
-    from suites import build, encode, end_to_end, gpu, scale, search
-    from suites.records import FULL, QUICK, Records, Size
+    from benchmarks.suites import build, encode, end_to_end, gpu, scale, search
+    from benchmarks.suites.records import FULL, QUICK, Records, Size
 
     size: Size = QUICK if arguments.action == "quick" else FULL
     if arguments.region:

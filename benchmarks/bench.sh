@@ -13,7 +13,7 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=scripts/environment.sh
 [ -n "${PYTHON:-}" ] || { . "$ROOT/scripts/environment.sh"; project_environment bench; }
 if [ "${1:-}" = report ] || [ "${1:-}" = agreement ]; then
-  PYTHONPATH="$ROOT" exec "$PYTHON" "$ROOT/benchmarks/bench.py" "$@"
+  PYTHONPATH="$ROOT" exec "$PYTHON" -m benchmarks.bench "$@"
 fi
 
 # shellcheck source=scripts/parity/environments.sh
@@ -30,4 +30,4 @@ if ! [ -d "$FASTGEOCLIP" ]; then
 fi
 [ -d "$FASTGEOCLIP" ] && set -- "$@" --fastgeoclip "$FASTGEOCLIP"
 "$PYTHON" -c 'from geoclip.release.directory import released; released()'
-PYTHONPATH="$ROOT" exec "$PYTHON" "$ROOT/benchmarks/bench.py" "$@" --released-python "$RELEASED_PYTHON"
+PYTHONPATH="$ROOT" exec "$PYTHON" -m benchmarks.bench "$@" --released-python "$RELEASED_PYTHON"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from released_model import released_model
 
+from benchmarks.released_model import released_model
 from index.building.build import Request, build
 from index.grid.region import Region
 from index.storage.gallery import Gallery

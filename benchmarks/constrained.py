@@ -1,6 +1,6 @@
 """What a constraint costs: the same queries with and without it, in turns.
 
-    python benchmarks/constrained.py INDEX [--queries 30] [--resolution 9] [--prior-weight 0] [--out FILE.jsonl]
+    python -m benchmarks.constrained INDEX [--queries 30] [--resolution 9] [--prior-weight 0] [--out FILE.jsonl]
 
 Photo-like simulated queries, one at a time, effort default. A constraint is parsed once; its first query, which makes
 what later ones share, is timed apart. The ratio is that of the medians, and at most 1.5 is wanted.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import command, machine
-from released_model import ReleasedModel, released_model
-from simulated import Kind, places, queries
 
+from benchmarks.machine import command, machine
+from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.simulated import Kind, places, queries
 from index.grid.constraint import Constraint
 from index.search.planet import Planet, Question
 

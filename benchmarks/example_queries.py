@@ -1,6 +1,6 @@
 """Five simulated queries to try the commands with where CLIP's weights cannot be had: writes examples.parquet.
 
-    python benchmarks/example_queries.py [--out examples.parquet]
+    python -m benchmarks.example_queries [--out examples.parquet]
 
 Each stands for a photo of a known place (see `simulated.py`): its vector is a mixture of the place's own, its
 surroundings', a confuser's and noise. The names say so.
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from released_model import released_model
-from simulated import PHOTO_LIKE, combine, places, surroundings, unit
 
+from benchmarks.released_model import released_model
+from benchmarks.simulated import PHOTO_LIKE, combine, places, surroundings, unit
 from geoclip.release.directory import released
 from geoclip.tables.vectors import ResumableVectors, VectorSource
 

@@ -1,7 +1,7 @@
 """The exhaustive answer: every child of every coarse cell scored against simulated queries, nothing stored.
 
-    python benchmarks/exhaustive.py WORK [--res 6] [--queries 500] [--below INDEX --region WHERE]
-    python benchmarks/exhaustive.py WORK --save truth/FILE.npz    # the result, small enough to commit
+    python -m benchmarks.exhaustive WORK [--res 6] [--queries 500] [--below INDEX --region WHERE]
+    python -m benchmarks.exhaustive WORK --save truth/FILE.npz    # the result, small enough to commit
 
 It encodes what a build encodes, in the build's blocks, so it leaves those blocks behind and a build that is pointed at
 WORK goes on from them. Per block it keeps each query's best places and its sum of exp(tau * score); a run that is
@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from simulated import Kind, places, queries
 from torch import Tensor
 
+from benchmarks.simulated import Kind, places, queries
 from geoclip.encoders.cores import on_all_cores
 from index.building.blocks import encode_blocks
 from index.building.plan import BuildPlan
@@ -187,8 +187,8 @@ def save(work: Path, path: Path, tau: float, encode: Encoder) -> None:
 
 def main() -> None:
     """Encode the land, score it, and keep both."""
-    from photo_vectors import photo_vectors
-    from released_model import released_model
+    from benchmarks.photo_vectors import photo_vectors
+    from benchmarks.released_model import released_model
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)

@@ -1,6 +1,6 @@
 """Has a change made the heart slower? Rates as shares of the matrix products measured in the same minute.
 
-    python benchmarks/guard.py [--save]
+    python -m benchmarks.guard [--save]
 
 The products are in the arithmetic that the machine's encoder takes by itself. A machine's speed cancels out of a share,
 so what a kind of processor is known for is committed, in `guard.json`, by its vector units; `--save` writes it. A share
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import machine
-from suites.encode import encoder_of, products
-from suites.records import in_turns
-from suites.world import COARSE, World, world
 
+from benchmarks.machine import machine
+from benchmarks.suites.encode import encoder_of, products
+from benchmarks.suites.records import in_turns
+from benchmarks.suites.world import COARSE, World, world
 from geoclip.encoders.precision import has_bf16_units
 from index.building.build import Request, build
 from index.grid.region import Region

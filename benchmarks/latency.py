@@ -1,6 +1,6 @@
 """How long a lookup takes in an index, and what memory serving it takes.
 
-    python benchmarks/latency.py INDEX [--device cuda] [--out results/latency.jsonl]
+    python -m benchmarks.latency INDEX [--device cuda] [--out results/latency.jsonl]
 
 Photo-like simulated queries. Batch 1: each query timed alone. Batch 1024: one call. Coarse only: resolution of the
 stored cells, nothing encoded. Encodings dominate on a CPU, so the encoder's rate is measured beside it.
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-from machine import command, machine
-from released_model import ReleasedModel, released_model
-from simulated import Kind, places, queries
 
+from benchmarks.machine import command, machine
+from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.simulated import Kind, places, queries
 from index.search.efforts import Name
 from index.search.planet import Planet, Question
 

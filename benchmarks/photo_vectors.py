@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from simulated import unit
+
+from benchmarks.simulated import unit
 
 
 def photo_vectors(path: Path) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """How good is the estimate of what was not scored? Against the exhaustive sum over all land, on simulated queries.
 
-    python benchmarks/posterior.py INDEX WORK [--out results/posterior.jsonl]
+    python -m benchmarks.posterior INDEX WORK [--out results/posterior.jsonl]
 
 WORK is what `exhaustive.py` left. The log of the sum of exp(tau * score) over all cells one level below the stored
 ones is estimated from the start level alone, as `index/search/posterior.py` does for the rest of the planet, for
@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from exhaustive import truth
-from machine import command, machine
 
+from benchmarks.exhaustive import truth
+from benchmarks.machine import command, machine
 from index.grid.cells import children_counts, parents
 from index.search.planet import Planet
 from index.search.posterior import SPREAD

@@ -1,6 +1,6 @@
 """How well the prior foretells where photos are taken: held-out places of the released gallery, in nats a place.
 
-    python benchmarks/prior.py                     # prints the table, adds a line to benchmarks/results/prior.jsonl
+    python -m benchmarks.prior                     # prints the table, adds a line to benchmarks/results/prior.jsonl
 
 Ten folds, drawn by place (`random`) or by whole cells of resolution 3 or 4 (`blocked`: a tenth of all cells that hold
 photos have theirs taken away, so that the nearest known photo is one such cell off). Compared at each resolution:
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ROOT, machine
 from numpy.typing import NDArray
 
+from benchmarks.machine import ROOT, machine
 from index.grid.cells import Cells, areas_km2, children_counts, parents
 from index.grid.land import land_cells
 from index.storage.gallery import Gallery

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from worker import Task, serve
 
+from benchmarks.worker import Task, serve
 from geoclip import GeoCLIP, LocationEncoder, Locator
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.location import CPU_CHUNK

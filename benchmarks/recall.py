@@ -1,6 +1,6 @@
 """Recall of the index against the exhaustive answer, on simulated queries, and the work it takes.
 
-    python benchmarks/recall.py INDEX WORK [--resolution 7] [--out results/recall.jsonl] [--figure recall.png]
+    python -m benchmarks.recall INDEX WORK [--resolution 7] [--out results/recall.jsonl] [--figure recall.png]
 
 WORK is what `exhaustive.py` left for the same grid, or a file of `truth/`. Three tables, each a line of the results:
 
@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exhaustive import asked_and_found
-from machine import command, machine
 from numpy.typing import NDArray
-from released_model import ReleasedModel, released_model
-from simulated import Kind
 
+from benchmarks.exhaustive import asked_and_found
+from benchmarks.machine import command, machine
+from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.simulated import Kind
 from index.grid.cells import Cells, parents
 from index.grid.region import Region
 from index.search.efforts import Effort, Name, Step, named

@@ -10,4 +10,4 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=scripts/parity/environments.sh
 . "$ROOT/scripts/parity/environments.sh"
 
-in_project "$ROOT/benchmarks/side_by_side.py" --released-python "$RELEASED_PYTHON" "$@"
+in_project -m benchmarks.side_by_side --released-python "$RELEASED_PYTHON" "$@"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from released_answers import released_package, write_tower
-from worker import Task, serve
+
+from benchmarks.worker import Task, serve
 
 
 def main() -> None:

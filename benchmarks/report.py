@@ -1,4 +1,4 @@
-"""Print results of `released.sh` as Markdown:  python benchmarks/report.py benchmarks/results/FILE.jsonl ..."""
+"""Print results of `released.sh` as Markdown:  python -m benchmarks.report benchmarks/results/FILE.jsonl ..."""
 
 import json
 import sys

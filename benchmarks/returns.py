@@ -1,6 +1,6 @@
 """Do coordinates come back? Land coordinates are embedded, looked up in an index, and should be found again.
 
-    python benchmarks/returns.py INDEX [--count 1000] [--out results/returns.jsonl]
+    python -m benchmarks.returns INDEX [--count 1000] [--out results/returns.jsonl]
 
 Half of them are places of the released gallery, half random points on land (the 1 km raster). Gallery candidates are
 off, so an answer is a cell's centre: at resolution 9 within 250 m in 99 % of cases, at 11 within 40 m.
@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from machine import command, machine
-from released_model import released_model
 
+from benchmarks.machine import command, machine
+from benchmarks.released_model import released_model
 from geoclip.distance import haversine_km
 from index.grid.cells import cells_at, centres
 from index.search.planet import Planet, Question

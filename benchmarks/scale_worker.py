@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-from released_model import released_model
-from simulated import Kind, places, queries
-from suites.records import evict, percentiles, timed
 
+from benchmarks.released_model import released_model
+from benchmarks.simulated import Kind, places, queries
+from benchmarks.suites.records import evict, percentiles, timed
 from index.building.build import Request, build
 from index.grid.cells import cells_at
 from index.grid.region import Region

@@ -17,13 +17,17 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from machine import machine
-from peak_memory import peak_mb
+from benchmarks.machine import machine
+from benchmarks.peak_memory import peak_mb
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKERS = {"released": "released_worker.py", "project": "project_worker.py"}
+WORKERS = {"released": "released_worker", "project": "project_worker"}
+BOOT = f"import runpy, sys; sys.path.append({str(ROOT)!r}); sys.argv.pop(0); " + (
+    "runpy.run_module(f'benchmarks.{sys.argv[0]}', run_name='__main__', alter_sys=True)"
+)
+"""Runs a module of this folder; the checkout comes last on the path, so that an installed `geoclip` comes first."""
 
 # Tasks taken in turns, and how often. Those that take the released package 20 s and more are repeated less.
 GROUPS: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = (
@@ -71,6 +75,11 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         self.about = self._reply()
+
+    @classmethod
+    def of(cls, side: str, python: str, module: str, *arguments: str) -> Self:
+        """Start a module of this folder in a side's environment."""
+        return cls([python, "-W", "ignore", "-c", BOOT, module, *arguments], environment(side))
 
     def time(self, task: str) -> dict[str, Any]:
         """Run a task once; return seconds, amount and unit."""
@@ -128,10 +137,8 @@ def _measured(work: Path, pythons: dict[str, str], arguments: argparse.Namespace
     photo = _photo(work, pythons["project"], arguments.seed)
     names = (work, photo, arguments.points, arguments.seed)
     workers = {
-        side: Worker(
-            [pythons[side], "-W", "ignore", str(ROOT / "benchmarks" / file), *map(str, names)], _environment(side)
-        )
-        for side, file in WORKERS.items()  # the released side first: it writes the tower that the other reads
+        side: Worker.of(side, pythons[side], module, *map(str, names))
+        for side, module in WORKERS.items()  # the released side first: it writes the tower that the other reads
     }
     first: dict[str, Any] = {"released": workers["released"].about["versions"]}
     if arguments.only != "memory":
@@ -185,7 +192,7 @@ def _memory(work: Path, photo: Path, pythons: dict[str, str], repeats: int) -> I
     filled = {"vectors": str(vectors), "photo": str(photo), "tower": str(work / "tower")}
     for side, task, template in MEMORY:
         command = [pythons[side], "-W", "ignore", *(part.format(**filled) for part in template)]
-        peaks = [peak_mb(command, _environment(side)) for _ in range(repeats)]
+        peaks = [peak_mb(command, environment(side)) for _ in range(repeats)]
         print(f"{side:9} {task:42} {statistics.median(peaks):8.0f} MB", file=sys.stderr, flush=True)
         yield {"kind": "memory", "side": side, "task": task, "peaks_mb": peaks, "median_mb": statistics.median(peaks)}
 
@@ -198,13 +205,13 @@ def _photo(work: Path, python: str, seed: int) -> Path:
     )
     folder = work / "photos"
     folder.mkdir()
-    subprocess.run([python, "-c", make, str(folder), str(seed)], check=True, env=_environment("project"))
+    subprocess.run([python, "-c", make, str(folder), str(seed)], check=True, env=environment("project"))
     return next(folder.glob("*-1023x767-RGB.jpg"))
 
 
-def _environment(side: str) -> dict[str, str]:
+def environment(side: str) -> dict[str, str]:
     """Return the process environment of a side; only the project's knows the checkout, whose `geoclip` it is."""
-    path = [ROOT / "benchmarks", ROOT / "scripts" / "parity", *([ROOT] if side == "project" else [])]
+    path = [ROOT / "scripts" / "parity", *([ROOT] if side == "project" else [])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONSAFEPATH": "1"}
 
 

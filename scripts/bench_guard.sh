@@ -6,4 +6,4 @@ source scripts/environment.sh
 
 project_environment dev
 .venv/bin/geoclip fetch
-exec "$PYTHON" benchmarks/guard.py "$@"
+exec "$PYTHON" -m benchmarks.guard "$@"

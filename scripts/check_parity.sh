@@ -29,5 +29,5 @@ trap 'rm -rf "$work"' EXIT
 echo "The released package answers (a few minutes on a small CPU)" >&2
 in_released "$ROOT/scripts/parity/released_answers.py" "$work" --seed "$seed"
 echo "This project answers" >&2
-machine="$(in_project "$ROOT/benchmarks/machine.py")"
+machine="$(in_project -m benchmarks.machine)"
 in_project "$ROOT/scripts/parity/compare_answers.py" "$work" --machine "$machine" --out "$out" "${full[@]}"

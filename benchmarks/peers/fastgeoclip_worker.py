@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 import torch
-from worker import Task, serve
+
+from benchmarks.worker import Task, serve
 
 
 def main() -> None:

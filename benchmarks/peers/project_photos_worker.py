@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from worker import Task, serve
 
+from benchmarks.worker import Task, serve
 from geoclip import GeoCLIP, Locator
 from geoclip.photos.decode import decode
 

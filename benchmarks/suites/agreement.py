@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from suites.report import best_settings
+from benchmarks.suites.report import best_settings
 
 Line = dict[str, Any]
 RATES = {

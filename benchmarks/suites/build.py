@@ -1,7 +1,6 @@
 """What a build costs by resolution: seconds a stage, share of the encoder, largest memory; each in a fresh process."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from suites.records import Records, Size
+from benchmarks.side_by_side import environment
+from benchmarks.suites.records import Records, Size
 
 RESOLUTIONS = (3, 4, 5, 6)
 
@@ -20,14 +20,12 @@ def run(records: Records, size: Size) -> None:
     if size.name == "quick":
         where = "bbox:43,-5,51,8"  # France
     lines = []
-    worker = Path(__file__).resolve().parents[1] / "build_worker.py"
-    paths = os.pathsep.join(map(str, (worker.parent, worker.parents[1])))
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
     for res in RESOLUTIONS:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "facts.json"
-            command = [sys.executable, str(worker), str(Path(folder) / "index"), str(out), str(res), where]
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+            arguments = [str(Path(folder) / "index"), str(out), str(res), where]
+            command = [sys.executable, "-m", "benchmarks.build_worker", *arguments]
+            subprocess.run(command, env=environment("project"), stdout=subprocess.DEVNULL, check=True)
             facts = json.loads(out.read_text(encoding="utf-8"))
         lines.append(records.add("build", resolution=res, region=where, **facts))
     encodings, seconds = ([line[key] for line in lines] for key in ("encodings", "seconds"))

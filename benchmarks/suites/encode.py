@@ -4,21 +4,19 @@ Rate by batch size and precision. The peak is `torch.nn.functional.linear` in th
 same number of points, with weights and inputs in place: no encoder can be faster without other products.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from side_by_side import Worker
 from torch.nn import functional as F
 
+from benchmarks.side_by_side import Worker
+from benchmarks.suites.records import Records, Size, in_turns, spread
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.location import CPU_CHUNK, LocationEncoder
 from geoclip.encoders.precision import has_bf16_units
 from geoclip.release.directory import released
-from suites.records import Records, Size, in_turns, spread
 
 SHAPES = ((512, 1024), (1024, 1024), (1024, 1024), (1024, 512))
 """(inputs, outputs) of the linear layers of one of the three capsules."""
@@ -96,7 +94,4 @@ def _often(task: Callable[[], object], times: int) -> None:
 
 
 def _released(python: str) -> Worker:
-    folder = Path(__file__).resolve().parents[1]
-    paths = os.pathsep.join(map(str, (folder, folder.parent / "scripts" / "parity")))
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
-    return Worker([python, "-W", "ignore", str(folder / "peers" / "released_encoder.py")], environment)
+    return Worker.of("released", python, "peers.released_encoder")

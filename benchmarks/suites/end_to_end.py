@@ -5,15 +5,13 @@ one need not be there. Each side is a process that stays for the run. The releas
 answers among the gallery as the released package does; the project also answers on an index of the planet.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from side_by_side import Worker
-
-from suites.records import Records, Size, spread
+from benchmarks.side_by_side import Worker, environment
+from benchmarks.suites.records import Records, Size, spread
 
 SUITE = "end to end"
 BATCH = 8
@@ -30,7 +28,6 @@ TASKS = (
     ("project", "tower"),
     ("project", "lookup, index"),
 )
-FOLDER = Path(__file__).resolve().parents[1]
 
 
 def run(
@@ -61,24 +58,14 @@ def _workers(
 ) -> dict[str, Worker]:
     """Start the sides; the released one first, it writes the tower that the others read."""
     common = [work, str(photo), "1000", str(seed)]
-    workers = {"released": _worker(released_python, "released_worker.py", common, with_project=False)}
+    workers = {"released": Worker.of("released", released_python, "released_worker", *common)}
     workers["released"].about["tasks"] = ["predict"]
     if fastgeoclip is not None:
         more = [work, str(photo), str(fastgeoclip), str(BATCH)]
-        workers["fastgeoclip"] = _worker(released_python, "peers/fastgeoclip_worker.py", more, with_project=False)
+        workers["fastgeoclip"] = Worker.of("fastgeoclip", released_python, "peers.fastgeoclip_worker", *more)
     more = [work, str(photo), str(BATCH), *([str(index)] if index is not None else [])]
-    workers["project"] = _worker(sys.executable, "peers/project_photos_worker.py", more, with_project=True)
+    workers["project"] = Worker.of("project", sys.executable, "peers.project_photos_worker", *more)
     return workers
-
-
-def _worker(python: str, file: str, arguments: list[str], *, with_project: bool) -> Worker:
-    return Worker([python, "-W", "ignore", str(FOLDER / file), *arguments], _environment(with_project=with_project))
-
-
-def _environment(*, with_project: bool) -> dict[str, str]:
-    root = FOLDER.parent
-    paths = [FOLDER, root / "scripts" / "parity", *([root] if with_project else [])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONSAFEPATH": "1"}
 
 
 def _photo(work: Path, seed: int) -> Path:
@@ -89,7 +76,5 @@ def _photo(work: Path, seed: int) -> Path:
     )
     folder = work / "photos"
     folder.mkdir()
-    subprocess.run(
-        [sys.executable, "-c", make, str(folder), str(seed)], check=True, env=_environment(with_project=True)
-    )
+    subprocess.run([sys.executable, "-c", make, str(folder), str(seed)], check=True, env=environment("project"))
     return next(folder.glob("*-1023x767-RGB.jpg"))

@@ -92,7 +92,7 @@ def _bytes(lines: list[Line]) -> Any:
 
 
 def _latency(lines: list[Line]) -> Any:
-    from suites.report import best_settings
+    from benchmarks.suites.report import best_settings
 
     best = list(best_settings(lines).values())
     figure, ax = plt.subplots(figsize=(7.5, 0.4 * len(best) + 1.2), layout="constrained")

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from released_model import released_model
-from simulated import Kind, places, queries
 
+from benchmarks.released_model import released_model
+from benchmarks.simulated import Kind, places, queries
+from benchmarks.suites.encode import encoder_of, products
+from benchmarks.suites.records import Records, Size, in_turns, percentiles, spread
 from geoclip.encoders.location import GPU_CHUNK
 from index.building.build import Request, build
 from index.grid.region import Region
 from index.search.efforts import Name
 from index.search.planet import Planet, Question
 from index.storage.gallery import Gallery
-from suites.encode import encoder_of, products
-from suites.records import Records, Size, in_turns, percentiles, spread
 
 SUITE = "gpu"
 BATCHES = (1, 64, 1024, 16_384, 262_144)

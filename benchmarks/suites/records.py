@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import command, machine
+
+from benchmarks.machine import command, machine
 
 Line = dict[str, Any]
 SHOWN = 8

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from suites.figures import draw
+from benchmarks.suites.figures import draw
 
 Line = dict[str, Any]
 ENOUGH = 0.99

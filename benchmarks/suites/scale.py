@@ -5,15 +5,15 @@ grid beside it is FAISS IVF-SQ8, measured in the search suite; its bytes at othe
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.side_by_side import environment
+from benchmarks.suites.records import Records, Size
 from index.search.efforts import Name
-from suites.records import Records, Size
 
 SUITE = "scale"
 REGIONS = ("country:LU", "country:CH", "country:IT")
@@ -27,7 +27,7 @@ def run(records: Records, size: Size, *, index: Path | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for where in REGIONS[: 2 if size.name == "quick" else 3]:
             target = Path(folder) / where.partition(":")[2]
-            _child("scale_worker.py", "build", str(target), where)
+            _child("build", str(target), where)
             _measure(records, size, target, where)
     if index is not None:
         _measure(records, size, index, "planet")
@@ -37,16 +37,12 @@ def run(records: Records, size: Size, *, index: Path | None = None) -> None:
 
 def _measure(records: Records, size: Size, index: Path, where: str) -> None:
     for resolution in range(6, FINEST + 1):
-        facts = _child("scale_worker.py", "ask", str(index), str(resolution), str(Name.DEFAULT), str(size.singles // 2))
+        facts = _child("ask", str(index), str(resolution), str(Name.DEFAULT), str(size.singles // 2))
         records.add(SUITE, system="geoclip-planet", region=where, **facts, computed=False, simulated=True)
 
 
-def _child(worker: str, *arguments: str) -> dict[str, Any]:
-    folder = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, folder.parent)))}
-    done = subprocess.run(
-        [sys.executable, str(folder / worker), *arguments],
-        env=environment, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+def _child(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scale_worker", *arguments]
+    done = subprocess.run(command, env=environment("project"), stdout=subprocess.PIPE, text=True, check=True)
     facts: dict[str, Any] = json.loads(done.stdout or "{}")
     return facts

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from peers.grids import grids
 
+from benchmarks.peers.grids import grids
+from benchmarks.suites.records import Records, Size, evict, percentiles, timed
+from benchmarks.suites.world import COARSE, K, World, world
 from geoclip.distance import haversine_km
 from index.grid.cells import Cells, centres
 from index.search.efforts import Effort, Name, Step, named
 from index.search.planet import Planet, Question
-from suites.records import Records, Size, evict, percentiles, timed
-from suites.world import COARSE, K, World, world
 
 SUITE = "search"
 LEAST_S = 0.5

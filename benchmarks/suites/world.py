@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from photo_vectors import photo_vectors
-from released_model import ReleasedModel, released_model
-from simulated import Kind, places, queries
 
+from benchmarks.photo_vectors import photo_vectors
+from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.simulated import Kind, places, queries
 from index.building.build import Request, build
 from index.grid.cells import Cells, cells_at, centres, children
 from index.grid.region import Region

@@ -4,17 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import guard
 import numpy as np
 import pytest
-from machine import command
-from peers.grids import K, grids
-from simulated import Kind, queries
-from suites.agreement import agreement
-from suites.records import QUICK, Records, evict, in_turns, percentiles
-from suites.report import best_settings, report
-from suites.search import quality
 
+from benchmarks import guard
+from benchmarks.machine import command
+from benchmarks.peers.grids import K, grids
+from benchmarks.simulated import Kind, queries
+from benchmarks.suites.agreement import agreement
+from benchmarks.suites.records import QUICK, Records, evict, in_turns, percentiles
+from benchmarks.suites.report import best_settings, report
+from benchmarks.suites.search import quality
 from geoclip.distance import haversine_km
 from index.grid.cells import cells_at, centres
 from tests.conftest import unit
@@ -137,7 +137,7 @@ def test_guard_names_what_fell() -> None:
 
 
 def test_a_quick_run_is_smaller_than_a_full_one() -> None:
-    from suites.records import FULL
+    from benchmarks.suites.records import FULL
 
     assert QUICK.queries < FULL.queries
     assert QUICK.rounds < FULL.rounds
