@@ -20,7 +20,8 @@ from benchmarks.machine import command, machine
 from benchmarks.released_model import ReleasedModel, released_model
 from benchmarks.simulated import Kind, places, queries
 from index.grid.constraint import Constraint
-from index.search.planet import Planet, Question
+from index.search.planet import Planet
+from index.search.question import Question
 
 SEED = 31
 CONSTRAINTS: dict[str, dict[str, list[str]]] = {

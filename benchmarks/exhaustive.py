@@ -28,7 +28,7 @@ from benchmarks.simulated import Kind, places, queries
 from geoclip.encoders.cores import on_all_cores
 from index.building.blocks import encode_blocks
 from index.building.plan import BuildPlan
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.files import written_whole
 from index.grid.cells import Cells, cells_at, centres, children
 from index.grid.land import land_cells

@@ -25,9 +25,9 @@ from benchmarks.suites.world import COARSE, World, world
 from geoclip.encoders.precision import has_bf16_units
 from index.building.build import Request, build
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Question
+from index.search.efforts import EffortName
 from index.search.posterior import Posterior
+from index.search.question import Question
 from index.storage.gallery import Gallery
 
 KNOWN = Path(__file__).with_name("guard.json")
@@ -97,9 +97,9 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
     encoder = encoder_of(precision)
     points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (PRODUCTS, 2))
     vectors = next(iter(here.queries.values()))
-    coarse = Question(k=10, resolution=COARSE, effort=Name.DEFAULT)
-    finest = Question(k=10, resolution=9, effort=Name.FAST)
-    findings = list(here.planet.findings(vectors[:16], here.model.encode, finest))
+    coarse = Question(k=10, resolution=COARSE, effort=EffortName.DEFAULT)
+    finest = Question(k=10, resolution=9, effort=EffortName.FAST)
+    findings = list(here.planet.query_scores(vectors[:16], here.model.encode, finest))
     request = Request(5, Gallery.of(points), "guard", region=Region.parse(REGION))
     targets = iter(range(1_000_000))
 

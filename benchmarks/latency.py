@@ -19,8 +19,9 @@ import psutil  # type: ignore[import-untyped]
 from benchmarks.machine import command, machine
 from benchmarks.released_model import ReleasedModel, released_model
 from benchmarks.simulated import Kind, places, queries
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 
 SEED = 30
 
@@ -42,8 +43,8 @@ def main() -> None:
     planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
     opened = time.perf_counter() - begun
     coarse = planet.manifest.coarse_res
-    tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=Name(n)) for n in arguments.efforts}
-    tasks |= {name: Question(k=10, resolution=9, effort=Name(name)) for name in arguments.efforts}
+    tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=EffortName(n)) for n in arguments.efforts}
+    tasks |= {name: Question(k=10, resolution=9, effort=EffortName(name)) for name in arguments.efforts}
     rate = encoder_rate(model.encode)
     about = {"command": command(), "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"index": {"cells": len(planet.cells)}, "opened_s": opened, "encoder_points_a_second": rate}

@@ -28,8 +28,9 @@ from benchmarks.released_model import ReleasedModel, released_model
 from benchmarks.simulated import Kind
 from index.grid.cells import Cells, parents
 from index.grid.region import Region
-from index.search.efforts import Effort, Name, Step, named
-from index.search.planet import Planet, Question
+from index.search.efforts import Effort, EffortName, Step, named
+from index.search.planet import Planet
+from index.search.question import Question
 
 BEAMS = (8, 16, 32, 64, 128, 256)
 WALKS = ((64, 128), (128, 256), (256, 512), (512, 1024), (1024, 2048), (2048, 4096))
@@ -58,7 +59,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     if not arguments.efforts_only:
         records += walks(planet, vectors, cells, rows)
-    efforts = {name: named(Name(name)) for name in arguments.efforts}
+    efforts = {name: named(EffortName(name)) for name in arguments.efforts}
     res = arguments.resolution or planet.manifest.coarse_res + 1
     region = arguments.region
     if region is not None:  # the exhaustive answer has whole coarse cells

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.building.representatives import Encoder
-from index.search.planet import Planet, PlanetHits, Question
+from index.encoder import Encoder
+from index.search.hits import PlanetHits
+from index.search.planet import Planet
+from index.search.question import Question
 
 
 class ReleasedModel(NamedTuple):

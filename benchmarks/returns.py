@@ -16,7 +16,8 @@ from benchmarks.machine import command, machine
 from benchmarks.released_model import released_model
 from geoclip.distance import haversine_km
 from index.grid.cells import cells_at, centres
-from index.search.planet import Planet, Question
+from index.search.planet import Planet
+from index.search.question import Question
 
 LIMITS_M = {9: 250.0, 11: 40.0}
 SEED = 40

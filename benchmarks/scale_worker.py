@@ -15,8 +15,9 @@ from benchmarks.suites.records import evict, percentiles, timed
 from index.building.build import Request, build
 from index.grid.cells import cells_at
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 from index.storage.gallery import Gallery
 
 SEED = 50
@@ -29,10 +30,10 @@ def main() -> None:
         request = Request(6, Gallery.of(model.gallery), "released", region=Region.parse(sys.argv[3]), tau=model.tau)
         build(request, model.encode, Path(sys.argv[2]), report=lambda *_: None)
     else:
-        ask(Path(sys.argv[2]), int(sys.argv[3]), Name(sys.argv[4]), int(sys.argv[5]))
+        ask(Path(sys.argv[2]), int(sys.argv[3]), EffortName(sys.argv[4]), int(sys.argv[5]))
 
 
-def ask(folder: Path, resolution: int, effort: Name, count: int) -> None:
+def ask(folder: Path, resolution: int, effort: EffortName, count: int) -> None:
     """Print what opening and lookups took."""
     model = released_model()
     before = psutil.Process().memory_info().rss

@@ -27,10 +27,11 @@ from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, Photo
 from geoclip.photos.pool import Decoded, decode_all
 from geoclip.release.directory import Release, released
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 from index.storage.artifact import Manifest
 from index.storage.gallery import Gallery as IndexGallery
 
@@ -208,7 +209,7 @@ class Locator:
             question = Question(
                 k=k,
                 resolution=resolution,
-                effort=Name(effort),
+                effort=EffortName(effort),
                 prior_weight=prior_weight,
                 region=where,
                 mass_resolution=mass_resolution,
@@ -339,7 +340,7 @@ class Locator:
     def found(self, vectors: NDArray[np.float32], k: int = 1) -> Places:
         """Return what answers are read off: places, a few more than k, and the distributions."""
         question = with_k(self.question, max(k, HITS))
-        return self.searcher.search(np.ascontiguousarray(vectors, dtype=np.float32), question, with_beliefs=True)
+        return self.searcher.search(np.ascontiguousarray(vectors, dtype=np.float32), question, with_posteriors=True)
 
     @property
     def reading(self) -> AnswerOptions:

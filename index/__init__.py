@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from index.search.engine import Engine, Hits
     from index.search.engine.exact import ExactEngine
     from index.search.engine.flat import FlatEngine
-    from index.search.planet import Planet, Question
+    from index.search.planet import Planet
+    from index.search.question import Question
     from index.storage.gallery import Gallery
 
 __all__ = ["Engine", "ExactEngine", "FlatEngine", "Gallery", "Hits", "Planet", "Question", "Region"]
@@ -22,7 +23,7 @@ _HOME = {
     "Gallery": "storage.gallery",
     "Hits": "search.engine",
     "Planet": "search.planet",
-    "Question": "search.planet",
+    "Question": "search.question",
     "Region": "grid.region",
 }
 

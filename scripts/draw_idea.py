@@ -16,7 +16,7 @@ import numpy as np
 from geoclip import LocationEncoder
 from index.grid.cells import centres
 from index.search.descent import Ranking, descend
-from index.search.efforts import Name, named
+from index.search.efforts import EffortName, named
 from index.search.planet import Planet
 
 PLACE = (48.85837, 2.29448)
@@ -32,7 +32,7 @@ def main() -> None:
     noise = np.random.default_rng(4).standard_normal(512)
     query = encoder.embed([PLACE])[0] + 1.3 * noise / np.linalg.norm(noise)
     query = (query / np.linalg.norm(query)).astype(np.float32)[None]
-    effort = named(Name.DEFAULT)
+    effort = named(EffortName.DEFAULT)
     coarse = planet.engine.search(query, effort.coarse, widths=effort.widths)
     ranking = Ranking(planet.manifest.tau)
     kept = ranking.scored(coarse.cells[0], coarse.scores[0])

@@ -12,11 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = {
+    "index.encoder": set(),
     "index.files": set(),
     "index.grid": set(),
     "index.storage": {"index.files", "index.grid"},
-    "index.building": {"index.files", "index.grid", "index.storage"},
-    "index.search": {"index.building", "index.grid", "index.storage"},
+    "index.building": {"index.encoder", "index.files", "index.grid", "index.storage"},
+    "index.search": {"index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
     "geoclip.files": {"geoclip.errors"},
     "geoclip.distance": set(),
@@ -30,7 +31,7 @@ ROOMS = {
         "geoclip.encoders",
         "geoclip.errors",
         "geoclip.files",
-        "index.building",
+        "index.encoder",
         "index.grid",
         "index.search",
     },
@@ -41,7 +42,7 @@ ROOMS = {
         "geoclip.errors",
         "geoclip.photos",
         "geoclip.release",
-        "index.building",
+        "index.encoder",
         "index.grid",
         "index.search",
         "index.storage",

@@ -16,8 +16,9 @@ from benchmarks.suites.records import Records, Size, in_turns, percentiles, spre
 from geoclip.encoders.location import GPU_CHUNK
 from index.building.build import Request, build
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 from index.storage.gallery import Gallery
 
 SUITE = "gpu"
@@ -70,7 +71,7 @@ def _lookups(records: Records, size: Size, device: str, index: Path, engine: str
     vectors = queries(
         Kind.PHOTO_LIKE, places(model.gallery, size.queries, records.seed), model.exact, records.seed
     ).vectors
-    for effort in (Name.FAST, Name.DEFAULT):
+    for effort in (EffortName.FAST, EffortName.DEFAULT):
         question = Question(k=10, resolution=9, effort=effort)
         model.search(planet, vectors, question)
         times = []

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.side_by_side import environment
 from benchmarks.suites.records import Records, Size
-from index.search.efforts import Name
+from index.search.efforts import EffortName
 
 SUITE = "scale"
 REGIONS = ("country:LU", "country:CH", "country:IT")
@@ -37,7 +37,7 @@ def run(records: Records, size: Size, *, index: Path | None = None) -> None:
 
 def _measure(records: Records, size: Size, index: Path, where: str) -> None:
     for resolution in range(6, FINEST + 1):
-        facts = _child("ask", str(index), str(resolution), str(Name.DEFAULT), str(size.singles // 2))
+        facts = _child("ask", str(index), str(resolution), str(EffortName.DEFAULT), str(size.singles // 2))
         records.add(SUITE, system="geoclip-planet", region=where, **facts, computed=False, simulated=True)
 
 

@@ -21,15 +21,16 @@ from benchmarks.suites.records import Records, Size, evict, percentiles, timed
 from benchmarks.suites.world import COARSE, K, World, world
 from geoclip.distance import haversine_km
 from index.grid.cells import Cells, centres
-from index.search.efforts import Effort, Name, Step, named
-from index.search.planet import Planet, Question
+from index.search.efforts import Effort, EffortName, Step, named
+from index.search.planet import Planet
+from index.search.question import Question
 
 SUITE = "search"
 LEAST_S = 0.5
 """What one kind of call of one setting takes at least: short calls are repeated."""
 CHUNK = 128
 BEAMS = {
-    **{str(name): named(name) for name in (Name.FAST, Name.DEFAULT, Name.THOROUGH)},
+    **{str(name): named(name) for name in (EffortName.FAST, EffortName.DEFAULT, EffortName.THOROUGH)},
     **{f"beam {b}": Effort((1024, 2048), max(b, 16), (Step(b, 1.0, 4096), Step(b, 1.0, 4096))) for b in (2, 8)},
 }
 Search = Callable[[NDArray[np.float32]], Cells]
@@ -72,7 +73,7 @@ def _ours(records: Records, size: Size, here: World) -> None:
             for kind, own in here.queries.items()
         }
         _measure(records, size, here, _descent(here, question), _ours_at(name) | {"encodings": encodings} | about)
-    coarse = Question(k=K, resolution=COARSE, effort=Name.DEFAULT, gallery=False)
+    coarse = Question(k=K, resolution=COARSE, effort=EffortName.DEFAULT, gallery=False)
     _latencies(records, size, here, _descent(here, coarse), _ours_at("coarse only") | about)
 
 

@@ -11,7 +11,7 @@ from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName
 from geoclip.answers.place_names import PlaceNames
 from geoclip.answers.searchers import Places
 from geoclip.errors import InputError
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.grid.cells import Cells, cells_at, names, parents
 from index.grid.region import Region
 from index.search.discs import Discs

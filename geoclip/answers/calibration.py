@@ -8,7 +8,7 @@ from typing import Any, Self
 from geoclip.answers.answering import AnswerOptions
 from geoclip.errors import InputError
 from geoclip.files import written_whole
-from index.search.planet import Question
+from index.search.question import Question
 
 _KIND = "geoclip-calibration/1"
 

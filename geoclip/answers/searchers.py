@@ -13,11 +13,13 @@ from geoclip.answers.answer import Searched
 from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
 from index import ExactEngine
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.grid.cells import FINEST, Cells, cells_at
 from index.grid.region import Region
-from index.search.planet import Finding, Planet, Question
+from index.search.hits import QueryScores
+from index.search.planet import Planet
 from index.search.posterior import Posterior
+from index.search.question import Question
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Searcher(Protocol):
     searched: Searched
     """What this is, for answers."""
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_beliefs: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """Return the best places for vectors (N, dim) of length 1, or shorter where they are means of such.
 
         Raises:
@@ -82,7 +84,7 @@ class GallerySearch:
         self._cells = lru_cache(maxsize=2)(self._make_cells)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_beliefs: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """See `Searcher.search`; effort and gallery places do not matter here."""
         if question.mass_resolution is not None or question.prior_weight:
             raise InputError("A gallery knows no prior or mass; open an index for these.")
@@ -95,7 +97,7 @@ class GallerySearch:
         cells[found] = cells_at(lat_lng[found], question.resolution)
         probabilities = np.exp(tau * hits.scores.astype(np.float64) - log_partition[:, None])
         probabilities = np.where(found, probabilities, 0.0)
-        posteriors = tuple(self.posteriors(queries, question)) if with_beliefs else ()
+        posteriors = tuple(self.posteriors(queries, question)) if with_posteriors else ()
         return Places(cells, lat_lng, hits.scores, probabilities, np.zeros(len(queries)), posteriors)
 
     def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
@@ -105,9 +107,9 @@ class GallerySearch:
     def posteriors(self, queries: NDArray[np.float32], question: Question) -> Iterator[Posterior]:
         """Yield for each vector the softmax over all places, summed in the cells they lie in."""
         allowed, tau = self._allowed(question.region), self._tau / question.temperature
-        return (self._belief(query, question, tau, allowed) for query in queries)
+        return (self._posterior(query, question, tau, allowed) for query in queries)
 
-    def _belief(
+    def _posterior(
         self, query: NDArray[np.float32], question: Question, tau: float, allowed: NDArray[np.bool_] | None
     ) -> Posterior:
         cells, rows = self._cells(question.resolution)
@@ -143,11 +145,11 @@ class PlanetSearch:
         self.dim = planet.engine.dim
         self.searched = Searched("planet", str(planet.folder), planet.digest)
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_beliefs: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """See `Searcher.search`."""
         try:
             hits = self.planet.search(
-                queries, self._encode, question, encode_exactly=self._encode_exactly, with_beliefs=with_beliefs
+                queries, self._encode, question, encode_exactly=self._encode_exactly, with_posteriors=with_posteriors
             )
         except ValueError as error:
             raise InputError(str(error)) from error
@@ -155,7 +157,7 @@ class PlanetSearch:
 
     def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
         """See `Searcher.prepared`."""
-        return _PreparedPlanet(self.planet, list(self.planet.findings(queries, self._encode, question)), question)
+        return _PreparedPlanet(self.planet, list(self.planet.query_scores(queries, self._encode, question)), question)
 
 
 class _PreparedGallery:
@@ -169,7 +171,7 @@ class _PreparedGallery:
 
 
 class _PreparedPlanet:
-    def __init__(self, planet: Planet, findings: list[Finding], question: Question) -> None:
+    def __init__(self, planet: Planet, findings: list[QueryScores], question: Question) -> None:
         self._planet, self._findings, self._question = planet, findings, question
 
     def posteriors(self, temperature: float, prior_weight: float) -> Iterator[Posterior]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from geoclip.release.directory import Release
     from index.grid.constraint import Constraint
     from index.grid.region import Region
-    from index.search.planet import Question
+    from index.search.question import Question
 
 _BY_SUFFIX = {
     ".jsonl": Format.JSONL,
@@ -173,8 +173,8 @@ class Search:
             InputError: something is asked that only a planet answers, or that nothing answers.
         """
         from geoclip.locator import PLANET_QUESTION
-        from index.search.efforts import Name
-        from index.search.planet import Question
+        from index.search.efforts import EffortName
+        from index.search.question import Question
 
         given: dict[str, Any] = {
             "resolution": self.resolution,
@@ -192,7 +192,7 @@ class Search:
             )
         try:
             if "effort" in given:
-                given["effort"] = Name(given["effort"])
+                given["effort"] = EffortName(given["effort"])
             base = PLANET_QUESTION if self.on_planet else Question()
             return replace(base, gallery=self.gallery_places, region=region, **given)
         except ValueError as error:

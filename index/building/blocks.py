@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from index.building.plan import BuildPlan
-from index.building.representatives import Encoder, Representatives, joined, of_cells
+from index.building.representatives import Representatives, joined, of_cells
+from index.encoder import Encoder
 from index.files import written_whole
 
 _CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors

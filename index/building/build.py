@@ -22,7 +22,7 @@ import numpy as np
 from index.building.blocks import encode_blocks, read_blocks
 from index.building.levels import write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.files import written_whole
 from index.grid.cells import Cells, areas_km2, parents
 from index.grid.land import land_cells
@@ -31,7 +31,7 @@ from index.storage.artifact import Manifest, seal
 from index.storage.gallery import Gallery
 from index.storage.prior import Prior
 
-Report = Callable[[str, int, int], object]
+OnStage = Callable[[str, int, int], object]
 """Called with the name of the stage, what is done of it, and all of it; 0 of 0 where nothing is counted."""
 
 _VERSIONS = ("numpy", "torch", "h3ronpy", "global-land-mask", "reverse-geocode", "pyarrow", "safetensors")
@@ -116,7 +116,7 @@ def cost(request: Request, cells: Cells) -> Cost:
     return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
 
 
-def build(request: Request, encode: Encoder, target: Path, *, report: Report, replace: bool = False) -> None:
+def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, replace: bool = False) -> None:
     """Build an index, or go on with a build that was stopped.
 
     Args:
@@ -202,7 +202,7 @@ def _claim(work: Path, request: Request) -> None:
         temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
-def _grid(path: Path, request: Request, report: Report) -> Cells:
+def _grid(path: Path, request: Request, report: OnStage) -> Cells:
     if not path.exists():
         report("Finding land", 0, 0)
         _save(path, grid(request))

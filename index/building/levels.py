@@ -15,24 +15,15 @@ from safetensors.numpy import save
 from index.building.blocks import read_block, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
-from index.grid.cells import Cells, parents, resolution
+from index.grid.cells import Cells, distinct_parents, parents, resolution
+from index.storage.artifact import level_path, start_path
 from index.storage.lists import Bits, ListBatch, Ranges, write_lists
 
-Source = Callable[[], Iterator[Representatives]]
+ReadLevel = Callable[[], Iterator[Representatives]]
 """Yields the representatives of one level in cell order; may be called again."""
 
 
-def level_path(folder: Path, res: int) -> Path:
-    """Return the file of a level's lists."""
-    return folder / f"level-{res}.lists"
-
-
-def start_path(folder: Path) -> Path:
-    """Return the file of the level a walk starts from."""
-    return folder / "start.safetensors"
-
-
-def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scratch: Path) -> None:
+def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, scratch: Path) -> None:
     """Write the levels of an index.
 
     Args:
@@ -62,28 +53,20 @@ def write_levels(source: Source, cells: Cells, start_res: int, folder: Path, scr
         temporary.write_bytes(save(parts))
 
 
-def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
-    """Return the sorted distinct parents, one resolution up, of sorted cells, and for each cell its parent's row."""
-    above = parents(cells, resolution(cells[:1]) - 1)
-    first = np.ones(len(above), dtype=np.bool_)
-    np.not_equal(above[1:], above[:-1], out=first[1:])
-    return above[first], np.cumsum(first, dtype=np.int32) - np.int32(1)
-
-
 class _Survey(NamedTuple):
     ranges: Ranges
     lengths: NDArray[np.float16]
-    above: Source
+    above: ReadLevel
 
 
-def _survey(source: Source, cells: Cells, scratch: Path) -> _Survey:
+def _survey(source: ReadLevel, cells: Cells, scratch: Path) -> _Survey:
     """Go through a level once: the range of each dimension, the cells' lengths, and their parents' representatives."""
     scratch.mkdir(parents=True, exist_ok=True)
     lengths = np.zeros(len(cells), dtype=np.float16)
     low: NDArray[np.float32] | None = None
     high: NDArray[np.float32] | None = None
     paths: list[Path] = []
-    for batch in whole_families(source()):
+    for batch in complete_families(source()):
         lengths[np.searchsorted(cells, batch.cells)] = batch.lengths
         least, greatest = batch.vectors.min(axis=0), batch.vectors.max(axis=0)
         low = least if low is None else np.minimum(low, least)
@@ -96,13 +79,13 @@ def _survey(source: Source, cells: Cells, scratch: Path) -> _Survey:
 
 
 def _batches(source: Iterable[Representatives], cells: Cells, above: Cells) -> Iterator[ListBatch]:
-    for batch in whole_families(source):
+    for batch in complete_families(source):
         ids = np.searchsorted(cells, batch.cells)
         lists = np.searchsorted(above, parents(batch.cells, resolution(above[:1])))
         yield ListBatch(batch.vectors, ids, lists)
 
 
-def whole_families(source: Iterable[Representatives]) -> Iterator[Representatives]:
+def complete_families(source: Iterable[Representatives]) -> Iterator[Representatives]:
     """Regroup a stream so that the children of one parent are never apart."""
     rest: list[Representatives] = []
     for batch in source:

@@ -1,15 +1,13 @@
 """Representatives: one unit vector per cell, the normalised mean of the vectors below it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.encoder import Encoder
 from index.grid.cells import Cells, centres, children, children_counts, parents, resolution
-
-Encoder = Callable[[NDArray[np.float64]], NDArray[np.float32]]
-"""Degrees (N, 2), latitude and longitude, in; unit vectors (N, dim) float32 out."""
 
 
 class Representatives(NamedTuple):

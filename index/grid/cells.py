@@ -69,6 +69,14 @@ def parents(cells: Cells, res: int) -> Cells:
     return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
 
 
+def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
+    """Return the sorted distinct parents, one resolution up, of sorted cells, and for each cell its parent's row."""
+    above = parents(cells, resolution(cells[:1]) - 1)
+    first = np.ones(len(above), dtype=np.bool_)
+    np.not_equal(above[1:], above[:-1], out=first[1:])
+    return above[first], np.cumsum(first, dtype=np.int32) - np.int32(1)
+
+
 def pentagons(cells: Cells) -> NDArray[np.bool_]:
     """Return which cells are pentagons: the descendants along digit 0 of twelve base cells."""
     base = (cells >> _BASE_SHIFT) & np.uint64(0x7F)
@@ -119,7 +127,7 @@ def descendant_range(cells: Cells, res: int) -> tuple[Cells, Cells]:
 def following(ids: Cells) -> Cells:
     """Return, for each cell of resolution 15, the next one in id order, which may lie in the next base cell.
 
-    The last cell of all has none: what is returned for it is no cell.
+    The last cell of all has none: what is returned for it is not a cell.
     """
     mirrored = (ids & ~_POSITION_MASK) | (_LAST_POSITION - (ids & _POSITION_MASK))
     result = _minus_one(mirrored)
@@ -130,7 +138,7 @@ def following(ids: Cells) -> Cells:
 def preceding(ids: Cells) -> Cells:
     """Return, for each cell of resolution 15, the one before it in id order, which may lie in the base cell before.
 
-    The first cell of all has none: what is returned for it is no cell.
+    The first cell of all has none: what is returned for it is not a cell.
     """
     return _minus_one(ids - _pentagon_digits(ids, np.uint64(2)) // np.uint64(2))
 

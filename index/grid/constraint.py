@@ -2,8 +2,8 @@
 
 Countries are Natural Earth's outlines at 1:50,000,000 with 10 km of coastal water, and 3 km around inhabited places
 that the outline misses. Such a border is off by a kilometre or a few: near it, a constraint may let in a place of the
-neighbour or lose one of its own. Where that matters, give the border as a .geojson file, which is followed as drawn.
-A country that is left out goes with the waters off its coast, see `index/grid/offshore.py`.
+neighbour or lose one of its own. Where that matters, give the border as a .geojson file, which is followed exactly.
+A country that is left out takes the sea off its coast with it, see `index/grid/offshore.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from index.grid.countries import find_continent, find_country
-from index.grid.offshore import with_waters
+from index.grid.offshore import with_offshore
 from index.grid.region import Region
 
 
-class Kind(StrEnum):
+class Flag(StrEnum):
     """Kinds of flags; `--not-` before the kind takes away."""
 
     COUNTRY = "country"
@@ -80,7 +80,7 @@ class Constraint:
 _NOT = "--not-"
 
 
-class _Group(NamedTuple):
+class _FlagGroup(NamedTuple):
     """All flags of one kind, as one region."""
 
     flag: str
@@ -89,8 +89,8 @@ class _Group(NamedTuple):
     words: str
 
 
-def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_Group]:
-    for kind, values in zip(Kind, texts, strict=True):
+def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_FlagGroup]:
+    for kind, values in zip(Flag, texts, strict=True):
         flag = f"{dashes}{kind}"
         try:
             found = [part for value in values for part in _READERS[kind](value)]
@@ -101,21 +101,21 @@ def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_Group]:
             regions = [part.region for part in found if not part.political]
             if countries := [part.region for part in found if part.political]:
                 land = reduce(or_, countries)
-                regions.append(with_waters(land) if dashes == _NOT else land)
-            yield _Group(typed, reduce(or_, regions), _either([part.words for part in found]))
+                regions.append(with_offshore(land) if dashes == _NOT else land)
+            yield _FlagGroup(typed, reduce(or_, regions), _either([part.words for part in found]))
 
 
-def _why_empty(kept: list[_Group], taken: list[_Group]) -> str:
+def _why_empty(kept: list[_FlagGroup], taken: list[_FlagGroup]) -> str:
     """Say which flags exclude each other: the fewest kinds without a place in common, or those that leave none."""
     for count in range(2, len(kept) + 1):
         for some in combinations(kept, count):
             if not reduce(and_, [group.region for group in some]):
                 return f"{_flags(some)} have no place in common; leave one out, or make one larger."
-    whole = _flags(kept) or "the whole globe"
-    return f"{_flags(taken)} leave no place of {whole}; give fewer or smaller ones to leave out."
+    of_what = _flags(kept) or "the whole globe"
+    return f"{_flags(taken)} leave no place of {of_what}; give fewer or smaller ones to leave out."
 
 
-def _flags(groups: Iterable[_Group]) -> str:
+def _flags(groups: Iterable[_FlagGroup]) -> str:
     return " and ".join(group.flag for group in groups)
 
 
@@ -182,11 +182,11 @@ def _numbers(text: str, form: str) -> list[float]:
     return numbers
 
 
-_READERS: dict[Kind, Callable[[str], list[_Part]]] = {
-    Kind.COUNTRY: _country,
-    Kind.REGION: _region,
-    Kind.BBOX: _bbox,
-    Kind.NEAR: _near,
+_READERS: dict[Flag, Callable[[str], list[_Part]]] = {
+    Flag.COUNTRY: _country,
+    Flag.REGION: _region,
+    Flag.BBOX: _bbox,
+    Flag.NEAR: _near,
 }
 
 

@@ -1,4 +1,4 @@
-"""The waters off a country's coast, as H3 cells."""
+"""The sea off a country's coast, as H3 cells."""
 
 from functools import cache
 
@@ -16,8 +16,8 @@ _SHORE_RES = 8
 """Cells of resolution 6 that the outline passes through are looked at in cells of this resolution: no gap is left."""
 
 
-def with_waters(region: Region) -> Region:
-    """Return a region of countries and the waters within some 120 km of it that are in no country's outline.
+def with_offshore(region: Region) -> Region:
+    """Return a region of countries with the sea within some 120 km of it that is in no country's outline.
 
     An index holds a ring of cells off each coast. "In Japan" can do without those beyond Japan's outline; "not in
     Japan" must not answer with them.

@@ -259,7 +259,7 @@ def _wrapped(polygon: Any) -> Any:
 def _border_edges(polygons: Any) -> NDArray[np.float64]:
     """Return the edges (N, 2, 2) of the polygons, start and end in (lng, lat).
 
-    Without those along the plane's own edges, which are no borders on the globe.
+    Without those along the plane's own edges, which are not borders on the globe.
     """
     rings = shapely.get_rings(shapely.get_parts(polygons))
     corners, ring = shapely.get_coordinates(rings, return_index=True)
@@ -280,8 +280,8 @@ def _geojson_polygons(node: Any) -> Iterator[Any]:
     kind = str(node.get("type")) if isinstance(node, Mapping) else type(node).__name__
     if kind not in {"Polygon", "MultiPolygon", *_MEMBERS}:
         raise ValueError(
-            f"GeoJSON of the type {kind} is no region; give a Polygon, a MultiPolygon, or features or collections of "
-            "those."
+            f"GeoJSON of the type {kind} is not a region; give a Polygon, a MultiPolygon, or features or collections "
+            "of those."
         )
     try:
         if kind in _MEMBERS:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from index.building.representatives import Encoder
+from index.encoder import Encoder
 from index.grid.cells import Cells, centres, children, children_counts, resolution
 from index.grid.region import Region
 from index.search.efforts import Effort
@@ -73,13 +73,17 @@ class Scored(NamedTuple):
         """Return cells that scored 0 until now with these scores."""
         return self._replace(scores=scores, ranks=self.ranks + scores)
 
+    def rescored(self, scores: NDArray[np.float32]) -> "Scored":
+        """Return the cells with other scores, ranked accordingly."""
+        return self._replace(scores=scores, ranks=self.ranks - self.scores + scores)
+
 
 def _joined(parts: Sequence[Scored]) -> Scored:
     cells, scores, ranks, log_prior = zip(*parts, strict=True)
     return Scored(np.concatenate(cells), np.concatenate(scores), np.concatenate(ranks), np.concatenate(log_prior))
 
 
-class Found(NamedTuple):
+class DescentResult(NamedTuple):
     """What a descent found for one query: disjoint cells that were scored and not opened, by resolution."""
 
     levels: tuple[Scored, ...]
@@ -111,7 +115,7 @@ class _Query:
         self.found: list[Scored] = []
 
     def next_wave(self, size: int, k: int, margin: float) -> Cells:
-        """Return the cells to be opened next: the best that are left and not hopeless. None when the level is done."""
+        """Return the cells to be opened next: the best that are left and not hopeless; empty when the level is done."""
         now = self.levels[-1]
         stop = min(self.opened + size, self.candidates)
         ranks = now.ranks[self.opened : stop]
@@ -137,7 +141,7 @@ def descend(
     encode: Encoder,
     ranking: Ranking,
     effort: Effort,
-) -> list[Found]:
+) -> list[DescentResult]:
     """Search the cells below the coarse ones.
 
     Args:
@@ -173,7 +177,7 @@ def descend(
             waiting = [state for state, _ in waves]
         for state in states:
             state.end_level()
-    return [Found(tuple(state.levels), state.encodings) for state in states]
+    return [DescentResult(tuple(state.levels), state.encodings) for state in states]
 
 
 def _open(waves: list[tuple[_Query, Cells]], encode: Encoder, ranking: Ranking) -> None:

@@ -197,10 +197,10 @@ def _lens(away: Floats, radii: Floats, km: float) -> Floats:
 
     The segments' half angles come from half-angle formulas, which hold for discs of metres that are far away, too.
     """
-    beyond_away, around = np.maximum(radii + km - away, 0.0), away + radii + km
+    beyond_away, perimeter = np.maximum(radii + km - away, 0.0), away + radii + km
     beyond_radius, beyond_km = np.maximum(km + away - radii, 0.0), np.maximum(away + radii - km, 0.0)
-    a = 2 * np.arctan2(np.sqrt(beyond_away * beyond_radius), np.sqrt(around * beyond_km))
-    b = 2 * np.arctan2(np.sqrt(beyond_away * beyond_km), np.sqrt(around * beyond_radius))
+    a = 2 * np.arctan2(np.sqrt(beyond_away * beyond_radius), np.sqrt(perimeter * beyond_km))
+    b = 2 * np.arctan2(np.sqrt(beyond_away * beyond_km), np.sqrt(perimeter * beyond_radius))
     area: Floats = radii**2 * (a - np.sin(2 * a) / 2) + km**2 * (b - np.sin(2 * b) / 2)
     return area
 

@@ -42,7 +42,7 @@ class Effort:
         return self.steps[min(depth, len(self.steps) - 1)]
 
 
-class Name(StrEnum):
+class EffortName(StrEnum):
     """Efforts with a name."""
 
     FAST = "fast"
@@ -53,13 +53,13 @@ class Name(StrEnum):
 
 _ALL = 1 << 40
 _EFFORTS = {
-    Name.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(4, 0.005, 4))),
-    Name.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 32), Step(24, 0.03, 12), Step(10, 0.01, 10))),
-    Name.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 48), Step(48, 0.04, 24), Step(24, 0.02, 12))),
-    Name.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),
+    EffortName.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(4, 0.005, 4))),
+    EffortName.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 32), Step(24, 0.03, 12), Step(10, 0.01, 10))),
+    EffortName.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 48), Step(48, 0.04, 24), Step(24, 0.02, 12))),
+    EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),
 }
 
 
-def named(effort: Effort | Name) -> Effort:
+def named(effort: Effort | EffortName) -> Effort:
     """Return the effort a name stands for; measured on an index of coarse resolution 6."""
     return effort if isinstance(effort, Effort) else _EFFORTS[effort]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
 from index.grid.region import Region
-from index.search.descent import Found, Ranking
+from index.search.descent import DescentResult, Ranking
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ class Posterior:
         return result[::-1]
 
 
-class Land(NamedTuple):
+class LandTotals(NamedTuple):
     """What the posterior must know of the planet, prepared once for a resolution and a prior."""
 
     coarse: Cells
@@ -120,14 +120,14 @@ class Land(NamedTuple):
         start_lengths: NDArray[np.float32],
         finest: int,
         log_prior: Floats,
-    ) -> "Land":
+    ) -> "LandTotals":
         """Sum the coarse cells up to the start level."""
         rows = np.searchsorted(start_cells, parents(coarse, resolution(start_cells[:1])))
         nothing = np.zeros(len(start_cells))
         land = cls(coarse, lengths, rows, start_cells, start_lengths, nothing, nothing)
         return land.within(np.arange(len(coarse)), finest, log_prior)
 
-    def within(self, own: NDArray[np.int64], finest: int, log_prior: Floats) -> "Land":
+    def within(self, own: NDArray[np.int64], finest: int, log_prior: Floats) -> "LandTotals":
         """Return the same of only some of the coarse cells, by their rows; the other arguments as for `of`."""
         rows, count = self.start_rows[own], len(self.start_cells)
         weights = children_counts(self.coarse[own], finest).astype(np.float64)
@@ -136,7 +136,9 @@ class Land(NamedTuple):
         return self._replace(counts=counts, prior_mass=mass)
 
 
-def posterior(found: Found, start_scores: NDArray[np.float32], land: Land, ranking: Ranking, finest: int) -> Posterior:
+def posterior(
+    found: DescentResult, start_scores: NDArray[np.float32], land: LandTotals, ranking: Ranking, finest: int
+) -> Posterior:
     """Return the distribution that a descent and the scores of the start level give.
 
     Args:

@@ -27,7 +27,7 @@ _KIND = "geoclip-planet index"
 
 
 class BadIndexError(ValueError):
-    """A directory is no index, or a damaged one, or one of another format or model."""
+    """A directory is not an index, or a damaged one, or one of another format or model."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,13 @@ class Manifest:
         """Read and check the manifest of an index: its own digest, its format, and the sizes of all files.
 
         Raises:
-            BadIndexError: the directory is no index, is damaged or truncated, or has a newer format.
+            BadIndexError: the directory is not an index, is damaged or truncated, or has a newer format.
         """
         path = folder / MANIFEST
         if not path.is_file():
-            raise BadIndexError(f"{folder} is no index: it has no {MANIFEST}; make one with `geoclip build {folder}`.")
+            raise BadIndexError(
+                f"{folder} is not an index: it has no {MANIFEST}; make one with `geoclip build {folder}`."
+            )
         if _sums(folder).get(MANIFEST) != sha256_of(path):
             raise BadIndexError(f"{path} is damaged: it differs from its digest in {SUMS}; build the index again.")
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -91,6 +93,16 @@ class Manifest:
                     f"{file} has {file.stat().st_size} bytes, not {size}; copy the index again or build it again."
                 )
         return manifest
+
+
+def level_path(folder: Path, res: int) -> Path:
+    """Return the file of a level's lists."""
+    return folder / f"level-{res}.lists"
+
+
+def start_path(folder: Path) -> Path:
+    """Return the file of the level a walk starts from."""
+    return folder / "start.safetensors"
 
 
 def seal(folder: Path, manifest: Manifest, target: Path, *, replace: bool = False) -> None:
@@ -146,7 +158,7 @@ def _sums(folder: Path) -> dict[str, str]:
         return {name: digest for digest, name in pairs}
     except FileNotFoundError as error:
         raise BadIndexError(
-            f"{folder} is no index: it has no {SUMS}; make one with `geoclip build {folder}`."
+            f"{folder} is not an index: it has no {SUMS}; make one with `geoclip build {folder}`."
         ) from error
     except ValueError as error:
-        raise BadIndexError(f"{path} is damaged: it is no list of digests; build the index again.") from error
+        raise BadIndexError(f"{path} is damaged: it is not a list of digests; build the index again.") from error

@@ -79,7 +79,7 @@ class Gallery:
         """Read the coordinates of a CSV or Parquet file; every row is one photo.
 
         The file is read in batches, so memory grows with the distinct places, not with the rows. Columns are found by
-        name, case ignored: lat or latitude; lng, lon or longitude. A row that is no place is counted in `bad`: see
+        name, case ignored: lat or latitude; lng, lon or longitude. A row that is not a place is counted in `bad`: see
         `Reason`. Exactly (0, 0) is rejected too: it is what devices write that do not know where they are.
 
         Args:

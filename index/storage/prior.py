@@ -32,7 +32,7 @@ _FIT_PLACES = 250_000
 """Places that the choice of a kappa looks at; of more, an even selection."""
 
 
-class _Level(NamedTuple):
+class _PriorLevel(NamedTuple):
     """Cells of one resolution: all with land down to the coarse resolution, those with photos below it."""
 
     cells: Cells
@@ -62,7 +62,7 @@ class Prior:
         self._res = resolution(land[:1])
         self._gallery = gallery
         self._distinct = distinct
-        self._levels: dict[int, _Level] = {}  # made when a resolution is first asked for
+        self._levels: dict[int, _PriorLevel] = {}  # made when a resolution is first asked for
 
     @classmethod
     def fit(cls, land: Cells, areas_km2: Floats, gallery: Gallery, *, distinct: bool = False) -> Self:
@@ -177,22 +177,22 @@ class Prior:
             result[known] = level.log_mass[row[found]]
         return result
 
-    def _level(self, res: int) -> _Level:
+    def _level(self, res: int) -> _PriorLevel:
         if res not in self._levels:
             self._levels[res] = self._coarser(res) if res <= self._res else self._finer(res)
         return self._levels[res]
 
-    def _coarser(self, res: int) -> _Level:
+    def _coarser(self, res: int) -> _PriorLevel:
         if res == self._res:
             rows = _rows_of(self.land, self._gallery, res)
             photos = _sums(rows, _weights(self._gallery, self._distinct), len(self.land))
-            return _Level(self.land, photos, self.coarse_log_mass)
+            return _PriorLevel(self.land, photos, self.coarse_log_mass)
         below = self._level(res + 1)
         starts, _ = _families(below.cells, res)
         mass = np.add.reduceat(np.exp(below.log_mass), starts)
-        return _Level(parents(below.cells[starts], res), np.add.reduceat(below.photos, starts), np.log(mass))
+        return _PriorLevel(parents(below.cells[starts], res), np.add.reduceat(below.photos, starts), np.log(mass))
 
-    def _finer(self, res: int) -> _Level:
+    def _finer(self, res: int) -> _PriorLevel:
         """Return the cells with photos at a resolution below the coarse one."""
         above = self._level(res - 1)
         starts, rows = _families(self._gallery.cells, res)
@@ -202,7 +202,7 @@ class Prior:
         row, _ = _find(above.cells, up)
         kappa = self.kappas[res]
         share = (photos + kappa / children_counts(up, res)) / (above.photos[row] + kappa)
-        return _Level(cells, photos, above.log_mass[row] + np.log(share))
+        return _PriorLevel(cells, photos, above.log_mass[row] + np.log(share))
 
 
 def _check_land(land: Cells, values: Floats, what: str) -> None:
@@ -244,7 +244,7 @@ def _sums(rows: Ints, weights: Floats, length: int = 0) -> Floats:
     return np.bincount(rows, weights, minlength=length).astype(np.float64, copy=False)
 
 
-class _Nodes(NamedTuple):
+class _LandLevel(NamedTuple):
     """All cells with land of one resolution."""
 
     areas: Floats
@@ -254,17 +254,17 @@ class _Nodes(NamedTuple):
     """The row of each cell's parent, one level up."""
 
 
-def _tree(land: Cells, areas: Floats, photos: Floats) -> list[_Nodes]:
+def _tree(land: Cells, areas: Floats, photos: Floats) -> list[_LandLevel]:
     """Add areas and photos up the tree: the coarse cells first, then their parents, ... the base cells, the root."""
     tree = []
     cells = land
     for res in range(resolution(land) - 1, -1, -1):
         starts, up = _families(cells, res)
-        tree.append(_Nodes(areas, photos, up))
+        tree.append(_LandLevel(areas, photos, up))
         areas, photos = np.add.reduceat(areas, starts), np.add.reduceat(photos, starts)
         cells = parents(cells[starts], res)
-    tree.append(_Nodes(areas, photos, np.zeros(len(cells), dtype=np.int64)))
-    tree.append(_Nodes(areas.sum(keepdims=True), photos.sum(keepdims=True), np.zeros(1, dtype=np.int64)))
+    tree.append(_LandLevel(areas, photos, np.zeros(len(cells), dtype=np.int64)))
+    tree.append(_LandLevel(areas.sum(keepdims=True), photos.sum(keepdims=True), np.zeros(1, dtype=np.int64)))
     return tree
 
 

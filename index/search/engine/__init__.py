@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from index.search.engine.tree import Start
+    from index.search.engine.tree import StartLevel
 
 
 class Hits(NamedTuple):
@@ -52,7 +52,7 @@ class CoarseEngine(Protocol):
     """Finds the coarse cells whose representatives are nearest."""
 
     dim: int
-    start: "Start"
+    start: "StartLevel"
 
     def __len__(self) -> int:
         """Return the number of coarse cells."""

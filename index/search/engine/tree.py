@@ -1,6 +1,6 @@
 """Coarse search down the stored H3 tree: exact at the start level, then the children of the kept cells, by FAISS.
 
-The lists are drawn by geography, so they need no training; `benchmarks/recall.py` compares walks of several widths with
+The lists follow geography, so they need no training; `benchmarks/recall.py` compares walks of several widths with
 exact search over the stored vectors.
 """
 
@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from index.building.levels import distinct_parents, level_path, start_path
-from index.grid.cells import Cells, resolution
+from index.grid.cells import Cells, distinct_parents, resolution
 from index.search.engine import CoarseHits, checked_queries
+from index.storage.artifact import level_path, start_path
 from index.storage.lists import Lists
 
 T = TypeVar("T", np.float32, np.bool_)
 
 
-class Start(NamedTuple):
+class StartLevel(NamedTuple):
     """The level where a walk starts, searched exactly."""
 
     vectors: torch.Tensor
@@ -31,7 +31,7 @@ class Start(NamedTuple):
     """(M,) see `Representatives.lengths`."""
 
     @classmethod
-    def open(cls, folder: Path) -> "Start":
+    def open(cls, folder: Path) -> "StartLevel":
         """Read the file of an index."""
         parts = load_file(start_path(folder))
         return cls(torch.from_numpy(parts["vectors"]).float(), parts["rows"], parts["lengths"])
@@ -58,7 +58,7 @@ class TreeEngine:
             self._parent_rows.insert(0, rows)
             self._first_children.insert(0, np.flatnonzero(np.diff(rows, prepend=-1)))
         self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
-        self.start = Start.open(folder)
+        self.start = StartLevel.open(folder)
         self.twice = len(self.coarse_lists) - len(cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
         self.dim = int(self.start.vectors.shape[1])

@@ -20,9 +20,10 @@ from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
 from index.grid.cells import Cells, areas_km2, cells_at, centres, children, names, parents, resolutions
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
 from index.search.posterior import Posterior
+from index.search.question import Question
 from tests.helpers.synthetic import DIM, TAU, encode, queries, small_index
 
 Floats = NDArray[np.float64]
@@ -456,7 +457,7 @@ def gallery_search(count: int = 3) -> GallerySearch:
 
 def test_a_gallery_with_fewer_places_than_asked_for() -> None:
     search, query = gallery_search(), queries(np.array([BERNE]))
-    places = search.search(query, Question(k=10), with_beliefs=True)
+    places = search.search(query, Question(k=10), with_posteriors=True)
     logits = TAU * (encode(np.array([BERNE, ZURICH, MILAN], dtype=np.float32)).astype(np.float64) @ query[0])
     mass = np.exp(logits - logits.max())
     mass /= mass.sum()
@@ -481,7 +482,7 @@ def test_a_gallery_with_fewer_places_than_asked_for() -> None:
 def test_a_gallery_in_a_region_with_fewer_places_than_asked_for() -> None:
     search, query = gallery_search(6), queries(np.array([LYON]))
     region = Region.disk(*BERNE, 30.0)
-    places = search.search(query, Question(k=5, region=region), with_beliefs=True)
+    places = search.search(query, Question(k=5, region=region), with_posteriors=True)
     (answer,) = reader(apart_km=0.0).answers(["q"], query, places, 5, search.searched)
     assert len(answer.predictions) == 3
     assert sum(p.probability for p in answer.predictions) == pytest.approx(1)
@@ -502,9 +503,11 @@ def planet() -> Planet:
 
 @cache
 def planet_answers(point: str, weight: float, apart_km: float, region: Region | None = None) -> list[Answer]:
-    question = Question(k=10, resolution=8, effort=Name.EXHAUSTIVE, prior_weight=weight, gallery=False, region=region)
+    question = Question(
+        k=10, resolution=8, effort=EffortName.EXHAUSTIVE, prior_weight=weight, gallery=False, region=region
+    )
     search = PlanetSearch(planet(), encode)
-    places = search.search(asked(), question, with_beliefs=True)
+    places = search.search(asked(), question, with_posteriors=True)
     return reader(point=point, apart_km=apart_km).answers(["a", "b"], asked(), places, 10, search.searched)
 
 
@@ -624,7 +627,7 @@ def test_no_prediction_lies_outside_the_region(point: str) -> None:
     region = Region.disk(46.05, 8.9, 30.0)
     search = PlanetSearch(planet(), encode)
     vectors = queries(centres(np.random.default_rng(4).choice(BORDER.cells(8), 6)), 1.2, 5)
-    places = search.search(vectors, Question(k=10, effort=Name.FAST, region=region), with_beliefs=True)
+    places = search.search(vectors, Question(k=10, effort=EffortName.FAST, region=region), with_posteriors=True)
     made, titles = reader(point=point, apart_km=15.0), [""] * len(vectors)
     free = made.answers(titles, vectors, places, 5, search.searched)
     bound = made.answers(titles, vectors, places, 5, search.searched, region)

@@ -24,8 +24,9 @@ from geoclip.errors import InputError
 from geoclip.locator import PLANET_QUESTION, Locator
 from geoclip.release.directory import Release
 from index.grid.cells import cells_at, centres, children
-from index.search.planet import Planet, Question
+from index.search.planet import Planet
 from index.search.posterior import Posterior
+from index.search.question import Question
 from tests.helpers.synthetic import ALPS, TAU, encode, queries, small_index
 
 Floats = NDArray[np.float64]

@@ -25,8 +25,9 @@ from index.building.representatives import Representatives
 from index.grid.cells import cells_at, centres, children, children_counts, resolution
 from index.grid.land import land_cells
 from index.grid.region import Region
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 from index.storage.artifact import Manifest, verify
 from index.storage.gallery import Gallery
 from tests.helpers.synthetic import FIJI, begin, encode, gallery, make, request
@@ -99,7 +100,7 @@ def test_reports_and_leaves_nothing_behind(tmp_path: Path, uninterrupted: dict[s
     said: list[tuple[str, int, int]] = []
     build(wanted(), encode, tmp_path / "planet", report=lambda *words: said.append(words))
     stages = list(dict.fromkeys(stage for stage, _, _ in said))
-    assert stages == ["Finding land", "Encoding", "Fitting the prior", "Writing the index", "Sealing"]
+    assert stages == ["QueryScores land", "Encoding", "Fitting the prior", "Writing the index", "Sealing"]
     encoding = [(done, total) for stage, done, total in said if stage == "Encoding"]
     assert len(encoding) > 3
     assert [done for done, _ in encoding] == sorted(done for done, _ in encoding)
@@ -436,5 +437,7 @@ def test_the_coarsest_index_finds_what_it_holds(tmp_path: Path) -> None:
     planet = Planet.open(tmp_path / "planet")
     assert resolution(planet.cells[:1]) == 3
     places = centres(children(planet.cells[:20], 6)[::50])
-    hits = planet.search(encode(places), encode, Question(k=1, resolution=6, effort=Name.EXHAUSTIVE, gallery=False))
+    hits = planet.search(
+        encode(places), encode, Question(k=1, resolution=6, effort=EffortName.EXHAUSTIVE, gallery=False)
+    )
     assert np.array_equal(hits.cells[:, 0], cells_at(places, 6))

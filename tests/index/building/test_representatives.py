@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.building.levels import whole_families
+from index.building.levels import complete_families
 from index.building.representatives import Representatives, joined, of_cells, of_representatives
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, descendant_range, parents, pentagons
 from index.grid.region import Region
@@ -104,7 +104,7 @@ def test_families_stay_together_however_the_stream_is_cut(seed: int) -> None:
     cuts = np.flatnonzero(np.diff(whole.cells, prepend=np.uint64(0)))  # a cell's two sides are never apart
     cuts = np.unique(np.append(0, rng.choice(cuts, rng.integers(0, min(len(cuts), 40)), replace=False)))
     stream = [whole.part(slice(a, b)) for a, b in zip(cuts, [*cuts[1:], len(whole.cells)], strict=True)]
-    families = list(whole_families(stream))
+    families = list(complete_families(stream))
     again = joined(families)
     assert np.array_equal(again.cells, whole.cells)
     assert np.array_equal(again.vectors, whole.vectors)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from index.grid import constraint
 from index.grid.cells import Cells, cells_at, centres, children, parents
-from index.grid.constraint import Constraint, Kind
+from index.grid.constraint import Constraint, Flag
 from index.grid.countries import find_country
-from index.grid.offshore import with_waters
+from index.grid.offshore import with_offshore
 from index.grid.region import Region
 from index.grid.shapes import border_resolution
-from index.search.efforts import Name
-from index.search.planet import Planet, Question
+from index.search.efforts import EffortName
+from index.search.planet import Planet
+from index.search.question import Question
 from tests.helpers.synthetic import DIM, FIJI, encode, small_index
 
 PARIS, LYON, BERLIN, TURIN = (48.8566, 2.3522), (45.76, 4.84), (52.52, 13.405), (45.07, 7.69)
@@ -178,11 +179,11 @@ class World:
         self.vectors = encode(centres(self.cells)).astype(np.float64)
         self.folder, self.atoms, self.where = folder, atoms, centres(atoms)
         self.random = np.random.default_rng(seed)
-        makers = {Kind.REGION: self.polygon, Kind.BBOX: self.box, Kind.NEAR: self.disk}
+        makers = {Flag.REGION: self.polygon, Flag.BBOX: self.box, Flag.NEAR: self.disk}
         self.pieces = {kind: [make() for _ in range(20)] for kind, make in makers.items()}
-        self.pieces[Kind.COUNTRY] = [Piece(code, self.inside(country(code))) for code in codes]
+        self.pieces[Flag.COUNTRY] = [Piece(code, self.inside(country(code))) for code in codes]
         # what "not" adds to a country is tested by itself above; here the waters are taken as they are
-        waters = {code: with_waters(Region.country(code)) & ~Region.country(code) for code in codes}
+        waters = {code: with_offshore(Region.country(code)) & ~Region.country(code) for code in codes}
         self.waters = {code: region.contains(self.atoms) for code, region in waters.items()}
 
     def inside(self, shape: Any) -> Flags:
@@ -226,7 +227,7 @@ class World:
         """Random flags, and which cells they allow."""
         flags: dict[str, list[str]] = {}
         allowed = np.ones(len(self.atoms), dtype=bool)
-        for kind in Kind:
+        for kind in Flag:
             for name in (str(kind), f"not_{kind}"):
                 count = self.random.choice(4, p=[0.65, 0.2, 0.1, 0.05])
                 some = [self.pieces[kind][i] for i in self.random.integers(len(self.pieces[kind]), size=count)]
@@ -249,7 +250,7 @@ def country(code: str) -> Any:
 @pytest.fixture
 def parts_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the same text be read once only: reading takes longer than searching here."""
-    readers: dict[Kind, Callable[[str], Any]] = {kind: cache(read) for kind, read in constraint._READERS.items()}
+    readers: dict[Flag, Callable[[str], Any]] = {kind: cache(read) for kind, read in constraint._READERS.items()}
     monkeypatch.setattr(constraint, "_READERS", readers)
     monkeypatch.setattr(constraint, "_one_country", cache(constraint._one_country))
     yield
@@ -275,7 +276,9 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
         query /= np.linalg.norm(query)
         try:
             made = Constraint.parse(**flags)
-            question = Question(k=k, resolution=world.RES, region=made.region, effort=Name.EXHAUSTIVE, gallery=False)
+            question = Question(
+                k=k, resolution=world.RES, region=made.region, effort=EffortName.EXHAUSTIVE, gallery=False
+            )
             hits = world.planet.search(query[None].astype(np.float32), encode, question)
         except ValueError as error:
             assert "no place" in str(error) or "no land" in str(error)
@@ -302,6 +305,6 @@ def test_the_shapes_drawn_are_followed_to_the_atoms() -> None:
 def test_a_constraint_smaller_than_a_cell_finds_that_cell() -> None:
     world = Planet.open(small_index(FIJI))
     made = Constraint.parse(near=["-17.0,179.9999,0.05"])
-    question = Question(k=9, resolution=9, region=made.region, effort=Name.EXHAUSTIVE)
+    question = Question(k=9, resolution=9, region=made.region, effort=EffortName.EXHAUSTIVE)
     hits = world.search(encode(np.array([(-17.3, -179.9)])), encode, question)
     assert hits.cells[0].tolist() == [*cells_at([(-17.0, 179.9999)], 9).tolist(), *[0] * 8]

@@ -328,12 +328,12 @@ def test_polygons_with_curves_poles_and_bow_ties() -> None:
 @pytest.mark.parametrize(
     ("geojson", "message"),
     [
-        ({"type": "Point", "coordinates": [0, 0]}, r"type Point is no region; give a Polygon, a MultiPolygon"),
-        ({"type": "Feature", "properties": {}, "geometry": None}, r"type NoneType is no region"),
+        ({"type": "Point", "coordinates": [0, 0]}, r"type Point is not a region; give a Polygon, a MultiPolygon"),
+        ({"type": "Feature", "properties": {}, "geometry": None}, r"type NoneType is not a region"),
         ({"type": "FeatureCollection", "features": []}, r"enclose no area"),
         ({"type": "FeatureCollection"}, r"FeatureCollection is malformed \(KeyError\('features'\)\); export it again"),
         ({"type": "FeatureCollection", "features": 3}, r"FeatureCollection is malformed"),
-        ({"type": ["Polygon"]}, r"type \['Polygon'\] is no region"),
+        ({"type": ["Polygon"]}, r"type \['Polygon'\] is not a region"),
         ({"type": "Polygon"}, r"Polygon is malformed"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}, r"Polygon is malformed"),
         ({"type": "Polygon", "coordinates": "here"}, r"Polygon is malformed"),

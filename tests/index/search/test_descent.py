@@ -23,15 +23,15 @@ from index.grid.cells import (
     resolutions,
 )
 from index.grid.region import Region
-from index.search.descent import Found, Ranking, Scored, descend
-from index.search.efforts import Effort, Name, Step, named
+from index.search.descent import DescentResult, Ranking, Scored, descend
+from index.search.efforts import Effort, EffortName, Step, named
 from index.storage.prior import Prior
 from tests.helpers.synthetic import DIM, FIJI, TAU, encode, gallery, queries
 
 VALLEY = Region.disk(46.6, 8.2, 50.0)
 COARSE = VALLEY.cells(6)
 BAY = FIJI.cells(6)
-EXHAUSTIVE = named(Name.EXHAUSTIVE)
+EXHAUSTIVE = named(EffortName.EXHAUSTIVE)
 MODEST = Effort((8,), 32, (Step(12, 0.2, 4), Step(6, 0.1, 3)))
 
 
@@ -79,7 +79,7 @@ def coarse_of(cells: Cells, asked: NDArray[np.float32], ranking: Ranking, count:
     return result
 
 
-def top(found: Found, k: int) -> tuple[list[int], NDArray[np.float64]]:
+def top(found: DescentResult, k: int) -> tuple[list[int], NDArray[np.float64]]:
     order = np.lexsort((found.finest.cells, -found.finest.ranks))[:k]
     return found.finest.cells[order].tolist(), found.finest.ranks[order]
 
@@ -112,7 +112,7 @@ def test_exhaustive_equals_brute_force(name: str, res: int, weight: float) -> No
         np.testing.assert_allclose(found.finest.ranks, ranks[rows], atol=1e-6)
 
 
-def disjoint(found: Found, coarse: Cells) -> bool:
+def disjoint(found: DescentResult, coarse: Cells) -> bool:
     """Whether the cells found are the coarse ones, opened or not, each piece once."""
     finest = max(resolution(level.cells) for level in found.levels if len(level.cells))
     pieces = np.concatenate([children(level.cells, finest) for level in found.levels if len(level.cells)])
@@ -135,7 +135,9 @@ def test_a_query_gets_the_same_in_any_batch(rows: list[int], k: int) -> None:
             np.testing.assert_allclose(a.ranks, b.ranks, atol=1e-6)
 
 
-@pytest.mark.parametrize("effort", [MODEST, named(Name.FAST), named(Name.DEFAULT), named(Name.THOROUGH)])
+@pytest.mark.parametrize(
+    "effort", [MODEST, named(EffortName.FAST), named(EffortName.DEFAULT), named(EffortName.THOROUGH)]
+)
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_work_stays_in_the_budget_and_nothing_is_lost(effort: Effort, k: int) -> None:
     asked = asked_about(COARSE, 8, seed=4)
@@ -256,4 +258,4 @@ def test_efforts_that_are_none_are_refused(make: Callable[[], Effort], message: 
 def test_the_last_step_stands_for_all_that_follow() -> None:
     assert [MODEST.step(depth).beam for depth in range(4)] == [12, 6, 6, 6]
     assert named(MODEST) is MODEST
-    assert all(isinstance(named(name), Effort) for name in Name)
+    assert all(isinstance(named(name), Effort) for name in EffortName)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
 from index.grid.region import Region
-from index.search.efforts import Effort, Name, Step
-from index.search.planet import Planet, PlanetHits, Question
+from index.search.efforts import Effort, EffortName, Step
+from index.search.hits import PlanetHits
+from index.search.planet import Planet
+from index.search.question import Question
 from index.storage.artifact import BadIndexError
 from index.storage.gallery import Gallery
 from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, encode, queries, small_index
@@ -60,7 +62,7 @@ def check(hits: PlanetHits, count: int, question: Question) -> None:
     [
         Question(),
         Question(k=1, resolution=6),
-        Question(k=3, resolution=11, effort=Name.FAST, prior_weight=1.0),
+        Question(k=3, resolution=11, effort=EffortName.FAST, prior_weight=1.0),
         Question(k=100, effort=FEW, gallery=False),
         Question(k=30, resolution=7, region=VALLEY, prior_weight=0.5),
         Question(k=5000, resolution=7, region=VALLEY),
@@ -85,7 +87,7 @@ def test_hits(engine: str, question: Question) -> None:
 
 
 def test_engines_give_the_same_answers() -> None:
-    question = Question(k=20, effort=Name.EXHAUSTIVE, resolution=7, prior_weight=0.5)
+    question = Question(k=20, effort=EffortName.EXHAUSTIVE, resolution=7, prior_weight=0.5)
     tree, exact = (planet(engine=name).search(asked(), encode, question) for name in ("tree", "exact"))
     np.testing.assert_allclose(tree.scores, exact.scores, atol=1e-6)
     np.testing.assert_allclose(tree.probabilities, exact.probabilities, atol=1e-6)
@@ -170,7 +172,7 @@ def test_places_of_the_gallery_are_candidates() -> None:
     target = int(gains.argmax())
     assert gains[target] > 1e-4
     opened = with_gallery(Gallery.of(inside))
-    question = Question(k=3, effort=Name.THOROUGH)
+    question = Question(k=3, effort=EffortName.THOROUGH)
     hits = opened.search(asked_for[target : target + 1], encode, question)
     assert hits.cells[0, 0] == cell[0]
     np.testing.assert_allclose(hits.lat_lng[0, 0], inside[target], atol=1e-9)

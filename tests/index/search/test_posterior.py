@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from index.grid.cells import Cells, centres, children, parents, resolutions
 from index.grid.region import Region
-from index.search.efforts import Effort, Name, Step
-from index.search.planet import Planet, Question
+from index.search.efforts import Effort, EffortName, Step
+from index.search.planet import Planet
 from index.search.posterior import Posterior
+from index.search.question import Question
 from tests.helpers.synthetic import ALPS, FIJI, TAU, encode, queries, small_index
 
 FINEST = 8
@@ -55,7 +56,7 @@ def posteriors(question: Question, region: Region = ALPS, start_res: int = 3) ->
 @pytest.mark.parametrize("of", [ALPS, FIJI], ids=["alps", "fiji"])
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_exhaustive_equals_brute_force(weight: float, of: Region) -> None:
-    question = Question(k=5, resolution=FINEST, effort=Name.EXHAUSTIVE, prior_weight=weight, gallery=False)
+    question = Question(k=5, resolution=FINEST, effort=EffortName.EXHAUSTIVE, prior_weight=weight, gallery=False)
     hits = planet(of).search(asked(of), encode, question)
     for row, (query, posterior) in enumerate(zip(asked(of), posteriors(question, of), strict=True)):
         cells, _ = every_vector(of)
@@ -76,11 +77,11 @@ def test_exhaustive_equals_brute_force(weight: float, of: Region) -> None:
 
 
 @pytest.mark.parametrize("start_res", [0, 3, 5])
-@pytest.mark.parametrize("effort", [MODEST, Name.FAST, Name.EXHAUSTIVE])
+@pytest.mark.parametrize("effort", [MODEST, EffortName.FAST, EffortName.EXHAUSTIVE])
 @pytest.mark.parametrize("weight", [0.0, 0.6])
-def test_mass_adds_up_the_tree(effort: Effort | Name, weight: float, start_res: int) -> None:
+def test_mass_adds_up_the_tree(effort: Effort | EffortName, weight: float, start_res: int) -> None:
     question = Question(resolution=9, effort=effort, prior_weight=weight)
-    if effort is Name.EXHAUSTIVE:
+    if effort is EffortName.EXHAUSTIVE:
         question = Question(resolution=7, effort=effort, prior_weight=weight)
     for posterior in posteriors(question, start_res=start_res):
         assert posterior.mass.min() >= 0
@@ -104,7 +105,7 @@ def test_mass_adds_up_the_tree(effort: Effort | Name, weight: float, start_res: 
 
 def test_a_modest_effort_is_close_to_the_truth() -> None:
     """What was not scored is estimated, and what was scored is known; both together are near the whole."""
-    question = Question(resolution=FINEST, effort=Name.THOROUGH)
+    question = Question(resolution=FINEST, effort=EffortName.THOROUGH)
     cells, _ = every_vector()
     for query, posterior in zip(asked(), posteriors(question), strict=True):
         expected = brute_force(query, 0.0)
@@ -118,9 +119,9 @@ def test_a_modest_effort_is_close_to_the_truth() -> None:
         np.testing.assert_allclose(relative, truth / truth.sum(), rtol=1e-4)  # exact among themselves
 
 
-@pytest.mark.parametrize("effort", [MODEST, Name.EXHAUSTIVE])
+@pytest.mark.parametrize("effort", [MODEST, EffortName.EXHAUSTIVE])
 @pytest.mark.parametrize("weight", [0.0, 0.8])
-def test_outside_a_region_there_is_nothing(effort: Effort | Name, weight: float) -> None:
+def test_outside_a_region_there_is_nothing(effort: Effort | EffortName, weight: float) -> None:
     region = Region.disk(46.6, 8.2, 25.0)
     question = Question(resolution=FINEST, effort=effort, prior_weight=weight, region=region)
     cells, _ = every_vector()
@@ -131,7 +132,7 @@ def test_outside_a_region_there_is_nothing(effort: Effort | Name, weight: float)
             found, mass = posterior.at(res)
             assert mass.sum() == pytest.approx(1, abs=1e-9)
             assert (mass[~region.overlaps(found)] == 0).all()
-        if effort is Name.EXHAUSTIVE:
+        if effort is EffortName.EXHAUSTIVE:
             assert posterior.estimated == 0
             expected = brute_force(query, weight, region)
             found, mass = posterior.at(FINEST)

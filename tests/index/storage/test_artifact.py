@@ -92,7 +92,7 @@ def test_a_missing_file(folder: Path, name: str) -> None:
     (problem,) = verify(folder)
     assert name in problem
     assert sentence(problem)
-    with pytest.raises(BadIndexError, match=r"is missing|is no index: it has no"):
+    with pytest.raises(BadIndexError, match=r"is missing|is not an index: it has no"):
         Planet.open(folder)
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_index(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "file"):
         (problem,) = verify(path)
-        assert "is no index: it has no" in problem
+        assert "is not an index: it has no" in problem
         with pytest.raises(BadIndexError, match="make one with `geoclip build"):
             Planet.open(path)
 
