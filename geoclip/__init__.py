@@ -10,20 +10,33 @@ if TYPE_CHECKING:
     from geoclip.encoders.image import ImageEncoder
     from geoclip.encoders.location import LocationEncoder
     from geoclip.encoders.text import TextEncoder
+    from geoclip.evaluation.evaluating import EvaluationOptions, evaluate
     from geoclip.locator import Locator
     from geoclip.model import GeoCLIP
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "GeoCLIP", "ImageEncoder", "LocationEncoder", "Locator", "Prediction", "TextEncoder"]
+__all__ = [
+    "Answer",
+    "EvaluationOptions",
+    "GeoCLIP",
+    "ImageEncoder",
+    "LocationEncoder",
+    "Locator",
+    "Prediction",
+    "TextEncoder",
+    "evaluate",
+]
 
 _HOME = {
     "Answer": "answers.answer",
+    "EvaluationOptions": "evaluation.evaluating",
     "GeoCLIP": "model",
     "ImageEncoder": "encoders.image",
     "LocationEncoder": "encoders.location",
     "Locator": "locator",
     "Prediction": "answers.answer",
     "TextEncoder": "encoders.text",
+    "evaluate": "evaluation.evaluating",
 }
 
 

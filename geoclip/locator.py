@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from geoclip.answers.answer import Answer, RecordedGps
+from geoclip.answers.answer import Answer, RecordedGps, Searched
 from geoclip.answers.answering import AnswerMaker, AnswerOptions
 from geoclip.answers.calibration import Calibration
 from geoclip.answers.searchers import GallerySearch, Places, PlanetSearch, Searcher, with_k
@@ -96,7 +96,7 @@ class Locator:
         self.searcher = searcher
         self.reader = AnswerMaker(reading or default_answer_options(searcher.searched.candidates), encode)
         self._constraint = constraint
-        self._precision, self._clip_path, self._limits = precision, clip_path, limits
+        self._precision, self._clip_path, self.limits = precision, clip_path, limits
         self._images: ImageEncoder | None = None
         self._texts: TextEncoder | None = None
 
@@ -311,15 +311,22 @@ class Locator:
         """Answer for vectors (N, 512) of length 1, or means of such, called `queries`."""
         question = with_k(self.question, k)
         places = self.found(vectors, k)
-        searched = replace(
-            self.searcher.searched,
+        return self.reader.answers(queries, vectors, places, k, self.searched, region=question.region)
+
+    @property
+    def searched(self) -> Searched:
+        """What is searched, and how, as answers say it."""
+        question, searched = self.question, self.searcher.searched
+        return replace(
+            searched,
             constraint=self._constraint,
             resolution=question.resolution,
-            effort=str(question.effort) if self.searcher.searched.candidates == "planet" else "",
+            effort=str(question.effort) if searched.candidates == "planet" else "",
             prior_weight=question.prior_weight,
             temperature=question.temperature,
+            point=self.reading.point,
+            calibrated=self.reading.calibrated,
         )
-        return self.reader.answers(queries, vectors, places, k, searched, region=question.region)
 
     @property
     def image_encoder(self) -> ImageEncoder:
@@ -365,11 +372,11 @@ class Locator:
     ) -> Iterator[list[tuple[Decoded, NDArray[np.float32] | None]]]:
         """Yield photos with their vectors, in batches."""
         size = GPU_BATCH if self.device.type == "cuda" else CPU_BATCH
-        waiting = decode_all(photos, self._limits, workers=workers)
+        waiting = decode_all(photos, self.limits, workers=workers)
         while batch := list(islice(waiting, size)):
             crops = [crop for d in batch if d.pixels is not None for crop in crops_of(d.pixels)]
             parts = [self.image_encoder.embed(crops[at : at + size]).numpy() for at in range(0, len(crops), size)]
-            vectors = iter(np.concatenate(parts).reshape(-1, self._limits.crops, self.searcher.dim) if parts else ())
+            vectors = iter(np.concatenate(parts).reshape(-1, self.limits.crops, self.searcher.dim) if parts else ())
             yield [(d, None if d.pixels is None else _mean(next(vectors))) for d in batch]
 
 

@@ -56,12 +56,13 @@ ROOMS = {
         "geoclip.writers",
         "index.grid",
     },
-    "geoclip.evaluate": {
+    "geoclip.evaluation": {
         "geoclip.answers",
         "geoclip.distance",
         "geoclip.errors",
         "geoclip.files",
         "geoclip.locator",
+        "geoclip.photos",
         "geoclip.tables",
         "geoclip.writers",
         "index.grid",
@@ -164,7 +165,7 @@ def test_files_and_functions_are_short_enough_to_read() -> None:
         ("global_land_mask", {"index/grid/land.py"}),
         ("shapely", {"index/grid/shapes.py", "geoclip/map/outline.py"}),
         ("bokeh", {"geoclip/map/canvas.py", "geoclip/map/contents.py", "geoclip/map/page.py"}),
-        ("matplotlib", {"geoclip/evaluate/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
+        ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
         ("pyproj", {"geoclip/distance.py"}),

@@ -402,16 +402,18 @@ def evaluate(
     as_released: options.AsReleased = False,
 ) -> None:
     """Say how far answers are from the true places, how sure that is, and whether systems differ."""
-    from geoclip.cli.evaluate import Outputs, Protocol, run
+    from geoclip.cli.evaluate import run
     from geoclip.cli.session import Encoding, Search, Where
-    from geoclip.evaluate.predictions import Columns
+    from geoclip.evaluation.evaluating import EvaluationOptions
+    from geoclip.evaluation.outputs import Outputs
+    from geoclip.evaluation.predictions import Columns
 
     run(
         labels,
         inputs,
         label_columns=Columns(label_name_column, label_lat_column, label_lng_column),
         columns=(name_column or (), lat_column or (), lng_column or ()),
-        protocol=Protocol.of(distance, top=top, resamples=resamples, seed=seed, gallery=gallery),
+        protocol=EvaluationOptions(distance, top, resamples, seed, gallery),
         outputs=Outputs(output, plots, errors, overwrite),
         encoding=Encoding(
             clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops, weights=weights

@@ -348,7 +348,7 @@ def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
         ]
     )
     crops = copy.copy(locator)
-    crops._limits = DecodeLimits(crops=10)
+    crops.limits = DecodeLimits(crops=10)
     answers = crops.locate(photos, 5)
     means = []
     for photo, answer in zip(photos, answers, strict=True):

@@ -20,23 +20,26 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
+import geoclip as geoclip_planet
 from geoclip.answers.place_names import PlaceNames
 from geoclip.cli.app import app
 from geoclip.distance import haversine_km
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
-from geoclip.evaluate.located import smallest_sets
-from geoclip.evaluate.measures import MASSES
+from geoclip.errors import InputError
+from geoclip.evaluation.located import smallest_sets
+from geoclip.evaluation.measures import MASSES
+from geoclip.evaluation.outputs import plain
 from geoclip.release.directory import Release
 from index.building.build import build
 from index.grid.cells import areas_km2, cells_at, centres, children
 from index.grid.region import Region
 from index.search.posterior import Posterior
 from tests.conftest import make_photo
-from tests.geoclip.evaluate.test_measures import game
+from tests.geoclip.evaluation.test_measures import game
 from tests.helpers import synthetic
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluate/report.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluation/report.schema.json").read_text(encoding="utf-8"))
 
 
 def geoclip(*arguments: str | Path) -> Result:
@@ -143,6 +146,19 @@ def test_both_models_of_osv5m_in_one_table(tables: Path) -> None:
         assert run["mean_km"]["value"] == pytest.approx(km.mean())
         assert run["geoscore"]["value"] == pytest.approx(np.mean([float(row[f"score{model}"]) for row in rows]))
         assert [each["photos"] for each in run["accuracy"]] == [int((km <= d).sum()) for d in (1, 25, 200, 750, 2500)]
+
+
+def test_python_users_have_the_same_evaluation(tables: Path) -> None:
+    options = geoclip_planet.EvaluationOptions(resamples=500)
+    found = geoclip_planet.evaluate("labels.csv", ["ours.csv", Path("theirs.tsv")], options)
+    assert (
+        geoclip("evaluate", "labels.csv", "ours.csv", "theirs.tsv", "--resamples", "500", "-o", "r.json").exit_code == 0
+    )
+    written = report_of(tables / "r.json")
+    assert plain(found.report) == {name: written[name] for name in plain(found.report)}
+    assert [run.name for run in found.runs] == ["ours.csv", "theirs.tsv"]
+    with pytest.raises(InputError, match="resamples is 99; give 100 or more"):
+        geoclip_planet.EvaluationOptions(resamples=99)
 
 
 def test_files_are_written_whole_though_the_reader_of_the_tables_stops(tables: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM
-from geoclip.evaluate.system_answers import Answers, Floats
+from geoclip.evaluation.answer_table import AnswerTable, Floats
 
 BINS = 10
 
@@ -33,7 +33,7 @@ class Reliability(NamedTuple):
     """Of the claims "within 25 km", those bins that are not empty."""
 
 
-def calibration(answers: Answers, km: Floats) -> Reliability:
+def calibration(answers: AnswerTable, km: Floats) -> Reliability:
     """Compare the claims of answers with the distances (N,) of their best places."""
     inside = [_covered(radius, km) for radius in (answers.radius_50_km, answers.radius_90_km)]
     claiming = np.isfinite(answers.nearby) & np.isfinite(km)

@@ -1,19 +1,15 @@
-"""What an evaluation found, as values and as JSON, which `report.schema.json` beside this file describes."""
+"""What an evaluation found, as values."""
 
-import json
-import math
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from geoclip.evaluate.by_country import Group, Whereabouts
-from geoclip.evaluate.measures import (
+from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.evaluation.by_country import Group, Whereabouts
+from geoclip.evaluation.inputs import InputKind
+from geoclip.evaluation.measures import (
     MEASURES,
     THRESHOLDS_KM,
     CellSet,
@@ -24,23 +20,9 @@ from geoclip.evaluate.measures import (
     recall,
     resampled,
 )
-from geoclip.evaluate.overlap import Overlap
-from geoclip.evaluate.reliability import Reliability, calibration
-from geoclip.evaluate.significance import Comparison, compared
-from geoclip.evaluate.system_answers import Answers, Floats
-from geoclip.files import written_whole
-
-SCHEMA = "geoclip-evaluation/1"
-"""Names the fields and their meaning; another number where a reader would have to change."""
-_PACKAGES = ("geoclip-planet", "numpy", "scipy", "pyarrow", "pyproj", "torch", "open-clip-torch")
-
-
-class RunKind(StrEnum):
-    """What a system's answers were made from."""
-
-    PHOTOS = "photos"
-    VECTORS = "vectors"
-    PREDICTIONS = "predictions"
+from geoclip.evaluation.overlap import Overlap
+from geoclip.evaluation.reliability import Reliability, calibration
+from geoclip.evaluation.significance import Comparison, compared
 
 
 @dataclass(frozen=True)
@@ -48,8 +30,8 @@ class Run:
     """One system's answers to the labelled photos."""
 
     name: str
-    kind: RunKind
-    answers: Answers
+    kind: InputKind
+    answers: AnswerTable
     km: Floats
     """(N, K) from each place to the true one; infinity where there is none."""
     left_out: int = 0
@@ -90,7 +72,7 @@ class RunReport:
     """The measures of one system."""
 
     name: str
-    kind: RunKind
+    kind: InputKind
     sha256: str | None
     searched: dict[str, Any] | None
     counts: PhotoCounts
@@ -169,38 +151,3 @@ def _run_report(run: Run, found: tuple[Interval, ...], where: Whereabouts) -> Ru
         continents=where.by_continent(km),
         countries=where.by_country(km),
     )
-
-
-def write_json(report: Report, options: dict[str, Any], path: Path) -> None:
-    """Write the report with the options of the command and the versions of what computed it, whole or not at all.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    content = {"schema": SCHEMA, "versions": versions(), "options": plain(options), **plain(report)}
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that matter, where they are installed."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def plain(value: Any) -> Any:
-    """Return values as JSON has them: named fields as objects, numbers that are not finite as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: plain(each) for name, each in value._asdict().items()}
-    if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

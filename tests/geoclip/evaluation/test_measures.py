@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import NEARBY_KM
 from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import EARTH_RADIUS_KM, GEOSCORE_KM, Distance, geodesic_km, geoscore, haversine_km
-from geoclip.evaluate.by_country import whereabouts
-from geoclip.evaluate.measures import (
+from geoclip.evaluation.answer_table import AnswerTable
+from geoclip.evaluation.by_country import whereabouts
+from geoclip.evaluation.measures import (
     LEAST_RESAMPLES,
     MASSES,
     MEAN,
     MEASURES,
     MEDIAN,
     THRESHOLDS_KM,
-    Errors,
+    Bootstrap,
     cap_km2,
     distances,
     intervals,
@@ -30,10 +31,9 @@ from geoclip.evaluate.measures import (
     recall,
     resampled,
 )
-from geoclip.evaluate.overlap import overlap
-from geoclip.evaluate.reliability import Bin, calibration
-from geoclip.evaluate.significance import bootstrap_p, compared, holm, mcnemar_p
-from geoclip.evaluate.system_answers import Answers
+from geoclip.evaluation.overlap import overlap
+from geoclip.evaluation.reliability import Bin, calibration
+from geoclip.evaluation.significance import bootstrap_p, compared, holm, mcnemar_p
 from index.search.discs import GEOSCORE_KM as INDEX_GEOSCORE_KM
 
 Floats = NDArray[np.float64]
@@ -42,10 +42,10 @@ GAME = Path(os.environ.get("GEOCLIP_OSV5M_CSV", Path(__file__).parents[4] / "sha
 QUARTER = EARTH_RADIUS_KM * np.pi / 2
 
 
-def answers_at(places: object) -> Answers:
-    """Answers with the given places, (N, K, 2)."""
+def answers_at(places: object) -> AnswerTable:
+    """AnswerTable with the given places, (N, K, 2)."""
     where = np.asarray(places, dtype=np.float64)
-    answers = Answers.blank(where.shape[0], where.shape[1])
+    answers = AnswerTable.blank(where.shape[0], where.shape[1])
     answers.places[:] = where
     answers.seen[:] = True
     return answers
@@ -178,7 +178,7 @@ def test_statistics_of_multisets_equal_those_of_the_photos_written_out(photos: i
     rng = np.random.default_rng(photos)
     km = np.stack([errors(photos, seed) for seed in (1, 2)])
     counts = rng.multinomial(photos, np.full(photos, 1 / photos), size=20)
-    found = Errors(km).statistics(counts)
+    found = Bootstrap(km).statistics(counts)
     for row, of in enumerate(counts):
         for run in range(2):
             sample = np.repeat(km[run], of)
@@ -217,7 +217,7 @@ def test_intervals_depend_on_the_seed_alone_and_cover_infinite_medians() -> None
 
 
 def test_many_photos_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoclip.evaluate.measures.DRAWS", 30_000)
+    monkeypatch.setattr("geoclip.evaluation.measures.DRAWS", 30_000)
     assert len(resampled(errors(100)[None], resamples=2000)) == 300
     assert len(resampled(errors(1000)[None], resamples=2000)) == LEAST_RESAMPLES
     assert len(resampled(errors(10)[None], resamples=2000)) == 2000

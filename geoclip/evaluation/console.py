@@ -11,10 +11,10 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from geoclip.evaluate.by_country import Group
-from geoclip.evaluate.measures import MASSES, THRESHOLDS_KM, Interval
-from geoclip.evaluate.report import Report, RunReport
-from geoclip.evaluate.significance import Comparison
+from geoclip.evaluation.by_country import Group
+from geoclip.evaluation.measures import MASSES, THRESHOLDS_KM, Interval
+from geoclip.evaluation.report import Report, RunReport
+from geoclip.evaluation.significance import Comparison
 from geoclip.writers import one_line
 
 COUNTRIES = 10

@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.evaluate.measures import MASSES, CellSet
-from geoclip.evaluate.system_answers import Answers, Floats
+from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.evaluation.measures import MASSES, CellSet
 from geoclip.locator import Locator
 from index.grid.cells import Cells, cells_at, parents, resolutions
 from index.search.discs import Discs
@@ -27,7 +27,7 @@ def located(
     k: int,
     *,
     on_progress: Callable[[int, int | None], object] = lambda done, total: None,
-) -> tuple[Answers, tuple[CellSet, ...]]:
+) -> tuple[AnswerTable, tuple[CellSet, ...]]:
     """Answer for vectors of labelled photos.
 
     Args:
@@ -40,7 +40,7 @@ def located(
     Returns:
         The answers in the order of the labels, blank for photos without a vector; and how distributions fared.
     """
-    answers = Answers.blank(len(lat_lng), k)
+    answers = AnswerTable.blank(len(lat_lng), k)
     inside = np.zeros((len(lat_lng), len(MASSES)), dtype=bool)
     areas: list[Floats] = []
     region = locator.question.region

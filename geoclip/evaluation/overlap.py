@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoclip.distance import EARTH_RADIUS_KM
-from geoclip.evaluate.system_answers import Floats
+from geoclip.evaluation.answer_table import Floats
 
 SAME_KM, NEAR_KM = 0.001, 0.1
 

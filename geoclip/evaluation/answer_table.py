@@ -17,7 +17,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerTable:
     """Answers to N photos, up to K places each. What is not known is NaN."""
 
     places: Floats
@@ -53,9 +53,9 @@ class Answers:
             self.score[row], self.nearby[row] = answer.best.score, answer.best.nearby
             self.radius_50_km[row], self.radius_90_km[row] = answer.radius_50_km, answer.radius_90_km
 
-    def in_order(self, rows: Rows, photos: int) -> "Answers":
+    def in_order(self, rows: Rows, photos: int) -> "AnswerTable":
         """Return the answers with number i at `rows[i]`; those with a row below 0 are left out."""
-        ordered = Answers.blank(photos, self.places.shape[1])
+        ordered = AnswerTable.blank(photos, self.places.shape[1])
         for each in fields(self):
             getattr(ordered, each.name)[rows[rows >= 0]] = getattr(self, each.name)[rows >= 0]
         return ordered

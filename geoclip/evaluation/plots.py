@@ -13,9 +13,9 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from geoclip.answers.answer import NEARBY_KM
-from geoclip.evaluate.measures import THRESHOLDS_KM
-from geoclip.evaluate.reliability import Reliability
-from geoclip.evaluate.report import Report, Run
+from geoclip.evaluation.measures import THRESHOLDS_KM
+from geoclip.evaluation.reliability import Reliability
+from geoclip.evaluation.report import Report, Run
 from geoclip.files import written_whole
 from geoclip.writers import one_line
 

@@ -2,19 +2,27 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from geoclip.errors import InputError
-from geoclip.evaluate.predictions import TABLE_SUFFIXES, USUAL, Columns
-from geoclip.evaluate.report import RunKind
+from geoclip.evaluation.predictions import TABLE_SUFFIXES, USUAL, Columns
 from geoclip.tables.vectors import VECTOR, VECTOR_SUFFIXES
+
+
+class InputKind(StrEnum):
+    """What a system's answers are made from."""
+
+    PHOTOS = "photos"
+    VECTORS = "vectors"
+    PREDICTIONS = "predictions"
 
 
 class EvaluationInput(NamedTuple):
     """What one system's answers come from."""
 
-    kind: RunKind
+    kind: InputKind
     paths: tuple[str, ...]
     """Photos and folders; one file otherwise."""
     name: str
@@ -23,7 +31,7 @@ class EvaluationInput(NamedTuple):
     """Of a table of answers."""
 
 
-def sources(inputs: Sequence[str], asked: Sequence[Sequence[str]] = ((), (), ())) -> list[EvaluationInput]:
+def evaluation_inputs(inputs: Sequence[str], asked: Sequence[Sequence[str]] = ((), (), ())) -> list[EvaluationInput]:
     """Sort the arguments of a command; all photos and folders together are one source, in the place of the first.
 
     Args:
@@ -37,15 +45,15 @@ def sources(inputs: Sequence[str], asked: Sequence[Sequence[str]] = ((), (), ())
     if "-" in inputs:
         raise InputError("Photos on stdin have no name to be found in the labels by; name files or folders.")
     kinds = [_kind(path) for path in inputs]
-    tables = kinds.count(RunKind.PREDICTIONS)
+    tables = kinds.count(InputKind.PREDICTIONS)
     columns = iter([Columns(*(_nth(names, at, tables) for names in asked)) for at in range(tables)])
     _check(asked, tables)
     found: list[EvaluationInput] = []
-    photos = tuple(path for path, kind in zip(inputs, kinds, strict=True) if kind is RunKind.PHOTOS)
+    photos = tuple(path for path, kind in zip(inputs, kinds, strict=True) if kind is InputKind.PHOTOS)
     for path, kind in zip(inputs, kinds, strict=True):
-        if kind is RunKind.PREDICTIONS:
+        if kind is InputKind.PREDICTIONS:
             found.append(EvaluationInput(kind, (path,), path, next(columns)))
-        elif kind is RunKind.VECTORS:
+        elif kind is InputKind.VECTORS:
             found.append(EvaluationInput(kind, (path,), path))
         elif path == photos[0] and all(each.kind is not kind for each in found):
             found.append(
@@ -54,15 +62,15 @@ def sources(inputs: Sequence[str], asked: Sequence[Sequence[str]] = ((), (), ())
     return _numbered(found)
 
 
-def _kind(path: str) -> RunKind:
+def _kind(path: str) -> InputKind:
     suffix = Path(path).suffix.lower()
     if suffix not in (*TABLE_SUFFIXES, *VECTOR_SUFFIXES) or Path(path).is_dir():
-        return RunKind.PHOTOS
+        return InputKind.PHOTOS
     if not Path(path).exists():
         raise InputError(f"{path} does not exist; check the path.")
     if suffix in TABLE_SUFFIXES and not (suffix in VECTOR_SUFFIXES and _holds_vectors(path)):
-        return RunKind.PREDICTIONS
-    return RunKind.VECTORS
+        return InputKind.PREDICTIONS
+    return InputKind.VECTORS
 
 
 def _holds_vectors(path: str) -> bool:

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.evaluate.system_answers import Answers, Floats
+from geoclip.evaluation.answer_table import AnswerTable, Floats
 from geoclip.tables.coordinates import LAT_NAMES, LNG_NAMES, read_table
 from geoclip.tables.labels import NAME_NAMES, Labels
 from geoclip.writers.formats import utf8
@@ -58,7 +58,7 @@ def read_labels(path: Path, columns: Columns = USUAL) -> Labels:
     return Labels(tuple(names), lat_lng)
 
 
-def read_answers(path: Path, columns: Columns = USUAL) -> tuple[list[str] | None, Answers]:
+def read_answers(path: Path, columns: Columns = USUAL) -> tuple[list[str] | None, AnswerTable]:
     """Read answers from CSV, TSV, JSON Lines or Parquet: those of `geoclip locate`, or any with a row a photo.
 
     Several rows of a photo are its places, best first, if a column `rank` orders them. Coordinates that are missing or
@@ -84,7 +84,7 @@ def read_answers(path: Path, columns: Columns = USUAL) -> tuple[list[str] | None
         encoded = pa.array(names, pa.string()).dictionary_encode()
         photo, distinct = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
     order, place = _ranked(photo, rank, distinct, path)
-    answers = Answers.blank(int(photo.max()) + 1, int(place.max()) + 1)
+    answers = AnswerTable.blank(int(photo.max()) + 1, int(place.max()) + 1)
     answers.places[photo[order], place] = lat_lng[order]
     best = order[place == 0]
     values = {name: column[best] for name in _OF_BEST if (column := _numbers(table, name, path)) is not None}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.distance import EARTH_RADIUS_KM, Distance, geoscore
-from geoclip.evaluate.system_answers import Answers, Floats
+from geoclip.evaluation.answer_table import AnswerTable, Floats
 
 THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 """Street, city, region, country, continent; a distance equal to the threshold counts as within."""
@@ -58,7 +58,7 @@ class CellSet(NamedTuple):
     """Of the sets of the photos that were answered."""
 
 
-def distances(answers: Answers, lat_lng: Floats, distance: Distance) -> Floats:
+def distances(answers: AnswerTable, lat_lng: Floats, distance: Distance) -> Floats:
     """Return the distance (N, K) of each place from the true one (N, 2); infinity where there is no place."""
     km: Floats = np.full(answers.places.shape[:2], np.inf)
     row, rank = np.nonzero(np.isfinite(answers.places).all(axis=2))
@@ -66,7 +66,7 @@ def distances(answers: Answers, lat_lng: Floats, distance: Distance) -> Floats:
     return km
 
 
-class Errors:
+class Bootstrap:
     """The distances of R systems for the same N photos, prepared for resampling.
 
     Args:
@@ -110,7 +110,7 @@ class Errors:
 
 def measured(km: Floats) -> Floats:
     """Return the `MEASURES` (R, 8) of distances (R, N), each photo counted once."""
-    values: Floats = Errors(km).statistics(np.ones((1, km.shape[1]), dtype=np.int64))[0]
+    values: Floats = Bootstrap(km).statistics(np.ones((1, km.shape[1]), dtype=np.int64))[0]
     return values
 
 
@@ -120,9 +120,9 @@ def resampled(km: Floats, *, resamples: int = 2000, seed: int = 0) -> Floats:
     All systems see the same resamples, so that their differences are paired. B is `resamples`, or fewer where that
     would be more than `DRAWS` draws.
     """
-    photos, errors = km.shape[1], Errors(km)
+    photos, bootstrap = km.shape[1], Bootstrap(km)
     count = min(resamples, max(LEAST_RESAMPLES, DRAWS // photos))
-    return np.concatenate([errors.statistics(counts) for counts in _multisets(photos, count, seed)])
+    return np.concatenate([bootstrap.statistics(counts) for counts in _multisets(photos, count, seed)])
 
 
 def intervals(values: Floats, drawn: Floats) -> tuple[Interval, ...]:

@@ -19,15 +19,15 @@ from PIL import Image
 from geoclip.answers.answer import Answer, PlaceName, Prediction
 from geoclip.distance import Distance
 from geoclip.errors import InputError
-from geoclip.evaluate.by_country import whereabouts
-from geoclip.evaluate.console import _km, print_report
-from geoclip.evaluate.error_table import write_rows
-from geoclip.evaluate.inputs import sources
-from geoclip.evaluate.measures import MASSES, THRESHOLDS_KM, CellSet, distances
-from geoclip.evaluate.plots import ACCURACY, CALIBRATION, write_plots
-from geoclip.evaluate.predictions import Columns, read_answers, read_labels
-from geoclip.evaluate.report import PhotoCounts, Report, Run, RunKind, evaluated
-from geoclip.evaluate.system_answers import Answers, label_rows
+from geoclip.evaluation.answer_table import AnswerTable, label_rows
+from geoclip.evaluation.by_country import whereabouts
+from geoclip.evaluation.console import _km, print_report
+from geoclip.evaluation.inputs import InputKind, evaluation_inputs
+from geoclip.evaluation.measures import MASSES, THRESHOLDS_KM, CellSet, distances
+from geoclip.evaluation.outputs import write_errors
+from geoclip.evaluation.plots import ACCURACY, CALIBRATION, write_plots
+from geoclip.evaluation.predictions import Columns, read_answers, read_labels
+from geoclip.evaluation.report import PhotoCounts, Report, Run, evaluated
 from geoclip.tables.labels import Labels
 from geoclip.writers import Format, open_writer
 
@@ -121,7 +121,7 @@ def test_this_program_s_answers_are_read_back(tmp_path: Path, kind: Format) -> N
     assert found.nearby.tolist() == [0.75, 0.5]
     assert (found.radius_50_km.tolist(), found.radius_90_km.tolist()) == ([12.5, 1.0], [250.0, 2.0])
     assert found.seen.all()
-    put = Answers.blank(2, 2)
+    put = AnswerTable.blank(2, 2)
     for row, answer in enumerate(made_answers()):
         put.put(row, answer)
     for name in ("places", "score", "nearby", "radius_50_km", "radius_90_km", "seen"):
@@ -203,7 +203,7 @@ def test_names_match_whole_then_by_last_part_then_without_suffix() -> None:
 
 
 def test_answers_are_brought_into_the_order_of_the_labels() -> None:
-    answers = Answers.blank(3, 1)
+    answers = AnswerTable.blank(3, 1)
     answers.places[:, 0, 0] = answers.places[:, 0, 1] = answers.score[:] = [1.0, 2.0, 3.0]
     answers.seen[:] = True
     found = answers.in_order(np.array([3, -1, 0]), 4)
@@ -220,14 +220,14 @@ def test_arguments_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "photos.csv").mkdir()
     inputs = ["x.jpg", table, npy, tmp_path / "v.parquet", tmp_path / "photos.csv", tmp_path / "p.parquet", table]
     texts = [str(path) for path in inputs]
-    found = sources(texts, (["n"], ["y1", "y2", "y3"], []))
+    found = evaluation_inputs(texts, (["n"], ["y1", "y2", "y3"], []))
     assert [each.kind for each in found] == [
-        RunKind.PHOTOS,
-        RunKind.PREDICTIONS,
-        RunKind.VECTORS,
-        RunKind.VECTORS,
-        RunKind.PREDICTIONS,
-        RunKind.PREDICTIONS,
+        InputKind.PHOTOS,
+        InputKind.PREDICTIONS,
+        InputKind.VECTORS,
+        InputKind.VECTORS,
+        InputKind.PREDICTIONS,
+        InputKind.PREDICTIONS,
     ]
     assert found[0].paths == ("x.jpg", str(tmp_path / "photos.csv"))
     assert [each.name for each in found] == [
@@ -237,7 +237,7 @@ def test_arguments_are_told_apart(tmp_path: Path) -> None:
         str(tmp_path / "p.parquet"),
         f"{table} (2)",
     ]
-    assert [each.columns for each in found if each.kind is RunKind.PREDICTIONS] == [
+    assert [each.columns for each in found if each.kind is InputKind.PREDICTIONS] == [
         Columns("n", "y1", None),
         Columns("n", "y2", None),
         Columns("n", "y3", None),
@@ -259,7 +259,7 @@ def test_wrong_arguments_are_refused(
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "p.csv", "lat,lng\n1,2\n")
     with pytest.raises(InputError, match=words):
-        sources(inputs, asked)
+        evaluation_inputs(inputs, asked)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -272,11 +272,11 @@ def evaluation() -> tuple[Labels, list[Run], Report]:
     labels = Labels(tuple(f"{row}.jpg" for row in range(60)), truth)
     runs = []
     for name, spread in (("good $1", 0.2), ("bad", 3.0)):
-        answers = Answers.blank(60, 1)
+        answers = AnswerTable.blank(60, 1)
         answers.places[:50, 0] = truth[:50] + rng.normal(0, spread, (50, 2))
         answers.seen[:] = True
         answers.nearby[:50] = rng.random(50)
-        runs.append(Run(name, RunKind.PREDICTIONS, answers, distances(answers, truth, Distance.HAVERSINE)))
+        runs.append(Run(name, InputKind.PREDICTIONS, answers, distances(answers, truth, Distance.HAVERSINE)))
     return labels, runs, evaluated(("l.csv", ""), runs, whereabouts(truth), None, resamples=200)
 
 
@@ -334,8 +334,8 @@ def test_nothing_is_written_over_a_plot(
 
 def test_each_photo_s_error_is_written(evaluation: tuple[Labels, list[Run], Report], tmp_path: Path) -> None:
     labels, runs, report = evaluation
-    write_rows(runs, labels, tmp_path / "e.parquet")
-    write_rows(runs, labels, tmp_path / "e.csv")
+    write_errors(runs, labels, tmp_path / "e.parquet")
+    write_errors(runs, labels, tmp_path / "e.csv")
     table = pq.read_table(tmp_path / "e.parquet")
     assert table.num_rows == 120
     assert pyarrow.csv.read_csv(tmp_path / "e.csv").to_pylist() == table.to_pylist()

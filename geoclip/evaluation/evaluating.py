@@ -1,0 +1,244 @@
+"""`geoclip.evaluate`: true places and the answers of systems in, measures and comparisons out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoclip.distance import Distance
+from geoclip.errors import InputError
+from geoclip.evaluation.answer_table import AnswerTable, label_rows
+from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
+from geoclip.evaluation.measures import distances
+from geoclip.evaluation.overlap import Overlap, overlap
+from geoclip.evaluation.predictions import USUAL, Columns, read_answers, read_labels, read_places
+from geoclip.evaluation.report import Report, Run, evaluated
+from geoclip.files import sha256_of
+from geoclip.tables.labels import Labels
+
+if TYPE_CHECKING:
+    from geoclip.evaluation.located import RowVector
+    from geoclip.locator import Locator
+
+Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int, int | None], object]]]
+"""Begins a stage, of a name and a total; what it yields is called with the number done and None."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How answers are compared with the true places.
+
+    Raises:
+        InputError: the distance is unknown, or a number is out of range.
+    """
+
+    distance: str = Distance.HAVERSINE
+    """One of `Distance`."""
+    top: int = 5
+    """Places in an answer, where this program makes it."""
+    resamples: int = 2000
+    """For intervals and tests; fewer for more than 25,000 photos."""
+    seed: int = 0
+    """Of the resamples."""
+    gallery: Path | None = None
+    """Coordinates to look for the true places in; None is the gallery that is searched, if any is."""
+
+    def __post_init__(self) -> None:
+        if self.distance not in list(Distance):
+            raise InputError(f"The distance is {self.distance!r}; choose from {', '.join(Distance)}.")
+        for name, least in (("top", 1), ("resamples", 100), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; give {least} or more.")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation."""
+
+    report: Report
+    runs: tuple[Run, ...]
+    """The answers of every system, in the order of the inputs."""
+    labels: Labels
+
+
+@contextmanager
+def silent(stage: str, total: int | None = None) -> Iterator[Callable[[int, int | None], object]]:
+    """Show no progress."""
+    yield lambda done, total: None
+
+
+def evaluate(
+    labels: str | Path,
+    inputs: Sequence[str | Path],
+    options: EvaluationOptions = EvaluationOptions(),
+    *,
+    locator: "Locator | Callable[[], Locator] | None" = None,
+    label_columns: Columns = USUAL,
+    columns: Sequence[Sequence[str]] = ((), (), ()),
+    workers: int = 0,
+    progress: Progress = silent,
+    on_problem: Callable[[str], object] = lambda sentence: None,
+) -> Evaluation:
+    """Say how far answers are from the true places, how sure that is, and whether systems differ.
+
+    Args:
+        labels: the file of true places, `.csv`, `.tsv`, `.jsonl` or `.parquet`.
+        inputs: photos and folders, which together are one system; and files of vectors or of predictions, each of which
+            is another.
+        options: how they are compared.
+        locator: answers for photos and vectors: one, or what opens one where there are any; None opens the released
+            gallery.
+        label_columns: the columns of the labels.
+        columns: of tables of predictions; see `inputs.evaluation_inputs`.
+        workers: processes that decode photos; 0 decodes in this one.
+        progress: begins a stage.
+        on_problem: told in a sentence of each photo that cannot be read.
+
+    Raises:
+        InputError: a file cannot be read or lacks what is needed, or no input has a row in the labels.
+    """
+    path = Path(labels)
+    evaluator = _Evaluator(path, read_labels(path, label_columns), options, workers, progress, on_problem)
+    found = evaluation_inputs([str(each) for each in inputs], columns)
+    beside = None if options.gallery is None else evaluator.overlap(options.gallery)
+    runs = {source: evaluator.of_table(source) for source in found if source.kind is InputKind.PREDICTIONS}
+    if len(runs) < len(found):
+        opened = _opened(locator)
+        gallery = _gallery_of(opened)
+        if beside is None and gallery is not None:
+            beside = evaluator.overlap(gallery)
+        for source in (each for each in found if each not in runs):
+            of = evaluator.of_vectors if source.kind is InputKind.VECTORS else evaluator.of_photos
+            runs[source] = of(source, opened)
+    ordered = tuple(runs[source] for source in found)
+    return Evaluation(evaluator.report(ordered, beside), ordered, evaluator.labels)
+
+
+def _opened(locator: "Locator | Callable[[], Locator] | None") -> "Locator":
+    from geoclip.locator import Locator
+
+    if isinstance(locator, Locator):
+        return locator
+    return Locator.open() if locator is None else locator()
+
+
+def _gallery_of(locator: "Locator") -> Path | None:
+    """Return the file with the places of the gallery that is searched."""
+    if locator.searcher.searched.index:
+        return Path(locator.searcher.searched.index) / "gallery.parquet"
+    release = locator.release
+    return None if release.gallery_file is None else release.path / release.gallery_file
+
+
+@dataclass(frozen=True)
+class _Evaluator:
+    """Makes the runs of one evaluation."""
+
+    path: Path
+    labels: Labels
+    options: EvaluationOptions
+    workers: int
+    progress: Progress
+    on_problem: Callable[[str], object]
+
+    def report(self, runs: Sequence[Run], beside: Overlap | None) -> Report:
+        from geoclip.evaluation.by_country import whereabouts
+
+        with self.progress("Measuring", None):
+            return evaluated(
+                (str(self.path), sha256_of(self.path)),
+                runs,
+                whereabouts(self.labels.lat_lng),
+                beside,
+                resamples=self.options.resamples,
+                seed=self.options.seed,
+            )
+
+    def overlap(self, gallery: Path) -> Overlap:
+        return overlap(self.labels.lat_lng, read_places(gallery), str(gallery))
+
+    def of_table(self, source: EvaluationInput) -> Run:
+        path = Path(source.paths[0])
+        names, answers = read_answers(path, source.columns)
+        rows = self._rows(names or [str(row) for row in range(len(answers.seen))], source, named=names is not None)
+        return self._run(source, answers.in_order(rows, len(self.labels.lat_lng)), rows, sha256=sha256_of(path))
+
+    def of_vectors(self, source: EvaluationInput, locator: "Locator") -> Run:
+        from geoclip.evaluation.located import located
+        from geoclip.tables.vectors import at_most_unit, read_vectors
+
+        path = Path(source.paths[0])
+        expected: dict[str, Any] = {"dim": locator.searcher.dim, "model_digest": locator.release.model_digest}
+        names = [name for batch in read_vectors(path, **expected) for name in batch.names]
+        rows = self._rows(names, source, named=path.suffix.lower() != ".npy")
+
+        def vectors() -> "Iterator[RowVector]":
+            row = iter(rows.tolist())
+            for batch in read_vectors(path, **expected):
+                yield from ((at, vector) for vector in at_most_unit(batch.vectors) if (at := next(row)) >= 0)
+
+        with self.progress("Locating", int((rows >= 0).sum())) as update:
+            answers, sets = located(locator, vectors(), self.labels.lat_lng, self.options.top, on_progress=update)
+        found = self._run(source, answers, rows, sha256=sha256_of(path))
+        return replace(found, about=_about(locator), sets=sets)
+
+    def of_photos(self, source: EvaluationInput, locator: "Locator") -> Run:
+        from geoclip.evaluation.located import located
+        from geoclip.photos.pool import find_photos
+
+        paths = list(dict.fromkeys(find_photos(source.paths)))
+        if not paths:
+            raise InputError(
+                f"No photos were found in {source.name}; files are recognised by suffixes such as .jpg, .png and .heic."
+            )
+        rows = self._rows(paths, source)
+        labelled = [(path, row) for path, row in zip(paths, rows.tolist(), strict=True) if row >= 0]
+        unreadable = []
+
+        def vectors() -> "Iterator[RowVector]":
+            stream = locator.embed([path for path, _ in labelled], workers=self.workers)
+            for (path, row), (decoded, vector) in zip(labelled, stream, strict=True):
+                if vector is None:
+                    self.on_problem(f"{path}: {decoded.error}")
+                    unreadable.append(row)
+                else:
+                    yield row, vector
+
+        with self.progress("Locating", len(labelled)) as update:
+            answers, sets = located(locator, vectors(), self.labels.lat_lng, self.options.top, on_progress=update)
+        answers.seen[unreadable] = True
+        found = self._run(source, answers, rows)
+        return replace(found, about=_about(locator) | {"crops": locator.limits.crops}, sets=sets)
+
+    def _rows(self, names: list[str], source: EvaluationInput, *, named: bool = True) -> NDArray[np.int64]:
+        """Return the label of each input; inputs without names are in the order of the labels."""
+        labels = self.labels
+        if not names:
+            raise InputError(f"{source.name} is empty; there is nothing to evaluate.")
+        if not named and labels.names is not None and source.kind is InputKind.PREDICTIONS:
+            raise InputError(f"{source.name} has no column of names as {self.path} has; name it with --name-column.")
+        rows = label_rows(labels if named else Labels(None, labels.lat_lng), names)
+        if (rows < 0).all():
+            first = labels.names[0] if labels.names else ""
+            raise InputError(
+                f"None of the {len(names)} names in {source.name} has a row in {self.path}: the first is {names[0]!r}, "
+                f"the first label {first!r}; name another column of the labels with --label-name-column, of "
+                "predictions with --name-column."
+            )
+        return rows
+
+    def _run(
+        self, source: EvaluationInput, answers: AnswerTable, rows: NDArray[np.int64], sha256: str | None = None
+    ) -> Run:
+        km = distances(answers, self.labels.lat_lng, Distance(self.options.distance))
+        return Run(source.name, source.kind, answers, km, left_out=int((rows < 0).sum()), sha256=sha256)
+
+
+def _about(locator: "Locator") -> dict[str, Any]:
+    """Return what is searched, and how, as answers say it."""
+    searched = asdict(locator.searched)
+    return {"model": locator.release.model_digest, **searched, "apart_km": locator.reading.apart_km}
