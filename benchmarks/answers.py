@@ -24,9 +24,8 @@ from benchmarks.released_model import released_model
 from benchmarks.simulated import Kind, places, queries
 from geoclip.answers.answering import AnswerMaker, entropy_bits
 from geoclip.answers.fitting import calibrate
-from geoclip.distance import haversine_km
+from geoclip.distance import geoscore, haversine_km
 from geoclip.locator import Locator
-from index.search.discs import GEOSCORE_KM
 
 SEED = 40
 POINTS = ("cell", "1", "25", "200", "750", "2500", "geoscore")
@@ -72,7 +71,7 @@ def points(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -> lis
     print("point      within 1 / 25 / 200 / 750 / 2500 km        median km  GeoScore")
     for point, km in away.items():
         shares = [float((np.array(km) <= d).mean()) for d in DISTANCES]
-        score = float(np.mean(5000 * np.exp(-np.array(km) / GEOSCORE_KM)))
+        score = float(geoscore(km).mean())
         records.append(
             {"table": "point", "point": point, "within": dict(zip(map(str, DISTANCES), shares, strict=True))}
             | {"median_km": float(np.median(km)), "geoscore": score, "queries": len(km)}

@@ -1,14 +1,13 @@
-"""Distances on the Earth, on the sphere and on the ellipsoid, and the score of the guessing game."""
+"""Distances on the Earth: on the sphere (`index.grid.sphere`) or the ellipsoid; the score of the guessing game."""
 
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-EARTH_RADIUS_KM = 6371.0
-"""The mean radius, as the field's benchmarks use it."""
-GEOSCORE_KM = 1492.7
-"""The scale of the GeoGuessr score 5000 * exp(-km / 1492.7), as OSV-5M (arXiv 2404.18873) and PLONK use it."""
+from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, haversine_km
+
+__all__ = ["EARTH_RADIUS_KM", "GEOSCORE_KM", "Distance", "geodesic_km", "geoscore", "haversine_km"]
 
 
 class Distance(StrEnum):
@@ -24,22 +23,13 @@ class Distance(StrEnum):
         return haversine_km(a_deg, b_deg) if self is Distance.HAVERSINE else geodesic_km(a_deg, b_deg)
 
 
-def haversine_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
-    """Return great-circle distances in km on the sphere, by the haversine formula (Sinnott 1984).
+def geodesic_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
+    """Return distances in km along the WGS 84 ellipsoid (Karney, J. Geodesy 87, 2013).
 
     Args:
         a_deg: (..., 2), (lat, lng) in degrees.
         b_deg: (..., 2), broadcast against `a_deg`.
     """
-    lat_a, lng_a = np.moveaxis(np.radians(np.asarray(a_deg, dtype=np.float64)), -1, 0)
-    lat_b, lng_b = np.moveaxis(np.radians(np.asarray(b_deg, dtype=np.float64)), -1, 0)
-    h = np.sin((lat_b - lat_a) / 2) ** 2 + np.cos(lat_a) * np.cos(lat_b) * np.sin((lng_b - lng_a) / 2) ** 2
-    distance: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0)))
-    return distance
-
-
-def geodesic_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
-    """Return distances in km along the WGS 84 ellipsoid (Karney, J. Geodesy 87, 2013). Arguments as `haversine_km`."""
     from pyproj import Geod
 
     a, b = np.broadcast_arrays(np.asarray(a_deg, dtype=np.float64), np.asarray(b_deg, dtype=np.float64))

@@ -20,7 +20,7 @@ ROOMS = {
     "index.search": {"index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
     "geoclip.files": {"geoclip.errors"},
-    "geoclip.distance": set(),
+    "geoclip.distance": {"index.grid"},
     "geoclip.tables": {"geoclip.errors", "geoclip.files"},
     "geoclip.release": {"geoclip.errors", "geoclip.files", "geoclip.tables"},
     "geoclip.photos": {"geoclip.errors"},

@@ -14,6 +14,7 @@ from geoclip.errors import InputError
 from index.encoder import Encoder
 from index.grid.cells import Cells, cells_at, names, parents
 from index.grid.region import Region
+from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.posterior import Posterior
 
@@ -24,8 +25,6 @@ THRESHOLD_BITS = 10.0
 LEAST_CELL = 0.001
 """Cells with less probability are not listed."""
 POINTS = "cell, geoscore or a distance in km, such as 25"
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from geoclip.distance import haversine_km
 from geoclip.errors import InputError
 from geoclip.locator import Locator
 from index.grid.cells import FINEST, cells_at, children_counts, descendant_range, parents
+from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.posterior import Posterior
 
@@ -29,8 +30,6 @@ LEAST = 20
 """Labelled queries that a calibration needs."""
 _FLOOR = 1e-9  # of a cell's probability: a true place at sea is possible
 _FIT = 400  # queries that temperature and weight are fitted on, at most: each is looked at some fifty times
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

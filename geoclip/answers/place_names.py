@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Area, PlaceName
-from geoclip.distance import EARTH_RADIUS_KM
 from index.grid.cells import Cells, centres, children, children_counts, resolutions
 from index.grid.countries import countries
+from index.grid.sphere import Floats, chords_of_km, unit_vectors
 
-Floats = NDArray[np.float64]
 Nodes = NDArray[np.int64]
 """What can be named, as rows of a `_Tree`: 0 is nothing, then come the countries, the regions and the cities."""
 Areas = tuple[Area, ...]
@@ -122,7 +121,7 @@ class _Gazetteer:
         self.tree, self._place_nodes = _Tree.of(places)
         self._place_countries = self.tree.lineage[0, self._place_nodes]
         self._inhabited = np.isin(np.arange(len(self.tree.codes)), self._place_countries)
-        points = _unit_vectors(places.lat_lng)
+        points = unit_vectors(places.lat_lng)
         self._places = cKDTree(points, balanced_tree=False)
         self._place_radii = np.sqrt(places.people / (np.pi * PEOPLE_PER_KM2))
         self._places_by_country = cKDTree(_set_apart(points, self._place_countries), balanced_tree=False)
@@ -132,7 +131,7 @@ class _Gazetteer:
 
     def nodes_at(self, lat_lng: Floats) -> Nodes:
         """Return the finest node known at each of (N, 2) points: a city, a region or a country."""
-        points = _unit_vectors(lat_lng)
+        points = unit_vectors(lat_lng)
         country = self._borders.owners_at(lat_lng)
         nowhere, contested = country == 0, country < 0
         country[nowhere] = self._place_countries[self._places.query(points[nowhere])[1]]
@@ -142,8 +141,8 @@ class _Gazetteer:
         chord, place = self._places_by_country.query(_set_apart(points[rows], country[rows]))
         city = self._place_nodes[place]
         region = self.tree.lineage[1, city]
-        nodes[rows] = np.where((chord <= _chord(REGION_KM)) & (region > 0), region, nodes[rows])
-        nodes[rows] = np.where(chord <= _chord(CITY_KM), city, nodes[rows])
+        nodes[rows] = np.where((chord <= chords_of_km(REGION_KM)) & (region > 0), region, nodes[rows])
+        nodes[rows] = np.where(chord <= chords_of_km(CITY_KM), city, nodes[rows])
         return nodes
 
     def _by_size(self, points: Floats) -> Nodes:
@@ -243,19 +242,9 @@ def _divided(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _unit_vectors(lat_lng: Floats) -> Floats:
-    lat, lng = np.radians(lat_lng).T
-    return np.stack((np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)), axis=1)
-
-
 def _set_apart(points: Floats, country: Nodes) -> Floats:
     """Return points (N, 4): countries are further apart than any two points, so the nearest is of the same country."""
     return np.column_stack((points, 4.0 * country))
-
-
-def _chord(distance_km: float) -> float:
-    """Return the straight distance, in earth radii, that goes with a great-circle distance."""
-    return float(2 * np.sin(distance_km / EARTH_RADIUS_KM / 2))
 
 
 def _country_names() -> dict[str, str]:

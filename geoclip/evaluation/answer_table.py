@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Answer
 from geoclip.errors import InputError
 from geoclip.tables.labels import Labels
+from index.grid.sphere import Floats
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 

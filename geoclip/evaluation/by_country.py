@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.place_names import PlaceNames
-from geoclip.evaluation.answer_table import Floats
 from geoclip.evaluation.measures import MEDIAN, THRESHOLDS_KM, measured
 from index.grid.countries import Country, countries
 from index.grid.shapes import Borders
+from index.grid.sphere import Floats
 
 
 class Group(NamedTuple):

@@ -6,10 +6,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.evaluation.measures import MASSES, CellSet
 from geoclip.locator import Locator
 from index.grid.cells import Cells, cells_at, parents, resolutions
+from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.posterior import Posterior
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.distance import EARTH_RADIUS_KM, Distance, geoscore
-from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.distance import Distance, geoscore
+from geoclip.evaluation.answer_table import AnswerTable
+from index.grid.sphere import Floats, cap_km2
 
 THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 """Street, city, region, country, continent; a distance equal to the threshold counts as within."""
@@ -141,15 +142,10 @@ def recall(km: Floats) -> tuple[Recall, ...]:
     nearest = np.minimum.accumulate(km, axis=1)
     places = km.shape[1]
     return tuple(
-        Recall(reach, k, float((nearest[:, k - 1] <= reach).mean()), k * cap_km2(reach))
+        Recall(reach, k, float((nearest[:, k - 1] <= reach).mean()), k * float(cap_km2(reach)))
         for reach in THRESHOLDS_KM
         for k in sorted({each for each in (*_SETS, places) if each <= places})
     )
-
-
-def cap_km2(radius_km: float) -> float:
-    """Return the area of all that lies within a distance of a point on the sphere."""
-    return float(4 * np.pi * EARTH_RADIUS_KM**2 * np.sin(radius_km / EARTH_RADIUS_KM / 2) ** 2)
 
 
 def _multisets(photos: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:

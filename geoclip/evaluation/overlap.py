@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from geoclip.distance import EARTH_RADIUS_KM
-from geoclip.evaluation.answer_table import Floats
+from index.grid.sphere import Floats, chords_of_km, km_of_chords, unit_vectors
 
 SAME_KM, NEAR_KM = 0.001, 0.1
 
@@ -28,12 +25,8 @@ def overlap(lat_lng: Floats, gallery: Floats, name: str) -> Overlap:
 
     if not len(gallery):
         return Overlap(name, 0, 0, 0)
-    reach = 2 * NEAR_KM / EARTH_RADIUS_KM  # chords beyond come back as infinity
-    chord, _ = cKDTree(_units(gallery), balanced_tree=False).query(_units(lat_lng), distance_upper_bound=reach)
-    km = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0.0, 1.0))
+    reach = 2 * float(chords_of_km(NEAR_KM))  # chords beyond come back as infinity
+    nearest = cKDTree(unit_vectors(gallery), balanced_tree=False)
+    chord, _ = nearest.query(unit_vectors(lat_lng), distance_upper_bound=reach)
+    km = km_of_chords(chord)
     return Overlap(name, len(gallery), int((km <= SAME_KM).sum()), int((km <= NEAR_KM).sum()))
-
-
-def _units(lat_lng: Floats) -> Floats:
-    lat, lng = np.radians(lat_lng).T
-    return np.stack((np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)), axis=1)

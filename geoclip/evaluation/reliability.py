@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM
-from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.evaluation.answer_table import AnswerTable
+from index.grid.sphere import Floats
 
 BINS = 10
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from geoclip.evaluation.answer_table import AnswerTable, Floats
+from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.evaluation.by_country import Group, Whereabouts
 from geoclip.evaluation.inputs import InputKind
 from geoclip.evaluation.measures import (
@@ -23,6 +23,7 @@ from geoclip.evaluation.measures import (
 from geoclip.evaluation.overlap import Overlap
 from geoclip.evaluation.reliability import Reliability, calibration
 from geoclip.evaluation.significance import Comparison, compared
+from index.grid.sphere import Floats
 
 
 @dataclass(frozen=True)

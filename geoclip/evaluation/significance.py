@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.evaluation.answer_table import Floats
 from geoclip.evaluation.measures import GEOSCORE, MEASURES, MEDIAN, THRESHOLDS_KM
+from index.grid.sphere import Floats
 
 
 class Comparison(NamedTuple):

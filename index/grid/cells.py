@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.grid.sphere import wrapped
+
 Cells = NDArray[np.uint64]
 
 FINEST = 15
@@ -187,7 +189,7 @@ def cells_at(lat_lng: ArrayLike, res: int) -> Cells:
         raise ValueError(f"Row {bad[0]} is {points[bad[0]].tolist()}; latitudes are -90 to 90 and values finite.")
     if not len(points):
         return np.zeros(0, dtype=np.uint64)
-    lng = np.mod(points[:, 1] + 180.0, 360.0) - 180.0
+    lng = wrapped(points[:, 1])
     return _uint64(h3ronpy.vector.coordinates_to_cells(np.ascontiguousarray(points[:, 0]), lng, res, radians=False))
 
 

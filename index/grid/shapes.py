@@ -17,14 +17,10 @@ import shapely.geometry
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children
-
-EARTH_RADIUS_KM = 6371.0
-"""The mean radius, as the field's benchmarks use it."""
+from index.grid.sphere import EARTH_RADIUS_KM, SPHERE_KM2, cap_km2, haversine_km
 
 COARSEST_BORDER, FINEST_BORDER = 8, 11
 """Borders follow a shape to these resolutions: edges of 530 m for large shapes, 29 m for the smallest."""
-
-_SPHERE_KM2 = 4 * np.pi * EARTH_RADIUS_KM**2
 
 
 class Shape(Protocol):
@@ -77,7 +73,7 @@ def descendants_reach_km(res: int, finest: int) -> float:
 def border_resolution(area_km2: float) -> int:
     """Return the resolution that a shape's border is followed to: a thousand cells in the shape, within 8 to 11."""
     for res in range(COARSEST_BORDER, FINEST_BORDER):
-        if area_km2 * (2 + 120 * 7**res) / _SPHERE_KM2 >= 1000:
+        if area_km2 * (2 + 120 * 7**res) / SPHERE_KM2 >= 1000:
             return res
     return FINEST_BORDER
 
@@ -102,7 +98,7 @@ class Disk:
     @property
     def area_km2(self) -> float:
         """The area of the spherical cap."""
-        return float(_SPHERE_KM2 * np.sin(min(self.radius_km / EARTH_RADIUS_KM, np.pi) / 2) ** 2)
+        return float(cap_km2(self.radius_km))
 
     def inner_points(self) -> NDArray[np.float64]:
         """Return the centre."""
@@ -110,18 +106,11 @@ class Disk:
 
     def holds(self, lat_lng: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which points are inside."""
-        return self._distance_km(lat_lng) <= self.radius_km
+        return haversine_km(lat_lng, (self.lat, self.lng)) <= self.radius_km
 
     def near_border(self, lat_lng: NDArray[np.float64], reach_km: float) -> NDArray[np.bool_]:
         """Return which points are within `reach_km` of the circle."""
-        return np.abs(self._distance_km(lat_lng) - self.radius_km) <= reach_km
-
-    def _distance_km(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float64]:
-        lat, lng = np.radians(lat_lng).T
-        own_lat, own_lng = np.radians((self.lat, self.lng))
-        h = np.sin((lat - own_lat) / 2) ** 2 + np.cos(lat) * np.cos(own_lat) * np.sin((lng - own_lng) / 2) ** 2
-        distance: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0)))
-        return distance
+        return np.abs(haversine_km(lat_lng, (self.lat, self.lng)) - self.radius_km) <= reach_km
 
 
 class Polygons:

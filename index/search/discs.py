@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.grid.cells import Cells, areas_km2, centres, parents, resolutions
-from index.grid.shapes import EARTH_RADIUS_KM
+from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
 from index.search.posterior import Posterior
-
-Floats = NDArray[np.float64]
 
 _KEPT = 0.999
 """The share of the probability that is looked at, heaviest cells first; what is left lies nowhere."""
 _MOST = 4096
 """Discs looked at, at most: lighter cells are joined into their parents first."""
-GEOSCORE_KM = 1492.7
-"""The scale of the GeoGuessr score 5000 * exp(-km / 1492.7), as OSV-5M (arXiv 2404.18873) and PLONK use it."""
 _FAR_KM = np.pi * EARTH_RADIUS_KM
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
 _STARTS, _STEPS = 6, 20  # points that move, and how often they try
@@ -58,7 +53,7 @@ class Discs:
         cells, mass = cells[order[:needed]], mass[order[:needed]]
         cells, mass = _thinned(cells, mass)
         where = centres(cells)
-        return cls(_units(where), np.sqrt(areas_km2(cells) / np.pi), mass, where, cells)
+        return cls(unit_vectors(where), np.sqrt(areas_km2(cells) / np.pi), mass, where, cells)
 
     def shares(self, lat_lng: Floats, km: float) -> Floats:
         """Return how much of each disc lies within a distance of points, (C, L), 0 to 1.
@@ -67,7 +62,7 @@ class Discs:
             lat_lng: (C, 2) degrees.
             km: the distance, above 0.
         """
-        return _overlap(_units(lat_lng) @ self.units.T, self.radii_km, km)
+        return _overlap(unit_vectors(lat_lng) @ self.units.T, self.radii_km, km)
 
     def within(self, lat_lng: Floats, km: float) -> Floats:
         """Return the probability within a distance of points (C, 2), (C,)."""
@@ -75,14 +70,14 @@ class Discs:
 
     def distances(self, lat_lng: Floats) -> Floats:
         """Return the distances (C, L) in km from points (C, 2) to the discs' centres."""
-        return _km(_units(lat_lng) @ self.units.T)
+        return km_of_cosines(unit_vectors(lat_lng) @ self.units.T)
 
     def radius(self, lat_lng: Floats, share: float) -> float:
         """Return the radius in km of the circle around a point (2,) that holds a share of the probability, 0 to 1.
 
         At most half the Earth's circumference: for shares that the looked-at discs do not reach.
         """
-        cosines = self.units @ _units(lat_lng[None])[0]
+        cosines = self.units @ unit_vectors(lat_lng[None])[0]
         share -= 1e-12  # all of a distribution may sum up to a little less than 1
         low, high = 0.0, _FAR_KM
         while high - low > 1e-6 + 1e-9 * high:
@@ -105,12 +100,12 @@ class Discs:
         """
         discs = self.lat_lng[: _SCORED if gain_km is None else None]
         candidates = np.concatenate((discs, *(self._heaviest(res, 24) for res in range(1, 6))))
-        units, gains = _units(candidates), self.gains(candidates, gain_km)
+        units, gains = unit_vectors(candidates), self.gains(candidates, gain_km)
         climbed: list[tuple[float, Floats]] = []
         while len(climbed) < _STARTS and gains.max() >= 0:
             best = int(np.argmax(gains))
             climbed.append(self._climbed(candidates[best], float(gains[best]), gain_km))
-            gains[_km(units @ units[best]) <= (gain_km or _STRIDE_KM) / 2] = -1.0
+            gains[km_of_cosines(units @ units[best]) <= (gain_km or _STRIDE_KM) / 2] = -1.0
             gains[best] = -1.0
         return max(climbed, key=lambda found: found[0])[1]
 
@@ -118,7 +113,7 @@ class Discs:
         """Move a point to the mean of what lies around it, or a step aside, as long as it gains."""
         step = (gain_km or _STRIDE_KM) / 2
         for _ in range(_STEPS):
-            tried = np.concatenate((self._means(point, gain_km), _aside(point, step)))
+            tried = np.concatenate((self._means(point, gain_km), circle(point, step, 6)))
             gains = self.gains(tried, gain_km)
             best = int(np.argmax(gains))
             if gains[best] > gain * (1 + 1e-9):
@@ -135,7 +130,7 @@ class Discs:
         else:
             pulls = [away <= gain_km, away <= 2 * gain_km]
         means = np.stack([(self.mass * pull) @ self.units for pull in pulls])
-        return _degrees(means[np.linalg.norm(means, axis=1) > 0])
+        return coordinates(means[np.linalg.norm(means, axis=1) > 0])
 
     def gains(self, lat_lng: Floats, gain_km: float | None) -> Floats:
         """Return the expected gains (C,) of points (C, 2); see `best_point`."""
@@ -188,7 +183,7 @@ def _overlap(cosines: Floats, radii: Floats, km: float) -> Floats:
     share = inside.astype(np.float64)
     touched = np.nonzero(~inside & (cosines >= np.cos(outer)))
     discs = radii[touched[-1]]
-    share[touched] = _lens(_km(cosines[touched]), discs, km) / (np.pi * discs**2)
+    share[touched] = _lens(km_of_cosines(cosines[touched]), discs, km) / (np.pi * discs**2)
     return share
 
 
@@ -203,30 +198,3 @@ def _lens(away: Floats, radii: Floats, km: float) -> Floats:
     b = 2 * np.arctan2(np.sqrt(beyond_away * beyond_km), np.sqrt(perimeter * beyond_radius))
     area: Floats = radii**2 * (a - np.sin(2 * a) / 2) + km**2 * (b - np.sin(2 * b) / 2)
     return area
-
-
-def _km(cosines: Floats) -> Floats:
-    """Return the distances that go with the cosines of angles between unit vectors."""
-    angles: Floats = np.arccos(np.clip(cosines, -1.0, 1.0))
-    return EARTH_RADIUS_KM * angles
-
-
-def _aside(point: Floats, km: float) -> Floats:
-    """Return the six points (6, 2) at a distance from a point (2,), 60 degrees apart."""
-    lng, unit = np.radians(point[1]), _units(point[None])[0]
-    east = np.array([-np.sin(lng), np.cos(lng), 0.0])
-    turns = np.radians(np.arange(0.0, 360.0, 60.0))[:, None]
-    ahead = np.cos(turns) * east + np.sin(turns) * np.cross(unit, east)
-    angle = km / EARTH_RADIUS_KM
-    return _degrees(np.cos(angle) * unit + np.sin(angle) * ahead)
-
-
-def _units(lat_lng: Floats) -> Floats:
-    lat, lng = np.radians(lat_lng).T
-    return np.stack((np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)), axis=1)
-
-
-def _degrees(vectors: Floats) -> Floats:
-    x, y, z = vectors.T
-    points: Floats = np.degrees(np.stack((np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)), axis=1))
-    return points

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
 from index.grid.region import Region
+from index.grid.sphere import Floats
 from index.search.descent import DescentResult, Ranking
-
-Floats = NDArray[np.float64]
 
 SPREAD = 0.003
 """Variance of the score inside a cell, per unit of 1 - length^2: what a representative does not say about the cells

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from index.files import written_whole
 from index.grid.cells import FINEST, Cells, cells_at, descendant_range, parents, resolutions
+from index.grid.sphere import wrapped
 from index.storage.gallery_rows import Reason, first_bad_row, read_rows
 
 _FORMAT = 1
@@ -192,8 +193,8 @@ _SCHEMA = pa.schema([("lat", pa.float32()), ("lng", pa.float32()), ("count", pa.
 def _keys(lat_lng: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Return each place as one integer: its two float32 values side by side, longitude wrapped, no negative zero."""
     lng = lat_lng[:, 1]
-    wrapped = np.where((lng < -180.0) | (lng >= 180.0), np.mod(lng + 180.0, 360.0) - 180.0, lng)
-    places = np.stack((lat_lng[:, 0], wrapped), axis=1).astype(np.float32)
+    inside = np.where((lng < -180.0) | (lng >= 180.0), wrapped(lng), lng)
+    places = np.stack((lat_lng[:, 0], inside), axis=1).astype(np.float32)
     places[places[:, 1] >= 180.0, 1] = -180.0  # 179.9999999 is 180 in float32
     return (places + np.float32(0.0)).view(np.uint64).ravel()
 

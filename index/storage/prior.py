@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.grid.cells import FINEST, Cells, children_counts, parents, resolution
+from index.grid.sphere import Floats
 from index.storage.gallery import Gallery
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.signedinteger[Any]]
 
 _FORMAT = 1

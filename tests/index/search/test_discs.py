@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, children_counts, parents, resolutions
-from index.search.discs import GEOSCORE_KM, Discs
+from index.search.discs import Discs
 from index.search.posterior import Posterior
 
 Floats = NDArray[np.float64]
@@ -435,7 +435,3 @@ def test_all_around_a_pole() -> None:
     best = discs.best_point(12.0)
     assert discs.within(best[None], 12.0)[0] == pytest.approx(1)
     assert best[0] > 89.98
-
-
-def test_the_score_s_scale() -> None:
-    assert GEOSCORE_KM == 1492.7  # OSV-5M, arXiv 2404.18873
