@@ -11,8 +11,10 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from geoclip.answers.answer import NEARBY_KM
 from geoclip.evaluation.by_country import Group
 from geoclip.evaluation.measures import MASSES, THRESHOLDS_KM, Interval
+from geoclip.evaluation.reliability import LEAST_CLAIMS
 from geoclip.evaluation.report import Report, RunReport
 from geoclip.evaluation.significance import Comparison
 from geoclip.writers import one_line
@@ -81,6 +83,7 @@ def notes(report: Report) -> Iterator[str]:
         if run.searched:
             crops = f", crops {run.searched['crops']}" if "crops" in run.searched else ""
             yield f"{run.name}: candidates {run.searched['candidates']}{crops}."
+    yield from _of_calibration(report)
     yield f"In brackets: 95 % intervals of {report.resamples:,} bootstrap resamples of the photos."
     if report.comparisons:
         yield (
@@ -95,6 +98,18 @@ def notes(report: Report) -> Iterator[str]:
             f"{report.overlap.within_100_m} within 100 m of a place of the gallery {report.overlap.gallery} "
             f"({report.overlap.places:,} places)."
         )
+
+
+def _of_calibration(report: Report) -> Iterator[str]:
+    claims = {run.name: sum(each.claims for each in run.calibration.bins) for run in report.runs}
+    if any(run.calibration.error is not None for run in report.runs):
+        yield (
+            f"Calibration error: how far the probability that answers claim to be within {NEARBY_KM:g} km differs from "
+            "the share of them that are, on average."
+        )
+    for name, few in claims.items():
+        if 0 < few < LEAST_CLAIMS:
+            yield f"{name}: a calibration error needs {LEAST_CLAIMS} answers with a probability; here are {few}."
 
 
 def _titles(names: Sequence[str]) -> list[str]:

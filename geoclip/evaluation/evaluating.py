@@ -13,7 +13,7 @@ from geoclip.distance import Distance
 from geoclip.errors import InputError
 from geoclip.evaluation.answer_table import AnswerTable, label_rows
 from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
-from geoclip.evaluation.measures import distances
+from geoclip.evaluation.measures import distances, exchanged_km
 from geoclip.evaluation.overlap import Overlap, overlap
 from geoclip.evaluation.predictions import USUAL, Columns, read_answers, read_labels, read_places
 from geoclip.evaluation.report import Report, Run, evaluated
@@ -235,6 +235,11 @@ class _Evaluator:
         self, source: EvaluationInput, answers: AnswerTable, rows: NDArray[np.int64], sha256: str | None = None
     ) -> Run:
         km = distances(answers, self.labels.lat_lng, Distance(self.options.distance))
+        if better := exchanged_km(answers, self.labels.lat_lng):
+            self.on_problem(
+                f"{source.name}: with latitude and longitude exchanged the median error would be {better[1]:,.0f} km "
+                f"in place of {better[0]:,.0f}; check which column is which, there and in {self.path}."
+            )
         return Run(source.name, source.kind, answers, km, left_out=int((rows < 0).sum()), sha256=sha256)
 
 

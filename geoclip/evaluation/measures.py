@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoclip.distance import Distance, geoscore
 from geoclip.evaluation.answer_table import AnswerTable
-from index.grid.sphere import Floats, cap_km2
+from index.grid.sphere import Floats, cap_km2, haversine_km
 
 THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 """Street, city, region, country, continent; a distance equal to the threshold counts as within."""
@@ -65,6 +65,19 @@ def distances(answers: AnswerTable, lat_lng: Floats, distance: Distance) -> Floa
     row, rank = np.nonzero(np.isfinite(answers.places).all(axis=2))
     km[row, rank] = distance.km(answers.places[row, rank], lat_lng[row])
     return km
+
+
+def exchanged_km(answers: AnswerTable, lat_lng: Floats) -> tuple[float, float] | None:
+    """Return the median errors as given and with latitude and longitude of the answers exchanged.
+
+    None where the second is not ten times as small, or fewer than three photos can be compared.
+    """
+    best = answers.places[:, 0]
+    both = (np.abs(best) <= 90).all(axis=1)
+    if both.sum() < 3:
+        return None
+    given, exchanged = (np.median(haversine_km(places[both], lat_lng[both])) for places in (best, best[:, ::-1]))
+    return (float(given), float(exchanged)) if 10 * exchanged < given else None
 
 
 class Bootstrap:

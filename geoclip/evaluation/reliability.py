@@ -10,6 +10,8 @@ from geoclip.evaluation.answer_table import AnswerTable
 from index.grid.sphere import Floats
 
 BINS = 10
+LEAST_CLAIMS = 100
+"""With fewer claims there is no calibration error: chance alone makes that of perfect ones 10 % and more."""
 
 
 class Bin(NamedTuple):
@@ -29,7 +31,8 @@ class Reliability(NamedTuple):
     """Share of true places inside the 50 % circle."""
     coverage_90: float | None
     error: float | None
-    """Expected calibration error (Naeini et al. 2015) of the claims "within 25 km": ten bins of equal width."""
+    """Expected calibration error (Naeini et al. 2015) of the claims "within 25 km": ten bins of equal width. None below
+    `LEAST_CLAIMS`."""
     bins: tuple[Bin, ...]
     """Of the claims "within 25 km", those bins that are not empty."""
 
@@ -40,7 +43,9 @@ def calibration(answers: AnswerTable, km: Floats) -> Reliability:
     claiming = np.isfinite(answers.nearby) & np.isfinite(km)
     bins = _bins(answers.nearby[claiming], km[claiming] <= NEARBY_KM)
     claims = sum(each.claims for each in bins)
-    error = sum(each.claims * abs(each.claimed - each.true) for each in bins) / claims if claims else None
+    error = (
+        sum(each.claims * abs(each.claimed - each.true) for each in bins) / claims if claims >= LEAST_CLAIMS else None
+    )
     return Reliability(inside[0], inside[1], error, bins)
 
 

@@ -148,6 +148,14 @@ def test_both_models_of_osv5m_in_one_table(tables: Path) -> None:
         assert [each["photos"] for each in run["accuracy"]] == [int((km <= d).sum()) for d in (1, 25, 200, 750, 2500)]
 
 
+def test_columns_exchanged_are_said(tables: Path) -> None:
+    (tables / "wrong.csv").write_text("photo,lng,lat\na.jpg,48,4\nb.jpg,48,4\ne.jpg,0,25\n")
+    done = geoclip("evaluate", "labels.csv", "wrong.csv")
+    assert (
+        "wrong.csv: with latitude and longitude exchanged the median error would be 0 km in place of 6," in done.stderr
+    )
+
+
 def test_python_users_have_the_same_evaluation(tables: Path) -> None:
     options = geoclip_planet.EvaluationOptions(resamples=500)
     found = geoclip_planet.evaluate("labels.csv", ["ours.csv", Path("theirs.tsv")], options)

@@ -25,6 +25,7 @@ from geoclip.evaluation.measures import (
     THRESHOLDS_KM,
     Bootstrap,
     distances,
+    exchanged_km,
     intervals,
     measured,
     recall,
@@ -125,6 +126,18 @@ def test_places_that_are_none_are_infinitely_far() -> None:
         assert km[1].tolist() == [np.inf, np.inf]
         assert 100 < km[2, 1] < 120
     assert answers.answered.tolist() == [True, False, True]
+
+
+def test_exchanged_latitude_and_longitude_are_noticed() -> None:
+    truth = np.array([(48.0, 4.0), (47.0, 8.0), (52.0, 13.0), (-25.0, 134.0), (40.0, -3.0)])
+    swapped = answers_at((truth + 0.1)[:, None, ::-1])
+    given, exchanged = exchanged_km(swapped, truth) or (0, 0)
+    assert given > 1000
+    assert 10 < exchanged < 20  # of the four that have no latitude beyond 90
+    assert exchanged_km(answers_at((truth + 0.1)[:, None]), truth) is None
+    assert exchanged_km(answers_at((truth + 5.0)[:, None, ::-1]), truth + 4.0) is not None
+    assert exchanged_km(answers_at(np.full((5, 1, 2), 30.0)), truth) is None
+    assert exchanged_km(answers_at((truth[:2] + 0.1)[:, None, ::-1]), truth[:2]) is None
 
 
 def test_a_million_pairs_in_two_seconds() -> None:
@@ -310,7 +323,11 @@ def test_claims_are_compared_with_the_truth() -> None:
     assert found.coverage_90 == pytest.approx(2 / 4)
     assert NEARBY_KM == 25
     assert [tuple(each) for each in found.bins] == [pytest.approx((0.1, 0.0, 1)), pytest.approx((0.93, 1.0, 2))]
-    assert found.error == pytest.approx((1 * 0.1 + 2 * 0.07) / 3)
+    assert found.error is None  # of so few claims it would say nothing
+    for times, error in ((33, None), (34, pytest.approx((1 * 0.1 + 2 * 0.07) / 3))):  # 99 and 102 claims
+        many = answers_at(np.zeros((5 * times, 1, 2)))
+        many.nearby[:] = np.tile(answers.nearby, times)
+        assert calibration(many, np.tile(km, times)).error == error
     assert calibration(answers_at(np.zeros((2, 1, 2))), np.ones(2)) == (None, None, None, ())
     answers.nearby[:] = 1.0
     assert calibration(answers, km).bins == (Bin(1.0, 0.75, 4),)
