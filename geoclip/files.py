@@ -1,16 +1,19 @@
-"""Files on disk: where the cache is, digests, and writing a file whole or not at all."""
+"""Where the cache is, and the writing of files (`index.files`) with messages for people."""
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
+import index.files
 from geoclip.errors import InputError
+from index.files import is_stream, sha256_of, sync
+
+__all__ = ["cache_dir", "cannot_write", "check_writable", "sha256_of", "sync", "written_whole"]
 
 
 def cache_dir() -> Path:
@@ -19,51 +22,30 @@ def cache_dir() -> Path:
     return Path(override).expanduser() if override else Path(platformdirs.user_cache_path("geoclip-planet"))
 
 
-def sha256_of(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Make a file or a directory's entries durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; at the end it is made durable and takes the name `path`.
-
-    If the body fails, the temporary file is removed and `path` is as it was.
+    """Yield a temporary path that takes the name `path` at the end; see `index.files.written_whole`. Makes the folder.
 
     Raises:
         InputError: the disk is full or the place cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        with index.files.written_whole(path) as temporary:
+            yield temporary
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):  # the parent may be no folder
-            temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
     """Refuse, before long work, a file that could not be written at its end; nothing is left behind.
 
     Raises:
-        InputError: the nearest folder that exists takes no new file.
+        InputError: it is a folder or a device, or the nearest folder that exists takes no new file.
     """
     try:
+        if is_stream(path):
+            return
         folder = next(each for each in path.absolute().parents if each.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass

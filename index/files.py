@@ -1,10 +1,20 @@
 """Files that exist whole or not at all."""
 
+import errno
+import fcntl
 import hashlib
 import os
+import re
+import shutil
+import stat
+import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 
 
 def sync(path: Path) -> None:
@@ -20,17 +30,74 @@ def sync(path: Path) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; at the end it is made durable and takes the name `path`.
 
-    If the body fails, the temporary file is removed and `path` is as it was. The temporary name is always the same,
-    so that what a killed process left is overwritten.
+    If the body fails, the temporary file is removed and `path` is as it was. What killed processes left in the folder
+    is removed at the first call. Links are followed. A FIFO or a character device, such as /dev/null, is not replaced:
+    it is written into at the end.
+
+    Raises:
+        OSError: `path` is a folder, a block device or a socket, or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    path = path.resolve() if path.is_symlink() else path
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            with temporary.open("rb") as source, path.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
+        return
+    _remove_leftovers(path.parent.absolute())
+    temporary, descriptor = _locked_temporary(path)
     try:
         yield temporary
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
     finally:
+        os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def _locked_temporary(path: Path) -> tuple[Path, int]:
+    """Make an empty file beside `path`; return it and its descriptor, whose lock says that it is not left over."""
+    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    with suppress(OSError):  # a file system without locks: nothing will be removed there
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if temporary.exists():
+        return temporary, descriptor
+    os.close(descriptor)  # another process took it for left over before it was locked
+    return _locked_temporary(path)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a FIFO or a character device, which is written into and never replaced.
+
+    Raises:
+        OSError: it is a folder, a block device or a socket, which cannot be written.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return not stat.S_ISREG(mode)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "It is a folder", str(path))
+    raise OSError(errno.EINVAL, "It is not an ordinary file", str(path))
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files in a folder that no process holds, once in a process's life."""
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            if _LEFTOVER.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+                with suppress(OSError), path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
 
 
 def sha256_of(path: Path) -> str:

@@ -19,7 +19,7 @@ ROOMS = {
     "index.building": {"index.encoder", "index.files", "index.grid", "index.storage"},
     "index.search": {"index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
-    "geoclip.files": {"geoclip.errors"},
+    "geoclip.files": {"geoclip.errors", "index.files"},
     "geoclip.distance": {"index.grid"},
     "geoclip.tables": {"geoclip.errors", "geoclip.files"},
     "geoclip.release": {"geoclip.errors", "geoclip.files", "geoclip.tables"},
