@@ -1,23 +1,65 @@
-"""Fixtures: the released weights where they are, small and full-size random CLIP towers, and the command line."""
+"""Where a session of tests reads and writes, which test needs what, and fixtures that every room uses."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor, nn
 
-from geoclip.encoders.location import LocationEncoder
-from geoclip.errors import WeightsError
-from geoclip.release.directory import Release, released_path
+from geoclip.files import cache_dir
+from tests.helpers.shared import FOLDER_VARIABLE
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+def _session_folder() -> Path:
+    """Make a folder for all processes of this session, with a cache that has what the user's has and stays apart."""
+    folder = Path(tempfile.mkdtemp(prefix="geoclip-tests-"))
+    cache = folder / "cache"
+    for path in cache_dir().glob("*/*"):  # links: what a test writes replaces them, and not what they point to
+        (cache / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (cache / path.parent.name / path.name).symlink_to(path)
+    os.environ |= {
+        FOLDER_VARIABLE: str(folder),
+        "GEOCLIP_CACHE": str(cache),
+        "HF_HOME": str(folder / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "200",
+    }
+    return folder
+
+
+# Before anything else is imported: some packages read the environment then.
+_FOLDER = None if FOLDER_VARIABLE in os.environ else _session_folder()  # None in the workers of pytest-xdist
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from geoclip.encoders.location import LocationEncoder  # noqa: E402
+from geoclip.errors import WeightsError  # noqa: E402
+from geoclip.release.directory import Release, released_path  # noqa: E402
+from tests.helpers.pictures import make_photo  # noqa: E402
+from tests.helpers.towers import TinyTower  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the session wrote."""
+    if _FOLDER is not None:
+        shutil.rmtree(_FOLDER)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what reads the released weights."""
+    if "release" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.weights)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU here")
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +79,9 @@ def encoder(release: Release) -> LocationEncoder:
     return encoder.eval()
 
 
-class TinyTower(nn.Module):
-    """Stands in for CLIP's image tower: a fixed random projection of a coarse view of the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(7)
-        self.weight = nn.Parameter(torch.randn(3 * 8 * 8, 768, generator=generator), requires_grad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 3, 224, 224) to (N, 768)."""
-        return nn.functional.adaptive_avg_pool2d(x, 8).flatten(1) @ self.weight
-
-
 @pytest.fixture(scope="session")
 def tiny_tower() -> nn.Module:
-    """A tower of CLIP's interface that costs nothing; random, and never mistaken for the trained one."""
+    """CLIP's image tower, small."""
     return TinyTower()
 
 
@@ -77,36 +106,3 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def photo(tmp_path: Path) -> Path:
     """A small photo with some content."""
     return make_photo(tmp_path / "photo.jpg", seed=1)
-
-
-def make_photo(path: Path, seed: int, size: tuple[int, int] = (320, 240)) -> Path:
-    """Write a seeded picture of smooth blobs; the format is the suffix's."""
-    blobs = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(blobs).resize(size, Image.Resampling.BICUBIC).save(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def run() -> Run:
-    """Run `geoclip ARGUMENTS` as a user does, in a process of its own."""
-
-    def run(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "geoclip", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=300,
-            env=os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "200"} | environment,
-        )
-        out, complaints = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-        return subprocess.CompletedProcess(done.args, done.returncode, out, complaints)
-
-    return run
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows at length 1, in float64."""
-    lengths: NDArray[np.float64] = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / lengths

@@ -17,7 +17,7 @@ from benchmarks.suites.report import best_settings, report
 from benchmarks.suites.search import quality
 from geoclip.distance import haversine_km
 from index.grid.cells import cells_at, centres
-from tests.conftest import unit
+from tests.helpers.oracles import unit
 from tests.helpers.synthetic import encode
 
 

@@ -28,7 +28,8 @@ from geoclip.errors import InputError, PhotoError
 from geoclip.locator import Words
 from geoclip.photos.decode import DecodeLimits
 from geoclip.release.directory import Release, released_path
-from tests.conftest import make_photo
+from tests.helpers.pictures import make_photo
+from tests.helpers.towers import TinyText
 
 GalleryVectors = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -133,8 +134,6 @@ def test_a_release_directory_is_loaded(release: Release, clip_checkpoint: Path, 
 
 @pytest.mark.gpu
 def test_a_gpu_predicts_what_the_cpu_predicts(release: Release, tiny_tower: nn.Module, photo: Path) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
     make = [
         GeoCLIP(image_encoder=ImageEncoder(backbone=copy.deepcopy(tiny_tower), release=release), release=release)
         for _ in "ab"
@@ -257,18 +256,6 @@ def test_words_are_located_with_the_text_tower_alone(release: Release, locator: 
 
 
 # -- Albums, crops, words, EXIF --------------------------------------------------------------------------------------
-
-
-class TinyText(nn.Module):
-    """Stands in for CLIP's text tower: a fixed random vector a token, summed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.randn(49408, 768, generator=torch.Generator().manual_seed(3)) / 9, False)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map tokens (N, 77) to (N, 768)."""
-        return self.table[tokens].sum(dim=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""What tests of several rooms share: made-up worlds, hostile files."""
+"""What tests of several rooms share: commands, pictures, small towers, made-up worlds, hostile files."""

@@ -1,9 +1,7 @@
 """A location encoder that costs nothing, and small indexes made with it."""
 
 import json
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from index.building.build import Request, build, working_folder
 from index.grid.cells import cells_at, centres
 from index.grid.region import Region
 from index.storage.gallery import Gallery
+from tests.helpers.shared import made_once
 
 DIM = 64
 TAU = 39.687
@@ -93,12 +92,7 @@ def make(wanted: Request, target: Path) -> Path:
     return target
 
 
-@cache
-def _home() -> "TemporaryDirectory[str]":
-    return TemporaryDirectory(prefix="synthetic-index-")  # goes when the process ends
-
-
 def small_index(region: Region, coarse_res: int = 6, start_res: int = 3) -> Path:
-    """Return an index of a region, made once a process; not to be changed."""
-    folder = Path(_home().name) / f"{region.digest()[:8]}-{coarse_res}-{start_res}"
-    return folder if folder.exists() else make(request(region, coarse_res, start_res=start_res), folder)
+    """Return an index of a region; not to be changed."""
+    wanted = request(region, coarse_res, start_res=start_res)
+    return made_once(f"synthetic-{region.digest()[:8]}-{coarse_res}-{start_res}", lambda path: make(wanted, path))

@@ -1,16 +1,17 @@
 """A small world to train on: places, pictures and CLIP-like features that encode them, and a data module."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from typer.testing import CliRunner, Result
 
-from geoclip.cli.app import app
+from geoclip.tables.vectors import ResumableVectors, VectorSource
 from geoclip.train.data.batch import Batch
 from geoclip.train.module import GeoModule
 
@@ -104,9 +105,15 @@ def town_data(*, towns: int = 40, train: int = 600, val: int = 100, batch_size: 
     return WorldData(first, second, batch_size)
 
 
-def geoclip(*arguments: Any) -> Result:
-    """Run `geoclip ARGUMENTS` in this process, which has loaded torch already."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def write_features(path: Path, lat_lng: Floats, seed: int = 0) -> Path:
+    """Write a features file with places, one view a photo."""
+    columns = {"photo": pa.string(), "view": pa.uint8(), "lat": pa.float64(), "lng": pa.float64()}
+    source = VectorSource("features", "tower", "fp32", views=1, seed=0)
+    with ResumableVectors(path, columns, source, resume=False) as writer:
+        for number, (place, vector) in enumerate(zip(lat_lng.tolist(), features(lat_lng, seed=seed), strict=True)):
+            writer.add((f"{seed}-{number}.jpg", 0, *place), vector)
+        writer.finish()
+    return path
 
 
 def trainer(**options: Any) -> L.Trainer:

@@ -19,18 +19,17 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from typer.testing import CliRunner, Result
 
 from geoclip.answers.place_names import PlaceNames
-from geoclip.cli.app import app
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.text import TextEncoder
 from geoclip.release.directory import Release
-from tests.conftest import make_photo
-from tests.geoclip.test_model import TinyText
+from tests.helpers.commands import Done, assert_refused, geoclip
+from tests.helpers.pictures import make_photo
+from tests.helpers.towers import TinyText
 
 Floats = NDArray[np.float64]
 
@@ -63,11 +62,7 @@ class Work:
         return records(geoclip("search", self.index, self.vectors, "--prior-weight", "0", *arguments))
 
 
-def geoclip(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-
-
-def records(done: Result) -> list[dict[str, Any]]:
+def records(done: Done) -> list[dict[str, Any]]:
     assert done.exit_code == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -436,15 +431,6 @@ def test_albums_and_words_are_resumed_or_refused(work: Work, tmp_path: Path) -> 
 
 
 # -- wrong use --------------------------------------------------------------------------------------------------------
-
-
-def assert_refused(done: Result, words: str) -> None:
-    assert done.exit_code == 2, (done.exit_code, done.stdout, done.stderr, done.exception)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    assert done.stdout == ""
-    assert words in done.stderr, done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("geoclip: ")
 
 
 @pytest.mark.parametrize(

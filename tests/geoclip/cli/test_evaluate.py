@@ -18,11 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from torch import nn
-from typer.testing import CliRunner, Result
 
 import geoclip as geoclip_planet
 from geoclip.answers.place_names import PlaceNames
-from geoclip.cli.app import app
 from geoclip.distance import haversine_km
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
@@ -35,29 +33,18 @@ from index.building.build import build
 from index.grid.cells import areas_km2, cells_at, centres, children
 from index.grid.region import Region
 from index.search.posterior import Posterior
-from tests.conftest import make_photo
-from tests.geoclip.evaluation.test_measures import game
 from tests.helpers import synthetic
+from tests.helpers.commands import assert_refused, geoclip
+from tests.helpers.osv5m import game
+from tests.helpers.pictures import make_photo
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluation/report.schema.json").read_text(encoding="utf-8"))
-
-
-def geoclip(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
 def report_of(path: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
     return report
-
-
-def assert_refused(done: Result, words: str) -> None:
-    assert done.exit_code == 2, (done.exit_code, done.stdout, done.stderr, done.exception)
-    assert done.stdout == ""
-    assert words in done.stderr, done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("geoclip: ")
 
 
 # -- predictions ------------------------------------------------------------------------------------------------------
@@ -79,7 +66,7 @@ def test_predictions_side_by_side(tables: Path) -> None:
     (tables / "gallery.csv").write_text("lat,lng\n48.000005,4\n-25.0005,134\n10,10\n")
     arguments = ["evaluate", "labels.csv", "ours.csv", "theirs.tsv", "--gallery", "gallery.csv", "--resamples", "500"]
     done = geoclip(*arguments, "-o", "r.json", "--errors", "e.csv", "--plots", "plots")
-    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert done.exit_code == 0, done.stderr
     report = report_of(tables / "r.json")
     ours, theirs = report["runs"]
     assert ours["counts"] == {"labelled": 5, "answered": 3, "missing": 2, "unreadable": 0, "left_out": 1}
@@ -316,7 +303,7 @@ def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
         *("-o", tmp_path / "r.json", "--plots", tmp_path / "plots", "--errors", tmp_path / "e.csv", "-k", "3"),
         *("--apart", "0"),
     )
-    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert done.exit_code == 0, done.stderr
     whole, part = report_of(tmp_path / "r.json")["runs"]
     assert [run["kind"] for run in (whole, part)] == ["vectors", "vectors"]
     assert whole["counts"]["answered"] == 30
@@ -372,7 +359,7 @@ def test_photos_missing_and_unreadable_ones_count(basel: Path, tmp_path: Path) -
     make_photo(tmp_path / "photos" / "stranger.png", seed=9)
     common = ("evaluate", basel / "labels.csv", tmp_path / "photos", "--index", basel / "index", "--workers", "1")
     done = geoclip(*common, "-o", tmp_path / "r.json")
-    assert done.exit_code == 1, (done.stderr, done.exception)
+    assert done.exit_code == 1, done.stderr
     report = report_of(tmp_path / "r.json")
     run = report["runs"][0]
     assert run["kind"] == "photos"

@@ -11,7 +11,7 @@ from geoclip import Locator
 from geoclip.distance import haversine_km
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
-from tests.conftest import Run
+from tests.helpers.commands import geoclip
 
 REGION = "disk:47.37,8.54,15"
 PLACES = np.array([[47.3769, 8.5417], [47.40, 8.50], [47.33, 8.58]])
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("release")
 
 
 @pytest.fixture(scope="session")
-def planet(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def planet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of Zurich and around."""
     target = tmp_path_factory.mktemp("index") / "zurich"
-    done = run("build", target, "--region", REGION)
-    assert done.returncode == 0, done.stderr
+    done = geoclip("build", target, "--region", REGION)
+    assert done.exit_code == 0, done.stderr
     assert "built in" in done.stderr
     assert [path.name for path in target.parent.iterdir()] == ["zurich"]
     return target
@@ -38,40 +38,40 @@ def vectors(encoder: LocationEncoder, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run, tmp_path: Path) -> None:
-    done = run("build", tmp_path / "new", "--region", REGION, "--dry-run")
-    assert done.returncode == 0
+def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path) -> None:
+    done = geoclip("build", tmp_path / "new", "--region", REGION, "--dry-run")
+    assert done.exit_code == 0
     for word in ("cells", "encodings", "time", "memory", "disk"):
         assert word in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_info_and_verify(run: Run, planet: Path) -> None:
-    done = run("info", planet)
-    assert done.returncode == 0
+def test_info_and_verify(planet: Path) -> None:
+    done = geoclip("info", planet)
+    assert done.exit_code == 0
     assert REGION in done.stdout
-    assert run("verify", planet).returncode == 0
+    assert geoclip("verify", planet).exit_code == 0
 
 
-def test_a_damaged_index_is_found_and_refused(run: Run, planet: Path, vectors: Path, tmp_path: Path) -> None:
+def test_a_damaged_index_is_found_and_refused(planet: Path, vectors: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(planet, tmp_path / "copy")
     lists = copy / "level-6.lists"
     content = bytearray(lists.read_bytes())
     content[len(content) // 2] ^= 1
     lists.write_bytes(content)
-    done = run("verify", copy)
-    assert done.returncode == 1
+    done = geoclip("verify", copy)
+    assert done.exit_code == 1
     assert "level-6.lists is damaged" in done.stderr
     lists.write_bytes(content[:-1])
-    done = run("search", copy, vectors)
-    assert done.returncode == 2
+    done = geoclip("search", copy, vectors)
+    assert done.exit_code == 2
     assert "level-6.lists has" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_existing_index_is_not_overwritten(run: Run, planet: Path) -> None:
-    done = run("build", planet, "--region", REGION)
-    assert done.returncode == 2
+def test_an_existing_index_is_not_overwritten(planet: Path) -> None:
+    done = geoclip("build", planet, "--region", REGION)
+    assert done.exit_code == 2
     assert "--overwrite" in done.stderr
 
 
@@ -86,21 +86,21 @@ def test_an_existing_index_is_not_overwritten(run: Run, planet: Path) -> None:
         (("info", "nowhere"), "no index"),
     ],
 )
-def test_bad_requests_are_refused_in_a_sentence(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
+def test_bad_requests_are_refused_in_a_sentence(arguments: tuple[str, ...], complaint: str) -> None:
+    done = geoclip(*arguments)
+    assert done.exit_code == 2
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_vectors_are_found_to_the_street(run: Run, planet: Path, vectors: Path, tmp_path: Path) -> None:
-    done = run("search", planet, vectors, "-k", "3", "-o", tmp_path / "hits.jsonl", "--prior-weight", "0")
-    assert done.returncode == 0, done.stderr
+def test_vectors_are_found_to_the_street(planet: Path, vectors: Path, tmp_path: Path) -> None:
+    done = geoclip("search", planet, vectors, "-k", "3", "-o", tmp_path / "hits.jsonl", "--prior-weight", "0")
+    assert done.exit_code == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
     best = [(r["predictions"][0]["lat"], r["predictions"][0]["lng"]) for r in records]
     assert (haversine_km(PLACES, np.array(best)) < 0.25).all()
     assert all(len(p["cell"]) == 15 for r in records for p in r["predictions"])
-    piped = run("search", planet, "-", "-k", "3", "-f", "jsonl", "--prior-weight", "0", stdin=vectors.read_bytes())
+    piped = geoclip("search", planet, "-", "-k", "3", "-f", "jsonl", "--prior-weight", "0", stdin=vectors.read_bytes())
     assert piped.stdout == (tmp_path / "hits.jsonl").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in a process of its own, answers on stdout, the rest on stderr."""
+"""The command line as a user runs it: answers on stdout, the rest on stderr."""
 
 import contextlib
 import csv
@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from geoclip.distance import haversine_km
-from tests.conftest import Run, make_photo
+from tests.helpers.commands import command, geoclip, geoclip_process
+from tests.helpers.pictures import make_photo
 
 PLACES = {"Paris": (48.85837, 2.29448), "Sydney": (-33.85678, 151.2153), "Fuji": (35.36063, 138.72736)}
 
@@ -25,38 +27,38 @@ pytestmark = pytest.mark.usefixtures("release")
 
 
 @pytest.fixture(scope="session")
-def vectors(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Vectors of three places."""
     folder = tmp_path_factory.mktemp("vectors")
     (folder / "places.csv").write_text("name,lat,lon\n" + "".join(f"{n},{a},{b}\n" for n, (a, b) in PLACES.items()))
-    done = run("embed", folder / "places.csv", "-o", folder / "v.parquet")
-    assert done.returncode == 0, done.stderr
+    done = geoclip("embed", folder / "places.csv", "-o", folder / "v.parquet")
+    assert done.exit_code == 0, done.stderr
     return folder / "v.parquet"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["locate", "--help"]])
-def test_help_answers_within_a_second_of_work(run: Run, arguments: list[str]) -> None:
+def test_help_answers_within_a_second_of_work(arguments: list[str]) -> None:
     """Of the processor's time: what else runs on the machine does not count."""
     times = []
     for _ in range(3):
         before = os.times()
-        done = run(*arguments)
+        done = geoclip_process(*arguments)
         after = os.times()
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert min(times) < 1
 
 
-def test_every_command_has_help_with_examples(run: Run) -> None:
-    done = run("--help")
-    for command in ("fetch", "locate", "embed", "search", "calibrate", "build", "info", "verify"):
-        assert command in done.stdout
-        assert "Examples" in run(command, "--help").stdout
+def test_every_command_has_help_with_examples() -> None:
+    done = geoclip("--help")
+    for name in ("fetch", "locate", "embed", "search", "calibrate", "build", "info", "verify"):
+        assert name in done.stdout
+        assert "Examples" in geoclip(name, "--help").stdout
 
 
-def test_search_finds_the_places(run: Run, vectors: Path) -> None:
-    done = run("search", vectors, "-k", "3", "--format", "jsonl")
-    assert done.returncode == 0
+def test_search_finds_the_places(vectors: Path) -> None:
+    done = geoclip("search", vectors, "-k", "3", "--format", "jsonl")
+    assert done.exit_code == 0
     assert done.stderr == ""
     records = [json.loads(line) for line in done.stdout.splitlines()]
     best = [(r["predictions"][0]["lat"], r["predictions"][0]["lng"]) for r in records]
@@ -72,9 +74,9 @@ def test_search_finds_the_places(run: Run, vectors: Path) -> None:
         assert all(p["probability"] <= p["nearby"] + 1e-3 for p in record["predictions"])
 
 
-def test_formats_agree(run: Run, vectors: Path, tmp_path: Path) -> None:
-    table = run("search", vectors, "-k", "1").stdout
-    rows = list(csv.DictReader(io.StringIO(run("search", vectors, "-k", "1", "-f", "csv").stdout)))
+def test_formats_agree(vectors: Path, tmp_path: Path) -> None:
+    table = geoclip("search", vectors, "-k", "1").stdout
+    rows = list(csv.DictReader(io.StringIO(geoclip("search", vectors, "-k", "1", "-f", "csv").stdout)))
     assert [row["rank"] for row in rows] == ["1", "1", "1"]
     assert [row["code"] for row in rows] == ["FR", "AU", "JP"]
     for row in rows:
@@ -82,11 +84,11 @@ def test_formats_agree(run: Run, vectors: Path, tmp_path: Path) -> None:
         assert row["city"] in table
         assert 0 < float(row["radius_50_km"]) <= float(row["radius_90_km"])
         assert (row["localizable"], row["calibrated"]) == ("true", "false")
-    assert run("search", vectors, "-k", "1", "-o", tmp_path / "a.csv").stdout == ""
+    assert geoclip("search", vectors, "-k", "1", "-o", tmp_path / "a.csv").stdout == ""
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == rows
-    again = run("search", vectors, "-k", "1", "-o", tmp_path / "a.csv")
-    assert again.returncode == 2
+    again = geoclip("search", vectors, "-k", "1", "-o", tmp_path / "a.csv")
+    assert again.exit_code == 2
     assert "--overwrite" in again.stderr
 
 
@@ -102,7 +104,7 @@ def test_search_stays_below_its_memory(vectors: Path) -> None:
     assert megabytes < 1500
 
 
-def test_photos_are_located_and_bad_ones_named(run: Run, clip_checkpoint: Path, tmp_path: Path) -> None:
+def test_photos_are_located_and_bad_ones_named(clip_checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     names = ["a.png", "deeper/b.jpg", "deeper/c d.JPG"]
     for i, name in enumerate(names):
@@ -111,8 +113,8 @@ def test_photos_are_located_and_bad_ones_named(run: Run, clip_checkpoint: Path, 
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
     (folder / "notes.txt").write_text("no photo")
     (folder / ".hidden.jpg").write_bytes(b"hidden")
-    done = run("locate", folder, "--format", "jsonl", "-k", "2", "--clip-checkpoint", clip_checkpoint)
-    assert done.returncode == 1
+    done = geoclip("locate", folder, "--format", "jsonl", "-k", "2", "--clip-checkpoint", clip_checkpoint)
+    assert done.exit_code == 1
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [r["query"] for r in records] == [str(folder / name) for name in names]
     complaints = done.stderr.strip().splitlines()
@@ -120,9 +122,17 @@ def test_photos_are_located_and_bad_ones_named(run: Run, clip_checkpoint: Path, 
     assert complaints[-1] == "3 answered, 1 failed."
     assert len(complaints) == 2
 
-    one = run("locate", folder / "a.png", "-f", "jsonl", "-k", "2", GEOCLIP_CLIP_CHECKPOINT=str(clip_checkpoint))
-    assert (one.returncode, one.stderr) == (0, "")
-    from_stdin = run(
+    one = geoclip(
+        "locate",
+        folder / "a.png",
+        "-f",
+        "jsonl",
+        "-k",
+        "2",
+        environment={"GEOCLIP_CLIP_CHECKPOINT": str(clip_checkpoint)},
+    )
+    assert (one.exit_code, one.stderr) == (0, "")
+    from_stdin = geoclip(
         "locate",
         "-",
         "-f",
@@ -140,14 +150,14 @@ def test_photos_are_located_and_bad_ones_named(run: Run, clip_checkpoint: Path, 
     )
 
 
-def test_a_killed_run_is_resumed(clip_checkpoint: Path, run: Run, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed(clip_checkpoint: Path, tmp_path: Path) -> None:
     folder, output = tmp_path / "photos", tmp_path / "answers.jsonl"
     odd = os.fsdecode(b"odd-\xff-name.png")
     names = [f"{i:02}.png" for i in range(9)] + [odd]
     for i, name in enumerate(names):
         make_photo(folder / name, seed=i)
     arguments = ["locate", str(folder), "-k", "2", "-o", str(output), "--clip-checkpoint", str(clip_checkpoint)]
-    process = subprocess.Popen([sys.executable, "-m", "geoclip", *arguments], stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 200
     while (not output.exists() or output.stat().st_size == 0) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -157,23 +167,23 @@ def test_a_killed_run_is_resumed(clip_checkpoint: Path, run: Run, tmp_path: Path
     assert before.count(b"\n") < len(names), "the run was over before it was killed"
     with output.open("ab") as file:
         file.write(b'{"query": "half a li')
-    assert run(*arguments).returncode == 2
+    assert geoclip(*arguments).exit_code == 2
     assert output.read_bytes().startswith(before), "refusing must not touch the file"
-    done = run(*arguments, "--resume")
-    assert done.returncode == 0, done.stderr
+    done = geoclip(*arguments, "--resume")
+    assert done.exit_code == 0, done.stderr
     assert [json.loads(line)["query"] for line in output.read_bytes().splitlines()] == [str(folder / n) for n in names]
     assert output.read_bytes().startswith(before)
     complete = output.read_bytes()
-    assert run(*arguments, "--resume").returncode == 0
+    assert geoclip(*arguments, "--resume").exit_code == 0
     assert output.read_bytes() == complete
 
 
-def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: Path, tmp_path: Path) -> None:
+def test_embedded_photos_are_found_like_located_ones(clip_checkpoint: Path, tmp_path: Path) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(3)]
     (tmp_path / "list.txt").write_text("".join(f"{photo}\n" for photo in photos))
     clip = ("--clip-checkpoint", clip_checkpoint)
-    done = run("embed", "--from-list", tmp_path / "list.txt", "-o", tmp_path / "v.parquet", *clip)
-    assert done.returncode == 0, done.stderr
+    done = geoclip("embed", "--from-list", tmp_path / "list.txt", "-o", tmp_path / "v.parquet", *clip)
+    assert done.exit_code == 0, done.stderr
     table = pq.read_table(tmp_path / "v.parquet")
     assert table["photo"].to_pylist() == list(map(str, photos))
     source = json.loads(table.schema.metadata[b"geoclip"])
@@ -181,8 +191,8 @@ def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: 
     assert source["precision"] in ("fp32", "bf16")
     lengths = np.linalg.norm(np.stack(table["vector"].to_numpy(zero_copy_only=False)), axis=1)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
-    searched = run("search", tmp_path / "v.parquet", "-f", "csv").stdout
-    located = run("locate", *photos, "-f", "csv", *clip).stdout
+    searched = geoclip("search", tmp_path / "v.parquet", "-f", "csv").stdout
+    located = geoclip("locate", *photos, "-f", "csv", *clip).stdout
     pairs = zip(csv.DictReader(io.StringIO(searched)), csv.DictReader(io.StringIO(located)), strict=True)
     for one, other in pairs:
         assert (one["query"], one["rank"]) == (other["query"], other["rank"])
@@ -192,8 +202,8 @@ def test_embedded_photos_are_found_like_located_ones(run: Run, clip_checkpoint: 
 def test_on_a_terminal_data_stays_on_stdout(vectors: Path) -> None:
     """With a progress bar on stderr, a terminal here, every answer still goes to stdout."""
     terminal, end = pty.openpty()
-    command = [sys.executable, "-m", "geoclip", "search", str(vectors), "-f", "jsonl"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, env=os.environ | {"TERM": "xterm"})
+    searching = command("search", vectors, "-f", "jsonl")
+    process = subprocess.Popen(searching, stdout=subprocess.PIPE, stderr=end, env=os.environ | {"TERM": "xterm"})
     os.close(end)
     shown = b""
     with contextlib.suppress(OSError):  # how Linux says that the other end is closed
@@ -206,8 +216,8 @@ def test_on_a_terminal_data_stays_on_stdout(vectors: Path) -> None:
     assert b"predictions" not in shown
 
 
-def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
-    done = run(
+def test_words_are_located(clip_checkpoint: Path) -> None:
+    done = geoclip(
         "locate",
         "--text",
         "a fjord",
@@ -220,7 +230,7 @@ def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
         "--clip-checkpoint",
         clip_checkpoint,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert [row["query"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["a fjord", "a desert"]
 
 
@@ -252,7 +262,7 @@ def test_words_are_located(run: Run, clip_checkpoint: Path) -> None:
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_2(
-    run: Run, tmp_path: Path, arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EMPTY").mkdir()
@@ -261,8 +271,8 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     (tmp_path / "bare.csv").write_text("lat,lng\n")
     environment = {"GEOCLIP_CACHE": str(tmp_path / "cache")} if arguments[0] == "fetch" else {}
     named = [{"PHOTO": "p.jpg", "TABLE": "t.csv", "BARE": "bare.csv"}.get(a, a) for a in arguments]
-    done = run(*named, HF_HOME=str(tmp_path / "hub"), **environment)
-    assert done.returncode == 2, done.stderr
+    done = geoclip(*named, environment=environment)
+    assert done.exit_code == 2, done.stderr
     assert done.stdout == ""
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -270,24 +280,12 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
 
 
 def test_a_closed_pipe_and_ctrl_c_end_quietly(vectors: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
-    geoclip = f"{sys.executable} -m geoclip"
-    piped = subprocess.run(
-        f"{geoclip} search {vectors} -f jsonl | head -c 10", shell=True, capture_output=True, check=False, text=True
-    )
+    searching = shlex.join(command("search", vectors, "-f", "jsonl"))
+    piped = subprocess.run(f"{searching} | head -c 10", shell=True, capture_output=True, check=False, text=True)
     assert piped.stderr == ""
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(30)]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "geoclip",
-            "locate",
-            *map(str, photos),
-            "-f",
-            "csv",
-            "--clip-checkpoint",
-            str(clip_checkpoint),
-        ],
+        command("locate", *photos, "-f", "csv", "--clip-checkpoint", clip_checkpoint),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -301,11 +299,12 @@ def test_a_closed_pipe_and_ctrl_c_end_quietly(vectors: Path, clip_checkpoint: Pa
     assert complaint.strip() == "geoclip: stopped."
 
 
-def test_the_release_is_fetched_on_first_use(run: Run, tmp_path: Path, vectors: Path) -> None:
+def test_the_release_is_fetched_on_first_use(tmp_path: Path, vectors: Path) -> None:
     """Here without a network, so that what a first use tries is seen in its complaint."""
     no_network = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
-    done = run("search", vectors, "-f", "csv", GEOCLIP_CACHE=str(tmp_path / "fresh"), **no_network)
-    assert done.returncode == 2
+    no_network["GEOCLIP_CACHE"] = str(tmp_path / "fresh")
+    done = geoclip("search", vectors, "-f", "csv", environment=no_network)
+    assert done.exit_code == 2
     assert done.stderr.splitlines()[0] == "Fetching the released weights (40 MB, once) ..."
     assert "pip could not download geoclip==1.3.0" in done.stderr
     assert "--from FILE" in done.stderr

@@ -20,7 +20,7 @@ from geoclip.encoders.precision import Precision
 from geoclip.encoders.projection import equal_earth
 from geoclip.errors import InputError, WeightsError
 from geoclip.release.directory import Release
-from tests.conftest import unit
+from tests.helpers.oracles import unit
 
 GOLDEN = Path(__file__).parents[2] / "data" / "released_embeddings.npz"
 
@@ -124,8 +124,6 @@ def test_ambient_autocast_spoils_neither_path(encoder: LocationEncoder) -> None:
 
 @pytest.mark.gpu
 def test_gpu_equals_cpu(release: Release) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
     lat_lng = random_places(5000, seed=7)
     for precision, bound in (("fp32", 1 - 1e-5), ("bf16", 0.9999)):
         on_cpu = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")

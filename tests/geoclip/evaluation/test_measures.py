@@ -1,10 +1,7 @@
 """The evaluator's measures against values worked out by hand, brute force, and scipy's bootstrap."""
 
-import csv
 import math
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,10 +31,10 @@ from geoclip.evaluation.measures import (
 from geoclip.evaluation.overlap import overlap
 from geoclip.evaluation.reliability import Bin, calibration
 from geoclip.evaluation.significance import bootstrap_p, compared, holm, mcnemar_p
+from tests.helpers.osv5m import game
 
 Floats = NDArray[np.float64]
 
-GAME = Path(os.environ.get("GEOCLIP_OSV5M_CSV", Path(__file__).parents[4] / "shared/data/osv5m_game_select.csv"))
 QUARTER = EARTH_RADIUS_KM * np.pi / 2
 
 
@@ -59,13 +56,6 @@ def errors(photos: int, seed: int = 0) -> Floats:
 
 
 # -- distances --------------------------------------------------------------------------------------------------------
-
-
-def game() -> list[dict[str, str]]:
-    if not GAME.is_file():
-        pytest.skip(f"{GAME} is absent: 50 distances and scores of OSV-5M's demo; name it with GEOCLIP_OSV5M_CSV")
-    with GAME.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("model", ["", "_base"])

@@ -16,7 +16,7 @@ from torchvision.transforms import functional as F
 from geoclip.errors import PhotoError
 from geoclip.photos.decode import DecodeLimits, decode, upright
 from geoclip.train.data.augment import augmented, jittered, random_part, turned_hue, views
-from tests.conftest import make_photo
+from tests.helpers.pictures import make_photo
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (90, 70)) -> Image.Image:

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -17,29 +16,18 @@ from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
 from geoclip.cli.train import need_train_extra, run
 from geoclip.errors import GeoclipError, InputError
-from geoclip.tables.vectors import ResumableVectors, VectorSource
 from geoclip.train.checkpoints import read_checkpoint
 from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_configs
 from geoclip.train.prediction_map import prediction_map
-from tests.conftest import make_photo
-from tests.helpers.train_world import Floats, around, features, geoclip, sites
+from tests.helpers.commands import geoclip
+from tests.helpers.pictures import make_photo
+from tests.helpers.train_world import around, sites, write_features
 
 SMALL = [
     *("--model.start", "scratch", "--model.sigma", "[4.0]", "--model.queue_size", "16"),
     *("--model.optimizer.lr", "0.001", "--data.batch_size", "32"),
     *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"),
 ]
-
-
-def write_features(path: Path, lat_lng: Floats, seed: int = 0) -> Path:
-    """Write a features file with places, one view a photo."""
-    columns = {"photo": pa.string(), "view": pa.uint8(), "lat": pa.float64(), "lng": pa.float64()}
-    source = VectorSource("features", "tower", "fp32", views=1, seed=0)
-    with ResumableVectors(path, columns, source, resume=False) as writer:
-        for number, (place, vector) in enumerate(zip(lat_lng.tolist(), features(lat_lng, seed=seed), strict=True)):
-            writer.add((f"{seed}-{number}.jpg", 0, *place), vector)
-        writer.finish()
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +105,7 @@ def test_photos_are_validated_tested_and_counted_at_the_end(
     command: str, split: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = str(labelled_photos(tmp_path))
-    tower = ["--model.backbone", "tests.conftest.TinyTower", "--data.workers", "2"]
+    tower = ["--model.backbone", "tests.helpers.towers.TinyTower", "--data.workers", "2"]
     with caplog.at_level("INFO"):
         run([command, *SMALL, *tower, f"--data.{split}", labels, "--model.gallery", labels])
     assert [line for line in caplog.messages if "rows read" in line] == [
@@ -127,7 +115,7 @@ def test_photos_are_validated_tested_and_counted_at_the_end(
 
 
 def test_counts_of_fitting_add_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    options = ["--model.backbone", "tests.conftest.TinyTower", "--data.train", str(labelled_photos(tmp_path))]
+    options = ["--model.backbone", "tests.helpers.towers.TinyTower", "--data.train", str(labelled_photos(tmp_path))]
     options += ["--data.val_fraction", "0.4", "--model.gallery", "train", "--trainer.max_epochs", "2"]
     with caplog.at_level("INFO"):
         run(["fit", *SMALL, "--data.workers", "2", "--trainer.logger", "false", *options])

@@ -33,7 +33,7 @@ from geoclip.train.data.epoch import EpochPlan, epoch_order
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.module import GeoData
 from geoclip.train.data.sampling import chosen, held_out, keys_of
-from tests.conftest import make_photo
+from tests.helpers.pictures import make_photo
 
 PLACES = [(48.85, 2.29), (-33.85, 151.21), (35.36, 138.72), (0.5, -180.0), (89.9, 12.25), (-90.0, 0.125), (1e-7, 5.0)]
 

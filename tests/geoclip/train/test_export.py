@@ -23,8 +23,8 @@ from geoclip.release.directory import Release
 from geoclip.train.checkpoints import WholeCheckpoints
 from geoclip.train.export import export
 from geoclip.train.module import GeoModule
-from tests.geoclip.train.test_cli import write_features
-from tests.helpers.train_world import WorldData, around, features, geoclip, scratch, sites, trainer
+from tests.helpers.commands import geoclip
+from tests.helpers.train_world import WorldData, around, features, scratch, sites, trainer, write_features
 
 Trained = tuple[GeoModule, Path]
 

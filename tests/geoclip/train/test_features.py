@@ -16,14 +16,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from typer.testing import CliRunner, Result
 
-import geoclip.encoders.image
-import geoclip.tables.vectors
-from geoclip.cli.app import app
+from geoclip.encoders import image as image_module
 from geoclip.encoders.preprocess import normalised
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, decode
+from geoclip.tables import vectors as vectors_module
 from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource, read_vectors
 from geoclip.train.data.augment import augmented, decode_job, job
 from geoclip.train.data.batch import Batch
@@ -33,9 +31,11 @@ from geoclip.train.data.feature_file import FeatureFile
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.module import GeoData
 from geoclip.train.data.sampling import chosen, keys_of
-from tests.conftest import TinyTower, make_photo
+from tests.helpers.commands import Done, geoclip
+from tests.helpers.pictures import make_photo
+from tests.helpers.towers import TinyTower
 
-Embed = Callable[..., Result]
+Embed = Callable[..., Done]
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +48,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def embed(monkeypatch: pytest.MonkeyPatch) -> Embed:
     """`geoclip embed ... --features` in this process, with a small tower in place of CLIP's."""
-    monkeypatch.setattr(geoclip.encoders.image, "image_tower", lambda *_, **__: TinyTower())
+    monkeypatch.setattr(image_module, "image_tower", lambda *_, **__: TinyTower())
 
-    def run(*arguments: object) -> Result:
+    def run(*arguments: object) -> Done:
         fixed = ["--features", "--precision", "fp32", "--device", "cpu", "--workers", "1"]
-        return CliRunner().invoke(app, ["embed", *map(str, arguments), *fixed])
+        return geoclip("embed", *map(str, arguments), *fixed)
 
     return run
 
@@ -93,7 +93,7 @@ def test_features_are_the_towers(embed: Embed, photos: Path, tmp_path: Path) -> 
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     path = tmp_path / "f.parquet"
     done = embed(photos, tmp_path / "broken.jpg", "-o", path, "--views", 3, "--seed", 7)
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == 1, done.stderr
     assert "5 encoded, 1 failed" in done.stderr
     rows, features = read(path)
     names = sorted(str(p) for p in photos.rglob("*.jpg"))
@@ -122,7 +122,7 @@ def test_features_are_the_towers(embed: Embed, photos: Path, tmp_path: Path) -> 
 
 def test_a_stopped_run_goes_on(embed: Embed, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.parquet"
-    monkeypatch.setattr(geoclip.tables.vectors, "PART_ROWS", 3)
+    monkeypatch.setattr(vectors_module, "PART_ROWS", 3)
     with monkeypatch.context() as patched:
         patched.setattr(ResumableVectors, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         assert embed(photos / "a", "-o", path, "--views", 2).exit_code == 130
@@ -132,7 +132,7 @@ def test_a_stopped_run_goes_on(embed: Embed, photos: Path, tmp_path: Path, monke
     assert refused.exit_code == 2
     assert "another model or options" in refused.stderr
     done = embed(photos, "-o", path, "--views", 2, "--resume")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, done.stderr
     assert "2 encoded" in done.stderr
     whole = tmp_path / "whole.parquet"
     embed(photos, "-o", whole, "--views", 2)
@@ -155,7 +155,7 @@ def test_wrong_use_is_one_sentence(embed: Embed, tmp_path: Path, arguments: list
     done = embed(*(named.get(a, a) for a in arguments), "-o", tmp_path / "f.parquet")
     assert done.exit_code == 2
     assert words in done.stderr
-    plain = CliRunner().invoke(app, ["embed", "p.jpg", "-o", "f.parquet", "--views", "2"])
+    plain = geoclip("embed", "p.jpg", "-o", "f.parquet", "--views", "2")
     assert (plain.exit_code, "needs --features" in plain.stderr) == (2, True)
 
 
@@ -170,7 +170,7 @@ def test_a_digest_names_a_tower_in_any_precision() -> None:
 
 
 def test_rows_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(geoclip.tables.vectors, "PART_ROWS", 100)
+    monkeypatch.setattr(vectors_module, "PART_ROWS", 100)
     features = some(737, 13)
     path = write(tmp_path / "f.parquet", features)
     assert pq.read_metadata(path).num_row_groups == 8

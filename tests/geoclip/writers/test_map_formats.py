@@ -25,8 +25,8 @@ from geoclip.writers.parquet import GROUP_ROWS
 from geoclip.writers.record import record
 from geoclip.writers.rings import Polygon
 from index.grid.cells import boundaries
-from tests.geoclip.writers.test_rings import area_km2, check_rfc_7946
-from tests.geoclip.writers.test_text_formats import NAMES, bare, full
+from tests.helpers.answers import NAMES, bare, full
+from tests.helpers.outlines import area_km2, check_rfc_7946
 
 KML = "{http://www.opengis.net/kml/2.2}"
 WHOLE = [Format.GEOJSON, Format.KML, Format.PARQUET]

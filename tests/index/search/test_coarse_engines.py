@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 import index.search.engine.all_cells as whole_module
@@ -37,20 +36,11 @@ def stored(region: Region) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return vectors.astype(np.float64), rows
 
 
-def gpu(make: Callable[[TreeEngine, str], CoarseEngine]) -> Callable[[TreeEngine], CoarseEngine]:
-    def on_gpu(opened: TreeEngine) -> CoarseEngine:
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA GPU here")
-        return make(opened, "cuda")
-
-    return on_gpu
-
-
 ENGINES: dict[str, Callable[[TreeEngine], CoarseEngine]] = {
     "tree": lambda opened: opened,
     "exact-cpu": lambda opened: ExactCoarse(opened, "cpu"),
-    "exact-gpu": gpu(ExactCoarse),
-    "faiss-gpu": gpu(FaissGpuCoarse),
+    "exact-gpu": lambda opened: ExactCoarse(opened, "cuda"),
+    "faiss-gpu": lambda opened: FaissGpuCoarse(opened, "cuda"),
 }
 
 

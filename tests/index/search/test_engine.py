@@ -1,6 +1,7 @@
 """One contract for every engine, against brute force in float64."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,25 +10,16 @@ from numpy.typing import NDArray
 
 import index.search.engine.exact as exact_module
 from index import Engine, ExactEngine, FlatEngine
-from tests.conftest import unit
+from tests.helpers.oracles import unit
 
 DIM = 24
-
-
-def _gpu(make: Callable[..., Engine]) -> Callable[[torch.Tensor], Engine]:
-    def on_gpu(vectors: torch.Tensor) -> Engine:
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA GPU here")
-        return make(vectors, device="cuda")
-
-    return on_gpu
 
 
 ENGINES: dict[str, Callable[[torch.Tensor], Engine]] = {
     "exact-cpu": ExactEngine,
     "faiss-cpu": FlatEngine,
-    "exact-gpu": _gpu(ExactEngine),
-    "faiss-gpu": _gpu(FlatEngine),
+    "exact-gpu": partial(ExactEngine, device="cuda"),
+    "faiss-gpu": partial(FlatEngine, device="cuda"),
 }
 
 
@@ -111,8 +103,6 @@ def test_log_partition_equals_float64(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_mask_equals_brute_force_over_what_it_allows(
     device: str, share: str, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
     monkeypatch.setattr(exact_module, "QUERY_BLOCK", 5)
     monkeypatch.setattr(exact_module, "VECTOR_BLOCK", 64)
     monkeypatch.setattr(exact_module, "GROUP", 4)  # so that k = 1 and 7 take both ways of selecting

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.storage.lists import Bits, ListBatch, Lists, Ranges, write_lists
-from tests.conftest import unit
+from tests.helpers.oracles import unit
 
 DIM = 64
 SIZES = np.array([3, 0, 0, 14, 1, 7, 0, 30, 0, 2, 0])
