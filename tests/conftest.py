@@ -1,53 +1,48 @@
-"""Where a session of tests reads and writes, which test needs what, and fixtures that every room uses."""
+"""Where a session of tests reads and writes, what a test needs, and fixtures that every room uses.
+
+Torch and other heavy packages are imported by those who use them, after `pytest_configure` set the environment.
+"""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from geoclip.errors import WeightsError
 from geoclip.files import cache_dir
 from tests.helpers.shared import FOLDER_VARIABLE
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def _session_folder() -> Path:
-    """Make a folder for all processes of this session, with a cache that has what the user's has and stays apart."""
+    from geoclip.encoders.location import LocationEncoder
+    from geoclip.release.directory import Release
+
+FAST_TIER, FAST_LIMIT_S = "not slow", 2.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all processes of this session one folder, with a cache that has what the user's has and stays apart."""
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has it from the first process
+        os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
+        return
     folder = Path(tempfile.mkdtemp(prefix="geoclip-tests-"))
-    cache = folder / "cache"
-    for path in cache_dir().glob("*/*"):  # links: what a test writes replaces them, and not what they point to
-        (cache / path.parent.name).mkdir(parents=True, exist_ok=True)
-        (cache / path.parent.name / path.name).symlink_to(path)
+    for path in cache_dir().glob("*/*"):
+        link = folder / "cache" / path.parent.name / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)  # a test that writes it replaces the link, not the user's file
     os.environ |= {
         FOLDER_VARIABLE: str(folder),
-        "GEOCLIP_CACHE": str(cache),
+        "GEOCLIP_CACHE": str(folder / "cache"),
         "HF_HOME": str(folder / "hub"),
         "HF_HUB_OFFLINE": "1",
         "COLUMNS": "200",
     }
-    return folder
-
-
-# Before anything else is imported: some packages read the environment then.
-_FOLDER = None if FOLDER_VARIABLE in os.environ else _session_folder()  # None in the workers of pytest-xdist
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
-
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-
-from geoclip.encoders.location import LocationEncoder  # noqa: E402
-from geoclip.errors import WeightsError  # noqa: E402
-from geoclip.release.directory import Release, released_path  # noqa: E402
-from tests.helpers.pictures import make_photo  # noqa: E402
-from tests.helpers.towers import TinyTower  # noqa: E402
-
-
-def pytest_unconfigure() -> None:
-    """Remove what the session wrote."""
-    if _FOLDER is not None:
-        shutil.rmtree(_FOLDER)
+    config.add_cleanup(lambda: shutil.rmtree(folder))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -58,13 +53,31 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run."""
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA GPU here")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """In the fast tier, fail what is too slow for it."""
+    before = sum(os.times()[:4])  # of the processor, with ended processes: what else runs here does not count
+    result = yield
+    spent_s = sum(os.times()[:4]) - before
+    if pyfuncitem.config.option.markexpr == FAST_TIER and spent_s > FAST_LIMIT_S:
+        pytest.fail(
+            f"It took {spent_s:.1f} s of a processor, more than {FAST_LIMIT_S}; make it quicker or mark it slow."
+        )
+    return result
 
 
 @pytest.fixture(scope="session")
-def release() -> Release:
+def release() -> "Release":
     """The authors' release, as fetched."""
+    from geoclip.release.directory import Release, released_path
+
     try:
         return Release.open(released_path())
     except WeightsError as error:
@@ -72,22 +85,27 @@ def release() -> Release:
 
 
 @pytest.fixture(scope="session")
-def encoder(release: Release) -> LocationEncoder:
+def encoder(release: "Release") -> "LocationEncoder":
     """The released location encoder in float32."""
+    from geoclip.encoders.location import LocationEncoder
+
     encoder = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
     encoder.load_released(release.location_encoder())
     return encoder.eval()
 
 
 @pytest.fixture(scope="session")
-def tiny_tower() -> nn.Module:
+def tiny_tower() -> "nn.Module":
     """CLIP's image tower, small."""
+    from tests.helpers.towers import TinyTower
+
     return TinyTower()
 
 
 @pytest.fixture(scope="session")
 def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file of random weights in the shape of CLIP ViT-L/14, both towers, float16, open_clip's layout."""
+    import torch
     from safetensors.torch import save_file
 
     from geoclip.encoders.backbone import image_tower, text_tower
@@ -105,4 +123,6 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A small photo with some content."""
+    from tests.helpers.pictures import make_photo
+
     return make_photo(tmp_path / "photo.jpg", seed=1)

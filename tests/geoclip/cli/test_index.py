@@ -83,7 +83,7 @@ def test_an_existing_index_is_not_overwritten(planet: Path) -> None:
         (("build", "new", "--coarse-res", "5", "--start-res", "5"), "start"),
         (("search", "a.npy", "--effort", "fast"), "a.npy does not exist"),
         (("locate", str(Path(__file__)), "--effort", "fast"), "--index"),
-        (("info", "nowhere"), "no index"),
+        (("info", "nowhere"), "not an index"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(arguments: tuple[str, ...], complaint: str) -> None:
