@@ -7,18 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 
-def on_all_cores(run: Callable[[int], object], chunks: Sequence[int], cores: int | None = None) -> None:
+def on_all_cores(
+    run: Callable[[int], object], chunks: Sequence[int], cores: int | None = None, *, alone: bool = False
+) -> None:
     """Call `run` once for every chunk, on several threads, each of which computes on one core; one chunk on all cores.
 
     Args:
         run: what is set for a thread, such as torch's inference mode, must be set inside. The first error is raised.
         chunks: what `run` is called with.
         cores: how many threads; as many as torch computes with unless said otherwise.
+        alone: compute on one core even where there is one chunk, because products on several round in another way.
     """
     import torch
 
     threads = cores or torch.get_num_threads()
-    if threads == 1 or len(chunks) == 1:
+    if threads == 1 or (len(chunks) == 1 and not alone):
         for chunk in chunks:
             run(chunk)
         return

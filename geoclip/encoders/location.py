@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from geoclip.encoders.neighbourhood import Neighbourhood
+
 EMBEDDING_DIM = 512
 RELEASED_SIGMA = (2**0, 2**4, 2**8)
 
@@ -31,17 +33,22 @@ CPU_STEP = 16384
 """Points between two reports of progress."""
 
 
-class _Layers(NamedTuple):
+class Layers(NamedTuple):
     """Weights and biases in the dtype of the arithmetic."""
 
     hidden: list[list[tuple[Tensor, Tensor]]]
     """The layers before the head, by capsule."""
-    joined_head: tuple[Tensor, Tensor] | None
-    """Below float32, the capsules' heads side by side and their summed bias (float32): one product adds them up
-    before it rounds, where three would round three times. None in float32, which adds as the released package does.
-    """
-    packed: bool = False
+    heads: list[tuple[Tensor, Tensor]]
+    """The last layer, by capsule."""
+    packed: bool
     """Whether the weights are in the layout of oneDNN, which otherwise lays them out anew for every product."""
+    state: object
+    """Changes when a parameter does."""
+    joined: dict[tuple[int, ...], tuple[Tensor, Tensor]]
+    """Below float32, heads of several capsules side by side and their summed bias (float32), made when first needed:
+    one product adds them up before it rounds, where three would round three times. Float32 adds as the released
+    package does.
+    """
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
         """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""
@@ -50,6 +57,15 @@ class _Layers(NamedTuple):
             return out
         out = F.linear(x, weight, bias)
         return out.relu_() if relu else out
+
+    def head(self, capsules: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the joined head of some capsules."""
+        if capsules not in self.joined:
+            weights, biases = zip(*(self.heads[number] for number in capsules), strict=True)
+            weight = torch.cat(weights, dim=1)
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self.packed else weight
+            self.joined[capsules] = weight, torch.stack(biases).sum(dim=0)
+        return self.joined[capsules]
 
 
 class LocationEncoderCapsule(nn.Module):
@@ -110,7 +126,8 @@ class LocationEncoder(nn.Module):
         self.precision = Precision(precision)
         for i, scale in enumerate(self.sigma):
             self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale))
-        self._low_precision: tuple[object, _Layers] | None = None
+        self._low_precision: Layers | None = None
+        self._neighbourhood: tuple[object, float, Neighbourhood] | None = None
         if from_pretrained:
             from geoclip.release.directory import released
 
@@ -128,7 +145,7 @@ class LocationEncoder(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the derived weights out of copies and pickles: oneDNN's layout has no bytes to copy."""
-        return {**self.__dict__, "_low_precision": None}
+        return {**self.__dict__, "_low_precision": None, "_neighbourhood": None}
 
     def load_released(self, weights: dict[str, Tensor]) -> None:
         """Load a state dict of the released layout.
@@ -217,11 +234,42 @@ class LocationEncoder(nn.Module):
                 on_progress(start + len(part), len(lat_lng))
         return unit
 
+    def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
+        """Embed coordinates (N, 2) as unit vectors (N, 512) in float32, whatever the encoder's own precision."""
+        return self.embed(lat_lng_deg, precision=Precision.FP32)
+
+    def nearby(
+        self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float, *, steady: bool = True
+    ) -> "NDArray[np.float32]":
+        """Embed points that lie close together, about: see `geoclip/encoders/neighbourhood.py`.
+
+        Args:
+            lat_lng_deg: (N, 2), (lat, lng) in degrees.
+            spacing_km: from a point to its neighbours. Far apart, all capsules are computed.
+            steady: give a point the same vector, to the byte, among any others; not so, few points are quicker.
+
+        Returns:
+            (N, 512) float32, each row of length 1.
+
+        Raises:
+            InputError: see `checked_lat_lng`.
+        """
+        from geoclip.encoders.neighbourhood import Neighbourhood
+
+        layers = self.layers()
+        if self._neighbourhood is None or self._neighbourhood[:2] != (layers.state, spacing_km):
+            self._neighbourhood = layers.state, spacing_km, Neighbourhood(self, layers, spacing_km)
+        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
+        plane = equal_earth(lat_lng.to(self.device))
+        unit = torch.empty(len(plane), EMBEDDING_DIM, device=self.device)
+        self._neighbourhood[2].embed_into(unit, plane, steady=steady)
+        return unit.cpu().numpy()
+
     def _embed_into(
         self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None, *, unit: bool = False
     ) -> None:
         """Fill `out` with the embeddings of checked coordinates, chunk by chunk, without gradients."""
-        layers = self._layers(compute_dtype(precision or self.precision, self.device))
+        layers = self.layers(precision)
         on_gpu = self.device.type == "cuda"
         step = GPU_CHUNK if on_gpu else CPU_CHUNK
 
@@ -234,46 +282,54 @@ class LocationEncoder(nn.Module):
 
         on_all_cores(embed_chunk, range(0, len(lat_lng), step), cores=1 if on_gpu else None)
 
-    def _embed_chunk(self, out: Tensor, lat_lng: Tensor, layers: _Layers) -> None:
-        plane = equal_earth(lat_lng).float()
-        activations = []
+    def _embed_chunk(self, out: Tensor, lat_lng: Tensor, layers: Layers) -> None:
         out.zero_()
-        for capsule, hidden in zip(self.capsules, layers.hidden, strict=True):
-            x = capsule.capsule[0](plane).to(hidden[0][1].dtype)
+        self.add_capsules(out, equal_earth(lat_lng).float(), tuple(range(self.n)), layers)
+
+    def add_capsules(self, out: Tensor, plane: Tensor, capsules: tuple[int, ...], layers: Layers) -> None:
+        """Add the shares of some capsules, by their numbers, to `out` (N, 512) float32; in inference mode.
+
+        Args:
+            out: added to.
+            plane: (N, 2) float32 projected points.
+            capsules: numbers in the order of `sigma`, at least one.
+            layers: of `layers()`.
+        """
+        activations = []
+        for number in capsules:
+            hidden = layers.hidden[number]
+            x = self.capsules[number].capsule[0](plane).to(hidden[0][1].dtype)
             for weight, bias in hidden:
                 x = layers.linear(x, weight, bias, relu=True)
-            if layers.joined_head is None:
-                out += capsule.head(x)
+            if x.dtype is torch.float32:
+                out += F.linear(x, *layers.heads[number])
             else:
                 activations.append(x)
-        if layers.joined_head is not None:
-            weight, bias = layers.joined_head
-            torch.add(layers.linear(torch.cat(activations, dim=1), weight, None, relu=False), bias, out=out)
+        if activations:
+            weight, bias = layers.head(capsules)
+            joined = activations[0] if len(activations) == 1 else torch.cat(activations, dim=1)
+            out += layers.linear(joined, weight, None, relu=False)
+            out += bias
 
-    def _layers(self, dtype: torch.dtype) -> _Layers:
-        """Return the layers in `dtype`; copies are kept until a parameter changes."""
-        layers: list[list[tuple[Tensor, Tensor]]]
-        layers = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+    def layers(self, precision: Precision | None = None) -> Layers:
+        """Return the layers in the dtype of a precision, the encoder's own by default.
+
+        Copies below float32 are kept until a parameter changes.
+        """
+        dtype = compute_dtype(precision or self.precision, self.device)
+        own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+        state = (dtype, *((p.data_ptr(), p._version) for capsule in own for layer in capsule for p in layer))
         if dtype is torch.float32:
-            return _Layers([hidden for *hidden, _ in layers], None)
-        state = tuple((p.data_ptr(), p._version) for capsule in layers for layer in capsule for p in layer)
-        if self._low_precision is None or self._low_precision[0] != state:
-            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in layers]
-            weights, biases = zip(*(head for *_, head in layers), strict=True)
-            joined = torch.cat(weights, dim=1).detach().to(dtype), torch.stack(biases).sum(dim=0).detach()
-            self._low_precision = (state, _packed(_Layers(cast, joined)))
-        return self._low_precision[1]
-
-
-def _packed(layers: _Layers) -> _Layers:
-    """Return the layers in oneDNN's layout, where that is what will multiply them."""
-    assert layers.joined_head is not None
-    weight, bias = layers.joined_head
-    if weight.device.type != "cpu" or not has_bf16_units(weight.device) or not _has_onednn():
-        return layers
-    pack = torch.ops.mkldnn._reorder_linear_weight
-    hidden = [[(pack(w, None), b) for w, b in capsule] for capsule in layers.hidden]
-    return _Layers(hidden, (pack(weight, None), bias), packed=True)
+            return Layers([hidden for *hidden, _ in own], [head for *_, head in own], False, state, {})
+        if self._low_precision is None or self._low_precision.state != state:
+            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in own]
+            heads = [(w.detach().to(dtype), b.detach()) for *_, (w, b) in own]
+            packed = self.device.type == "cpu" and has_bf16_units(self.device) and _has_onednn()
+            if packed:
+                pack = torch.ops.mkldnn._reorder_linear_weight
+                cast = [[(pack(w, None), b) for w, b in capsule] for capsule in cast]
+            self._low_precision = Layers(cast, heads, packed, state, {})
+        return self._low_precision
 
 
 def _has_onednn() -> bool:
