@@ -25,7 +25,7 @@ T = TypeVar("T")
 NODE_TURNS = 2.0**-7
 """Cycles of a capsule's standard frequency between two nodes: measured, an error of 0.005 of the vector's length, which
 costs a cosine of 1e-5."""
-NODE_POINTS = 4.0
+NODE_POINTS = 1.5
 """A capsule is interpolated where a square between nodes holds at least so many points."""
 KM_PER_UNIT = 17_243.0
 """Of the plane, from its area and the Earth's; it does not stretch areas."""
@@ -51,7 +51,7 @@ class NodeTable(NamedTuple):
 
 
 def grids(sigma: Sequence[float], spacing_km: float) -> tuple[list[NodeGrid], tuple[int, ...]]:
-    """Return the grids for points this far apart, coarse ones first, and the capsules that are computed at the points."""
+    """Return the grids for points this far apart, coarse ones first, and the capsules computed at the points."""
     by_spacing: dict[float, tuple[int, ...]] = {}
     for number, scale in enumerate(sigma):
         spacing = 2.0 ** math.floor(math.log2(NODE_TURNS / scale))
