@@ -317,6 +317,7 @@ class LocationEncoder(nn.Module):
         Copies below float32 are kept until a parameter changes.
         """
         dtype = compute_dtype(precision or self.precision, self.device)
+        own: list[list[tuple[Tensor, Tensor]]]
         own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
         state = (dtype, *((p.data_ptr(), p._version) for capsule in own for layer in capsule for p in layer))
         if dtype is torch.float32:

@@ -170,9 +170,9 @@ class _Squares(NamedTuple):
         x, y = (at - low).unbind(dim=1)
         weights = torch.stack(((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y), dim=1).float()
         low = low.long() + _OFFSET
-        squares, square = (low[:, 0] * _STRIDE + low[:, 1]).unique(return_inverse=True)
+        squares, square = _distinct(low[:, 0] * _STRIDE + low[:, 1])
         steps = torch.tensor([0, _STRIDE, 1, _STRIDE + 1], device=plane.device)
-        keys, corners = (squares[:, None] + steps).unique(return_inverse=True)
+        keys, corners = _distinct(squares[:, None] + steps)
         return cls(keys, corners[square], weights)
 
 
@@ -185,3 +185,9 @@ _STRIDE, _OFFSET = (
 def _positions(keys: Tensor) -> Tensor:
     """Return the columns and rows (M, 2) of nodes, float64."""
     return torch.stack((keys // _STRIDE, keys % _STRIDE), dim=1).double() - _OFFSET
+
+
+def _distinct(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct keys, ascending, and where each key is among them."""
+    distinct, rows = keys.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    return distinct, rows
