@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.image import ImageEncoder
@@ -82,9 +81,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, encoder: LocationEncoder) -> 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
-    names = PlaceNames()  # reading its tables takes longer than most of these commands
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("geoclip.answers.answering.PlaceNames", lambda: names)
         patched.setattr("geoclip.locator.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
         patched.setattr("geoclip.locator.TextEncoder", partial(TextEncoder, tower=TinyText()))
         yield
