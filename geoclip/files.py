@@ -11,9 +11,19 @@ import platformdirs
 
 import index.files
 from geoclip.errors import InputError
-from index.files import is_stream, sha256_of, sync
+from index.files import STDOUT, is_stream, sha256_of, sync
 
-__all__ = ["cache_dir", "cannot_write", "check_writable", "sha256_of", "sync", "written_whole"]
+__all__ = [
+    "STDOUT",
+    "cache_dir",
+    "cannot_write",
+    "check_output",
+    "is_stream",
+    "saying",
+    "sha256_of",
+    "sync",
+    "written_whole",
+]
 
 
 def cache_dir() -> Path:
@@ -29,32 +39,50 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full or the place cannot be written.
     """
-    try:
+    with saying(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with index.files.written_whole(path) as temporary:
             yield temporary
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
-def check_writable(path: Path) -> None:
-    """Refuse, before long work, a file that could not be written at its end; nothing is left behind.
+def check_output(path: Path, *, overwrite: bool, advice: str = "") -> None:
+    """Refuse, before long work, a file that is not to be replaced or could not be written; nothing is left behind.
 
     Raises:
-        InputError: it is a folder or a device, or the nearest folder that exists takes no new file.
+        InputError: it exists, and is neither empty nor what `is_stream`; it is a folder or block device; or its folder
+            takes no new file.
     """
-    try:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file.")
+    with saying(path):
         if is_stream(path):
             return
+        if not overwrite and path.exists() and path.stat().st_size > 0:
+            raise InputError(f"{path} exists; {advice or 'replace it with --overwrite, or choose another name'}.")
         folder = next(each for each in path.absolute().parents if each.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+@contextmanager
+def saying(path: Path) -> Iterator[None]:
+    """Turn an error of the system while `path` is written into the sentence for it.
+
+    Raises:
+        BrokenPipeError: the reader of a stream has seen enough.
+        InputError: any other OSError.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
     """Return the sentence for a failed write to `path`."""
+    name, other = ("stdout", "name a file with --output") if path == STDOUT else (path, "choose another folder")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(f"No space left while writing {path}; free some or choose another folder. Nothing was lost.")
-    return InputError(f"Cannot write {path}: {error.strerror or error}; choose a folder that can be written.")
+        return InputError(f"No space left while writing {name}; free some, or {other}. Nothing was lost.")
+    return InputError(f"Cannot write {name}: {error.strerror or error}; {other}.")

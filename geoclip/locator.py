@@ -314,6 +314,11 @@ class Locator:
         return self.reader.answers(queries, vectors, places, k, self.searched, region=question.region)
 
     @property
+    def batch(self) -> int:
+        """How many photos are encoded at once."""
+        return GPU_BATCH if self.device.type == "cuda" else CPU_BATCH
+
+    @property
     def searched(self) -> Searched:
         """What is searched, and how, as answers say it."""
         question, searched = self.question, self.searcher.searched

@@ -7,13 +7,17 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
+STDOUT = Path("-")
+_OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")  # another program has the file behind these open
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 
 
@@ -31,20 +35,19 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; at the end it is made durable and takes the name `path`.
 
     If the body fails, the temporary file is removed and `path` is as it was. What killed processes left in the folder
-    is removed at the first call. Links are followed. A FIFO or a character device, such as /dev/null, is not replaced:
-    it is written into at the end.
+    is removed at the first call. Links are followed. What `is_stream` is not replaced: it is written into at the end.
 
     Raises:
         OSError: `path` is a folder, a block device or a socket, or cannot be written.
     """
-    path = path.resolve() if path.is_symlink() else path
     if is_stream(path):
         with tempfile.TemporaryDirectory() as folder:
             temporary = Path(folder) / path.name
             yield temporary
-            with temporary.open("rb") as source, path.open("wb") as stream:
+            with temporary.open("rb") as source, open_stream(path) as stream:
                 shutil.copyfileobj(source, stream)
         return
+    path = path.resolve() if path.is_symlink() else path
     _remove_leftovers(path.parent.absolute())
     temporary, descriptor = _locked_temporary(path)
     try:
@@ -73,11 +76,13 @@ def _locked_temporary(path: Path) -> tuple[Path, int]:
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether a path is a FIFO or a character device, which is written into and never replaced.
+    """Return whether a path is `-`, which is stdout, a FIFO or a character device: written into and never replaced.
 
     Raises:
         OSError: it is a folder, a block device or a socket, which cannot be written.
     """
+    if path == STDOUT or str(path).startswith(_OPEN_ALREADY):
+        return True
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -87,6 +92,23 @@ def is_stream(path: Path) -> bool:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "It is a folder", str(path))
     raise OSError(errno.EINVAL, "It is not an ordinary file", str(path))
+
+
+@contextmanager
+def open_stream(path: Path) -> Iterator[BinaryIO]:
+    """Yield what `is_stream`, open to be written into; stdout stays open.
+
+    Raises:
+        OSError: it cannot be opened, or stdout is closed.
+    """
+    if path != STDOUT:
+        with path.open("wb") as file:
+            yield file
+    elif sys.stdout is None:
+        raise OSError(errno.EBADF, "It is closed")
+    else:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
 
 
 @cache

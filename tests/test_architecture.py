@@ -47,7 +47,16 @@ ROOMS = {
         "index.search",
         "index.storage",
     },
-    "geoclip.writers": {"geoclip.answers", "geoclip.distance", "geoclip.errors", "geoclip.files"},
+    "geoclip.journal": {"geoclip.errors", "geoclip.files"},
+    "geoclip.writers": {
+        "geoclip.answers",
+        "geoclip.distance",
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.journal",
+        "index.files",
+        "index.grid",
+    },
     "geoclip.map": {
         "geoclip.answers",
         "geoclip.distance",

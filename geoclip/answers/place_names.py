@@ -8,7 +8,7 @@ country's nearest town of 1,000 people and more, from GeoNames (https://www.geon
 import csv
 import gzip
 import importlib.resources
-from functools import cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,10 @@ class PlaceNames:
         """Load nothing yet."""
         self._cached: tuple[Cells, Nodes] = np.zeros(0, np.uint64), np.zeros(0, np.int64)  # sorted by cell
 
+    @cached_property
+    def _gazetteer(self) -> "_Gazetteer":
+        return _Gazetteer()
+
     def names(self, lat_lng: Floats) -> list[PlaceName]:
         """Return the name of each point; none for N = 0.
 
@@ -58,7 +62,7 @@ class PlaceNames:
         from geoclip.encoders.degrees import checked_lat_lng
 
         points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
-        return _gazetteer().tree.names(_gazetteer().nodes_at(points))
+        return self._gazetteer.tree.names(self._gazetteer.nodes_at(points))
 
     def areas(self, cells: Cells, mass: Floats, *, least: float = 0.01, most: int = 5) -> tuple[Areas, Areas, Areas]:
         """Return the most probable countries, regions and cities, each with the probability of all its cells.
@@ -78,7 +82,7 @@ class PlaceNames:
         """
         cells, mass = _divided(*_heaviest(cells, mass))
         nodes = self._nodes_of(cells)
-        tree = _gazetteer().tree
+        tree = self._gazetteer.tree
         return (
             tree.areas(0, nodes, mass, least, most),
             tree.areas(1, nodes, mass, least, most),
@@ -95,7 +99,7 @@ class PlaceNames:
         nodes[known] = seen_nodes[row[known]]
         if not known.all():
             fresh, inverse = np.unique(cells[~known], return_inverse=True)
-            fresh_nodes = _gazetteer().nodes_at(centres(fresh))
+            fresh_nodes = self._gazetteer.nodes_at(centres(fresh))
             nodes[~known] = fresh_nodes[inverse]
             if len(seen) + len(fresh) > _CACHED_CELLS:
                 seen, seen_nodes = seen[:0], seen_nodes[:0]
@@ -104,13 +108,8 @@ class PlaceNames:
         return nodes
 
 
-@cache
-def _gazetteer() -> "_Gazetteer":
-    return _Gazetteer()
-
-
 class _Gazetteer:
-    """The inhabited places and the countries' outlines: the node at any point. Read once a process."""
+    """The inhabited places and the countries' outlines: the node at any point."""
 
     def __init__(self) -> None:
         """Read the data."""

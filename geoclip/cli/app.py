@@ -120,7 +120,8 @@ def locate(
 ) -> None:
     """Say where photos were taken: anywhere, with --index, or among the 100,000 places of the released gallery."""
     from geoclip.cli.locate import run
-    from geoclip.cli.session import Encoding, Search, Target, Where
+    from geoclip.cli.session import Encoding, Search, Where
+    from geoclip.writers import Output
 
     run(
         photos or [],
@@ -130,7 +131,7 @@ def locate(
         from_list=from_list,
         top=top,
         map_file=map_file,
-        target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
+        output=Output(output, format, resume=resume, overwrite=overwrite),
         encoding=Encoding(
             clip_checkpoint, device, precision, workers, max_megapixels, as_released, crops, weights=weights
         ),
@@ -267,13 +268,14 @@ def search(
 ) -> None:
     """Find the best places for vectors or photos in an index. Vectors need no CLIP."""
     from geoclip.cli.search import run
-    from geoclip.cli.session import Encoding, Search, Target, Where
+    from geoclip.cli.session import Encoding, Search, Where
+    from geoclip.writers import Output
 
     run(
         inputs,
         top=top,
         map_file=map_file,
-        target=Target.chosen(output, format, resume=resume, overwrite=overwrite),
+        output=Output(output, format, resume=resume, overwrite=overwrite),
         encoding=Encoding(clip_checkpoint, device, precision, workers, max_megapixels, as_released, weights=weights),
         search=Search(
             index=index,

@@ -9,6 +9,7 @@ from geoclip.answers.answer import Answer
 from geoclip.cli.session import Encoding, RunCounts, Search, ensure_fetched, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
+from geoclip.files import STDOUT, check_output
 from geoclip.locator import Locator
 from geoclip.tables.labels import Labels
 from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
@@ -18,10 +19,7 @@ def run(labels: Path, inputs: list[str], *, output: Path, overwrite: bool, encod
     """Fit a calibration and keep it."""
     from geoclip.answers.fitting import calibrate
 
-    if output.is_dir():
-        raise InputError(f"{output} is a folder; give the name of a file.")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} exists; replace it with --overwrite, or choose another name.")
+    check_output(output, overwrite=overwrite)
     known = Labels.read(labels)
     ensure_fetched()
     locator = open_locator(encoding, search)
@@ -31,7 +29,7 @@ def run(labels: Path, inputs: list[str], *, output: Path, overwrite: bool, encod
     with progress("Calibrating"):
         fitted = calibrate(locator, vectors, truth)
     fitted.save(output)
-    _describe(fitted.report, fitted.temperature, fitted.prior_weight)
+    _describe(fitted.report, fitted.temperature, fitted.prior_weight, to_stderr=output == STDOUT)
     say(f"{output} holds the calibration of {fitted.photos} photos; use it with --calibration {output}.")
 
 
@@ -49,7 +47,7 @@ def _labelled(
             vectors += list(at_most_unit(batch.vectors))
     if photos:
         with progress("Embedding") as update:
-            for decoded, vector in locator.embed(photo_inputs(photos, None, frozenset()), workers=encoding.processes):
+            for decoded, vector in locator.embed(photo_inputs(photos, None), workers=encoding.processes):
                 if tally.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
                     names.append(decoded.name)
                     vectors.append(vector)
@@ -63,7 +61,7 @@ def _labelled(
     return np.stack([vectors[i] for i in found]), known.lat_lng[rows[found]], len(names) - len(found)
 
 
-def _describe(report: dict[str, dict[str, float]], temperature: float, weight: float) -> None:
+def _describe(report: dict[str, dict[str, float]], temperature: float, weight: float, *, to_stderr: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -80,6 +78,6 @@ def _describe(report: dict[str, dict[str, float]], temperature: float, weight: f
         ("median distance", "median_km", 1.0, " km"),
     ):
         table.add_row(name, *(f"{scale * each[key]:.1f}{unit}" for each in (before, after)))
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=to_stderr)
     console.print(table)
     console.print(f"temperature {temperature:.3g}, prior weight {weight:.3g}")

@@ -89,7 +89,7 @@ def _coordinates(table: Path, output: Path, *, resume: bool, encoding: Encoding)
 
 
 def _photos(inputs: list[str], from_list: Path | None, output: Path, *, resume: bool, encoding: Encoding) -> None:
-    photos = photo_inputs(inputs, from_list, frozenset())
+    photos = photo_inputs(inputs, from_list)
     locator = open_locator(encoding)
     source = VectorSource("photos", locator.release.model_digest, precision_name(encoding.precision, locator.device))
     tally = RunCounts()
@@ -116,7 +116,7 @@ def _features(
     from geoclip.train.data.clip_digest import tower_digest
     from geoclip.train.data.extract import features_of
 
-    photos = photo_inputs(inputs, from_list, frozenset())
+    photos = photo_inputs(inputs, from_list)
     device = pick_device(encoding.device)
     encoder = ImageEncoder(
         from_pretrained=False, clip_path=encoding.clip_checkpoint, precision=encoding.precision, device=device

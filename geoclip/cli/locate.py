@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.session import Encoding, RunCounts, Search, Target, open_locator, photo_inputs
+from geoclip.cli.session import Encoding, RunCounts, Search, open_locator, options_of, photo_inputs, photo_key
 from geoclip.cli.terminal import progress
 from geoclip.errors import InputError
+from geoclip.writers import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ def run(
     together: bool,
     from_list: Path | None,
     top: int,
-    target: Target,
+    output: Output,
     map_file: Path | None,
     encoding: Encoding,
     search: Search,
@@ -37,18 +38,21 @@ def run(
         raise InputError(f"{len(texts)} --text are given beside photos; give one, about all of them.")
     if together and not beside_photos:
         raise InputError("--together needs photos; name those of one place.")
-    if together and target.done:
+    if together and output.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     drawn = MapFile(map_file)
-    inputs = photo_inputs(photos, from_list, target.done) if beside_photos or not texts else iter(())
+    inputs = photo_inputs(photos, from_list) if beside_photos or not texts else iter(())
     locator = open_locator(encoding, search)
+    said = (tuple(texts), text_weight) if beside_photos else None
+    if not together:
+        output.describe(options_of(locator, encoding, search, top=top, text=said))
     if texts and not beside_photos:
         with progress("Loading CLIP"):
-            fresh = [text for text in texts if text not in target.done]
+            fresh = list(output.remaining(texts, lambda text: (text.encode(), b""), len(texts)))
             answers = locator.locate_text(fresh, top) if fresh else []
-        with target.open() as writer:
+        with output:
             for answer in answers:
-                writer.write(answer)
+                output.write(answer)
                 drawn.add(answer)
         drawn.finish(encoding)
         return
@@ -56,20 +60,21 @@ def run(
 
     words = Words(texts[0], text_weight) if texts else None
     if together:
-        raise typer.Exit(_together(inputs, top, words, target, drawn, encoding, locator))
+        raise typer.Exit(_together(inputs, top, words, output, drawn, encoding, locator))
     tally = RunCounts()
     known = len(photos) if from_list is None and all(Path(photo).is_file() for photo in photos) else None
+    inputs = output.remaining(inputs, photo_key, locator.batch)
     stream = locator.stream(inputs, top, workers=encoding.processes, words=words)
     with progress("Loading CLIP"):
         first = next(stream, None)  # the output is touched only once there is an answer
     if first is not None:
-        with target.open() as writer, progress("Locating", known, beside_answers=target.path is None) as update:
+        with output, progress("Locating", known, beside_answers=output.to_stdout) as update:
             for answer in chain([first], stream):
+                output.write(answer)
                 if tally.count(answer):
-                    writer.write(answer)
                     drawn.add(answer)
                 update(tally.answered + tally.failed, known)
-    if tally.answered + tally.failed + len(target.done) == 0:
+    if tally.answered + tally.failed + output.done == 0:
         raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
     drawn.finish(encoding)
     raise typer.Exit(tally.exit_code("answered"))
@@ -79,7 +84,7 @@ def _together(
     inputs: "Iterable[Photo]",
     top: int,
     words: "Words | None",
-    target: Target,
+    output: Output,
     drawn: MapFile,
     encoding: Encoding,
     locator: "Locator",
@@ -90,8 +95,8 @@ def _together(
         answer, failed = locator.locate_together(inputs, top, workers=encoding.processes, words=words)
     for photo in failed:
         tally.count(photo)
-    with target.open() as writer:
-        writer.write(answer)
+    with output:
+        output.write(answer)
     drawn.add(answer)
     drawn.finish(encoding)
     return 1 if failed else 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from geoclip.cli.terminal import say
 from geoclip.errors import InputError
+from geoclip.files import check_output
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
@@ -26,8 +27,10 @@ class MapFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None and (path.suffix.lower() not in (".html", ".png") or path.is_dir()):
-            raise InputError(f"The map {path} is no file that can be drawn; name it .html or .png.")
+        if path is not None:
+            if path.suffix.lower() not in (".html", ".png"):
+                raise InputError(f"The map {path} cannot be drawn; name it .html or .png.")
+            check_output(path, overwrite=True)
         self._path = path
         self._answers: list[Answer] = []
         self._left_out = 0

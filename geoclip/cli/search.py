@@ -1,26 +1,31 @@
 """`geoclip search`."""
 
 import io
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.session import Encoding, RunCounts, Search, Target, open_locator, photo_inputs
+from geoclip.cli.session import Encoding, RunCounts, Search, open_locator, options_of, photo_inputs, photo_key
 from geoclip.cli.terminal import progress
 from geoclip.encoders.location import EMBEDDING_DIM
 from geoclip.errors import InputError
 from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+from geoclip.writers import Output
 
 if TYPE_CHECKING:
     from geoclip.locator import Locator
+    from geoclip.photos.decode import Photo
 
 _MANIFEST = "manifest.json"
 _MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}  # how files of vectors begin
@@ -28,7 +33,7 @@ _TOGETHER = 128  # vectors searched before the first answer is written
 
 
 def run(
-    inputs: list[str], *, top: int, target: Target, map_file: Path | None, encoding: Encoding, search: Search
+    inputs: list[str], *, top: int, output: Output, map_file: Path | None, encoding: Encoding, search: Search
 ) -> None:
     """Answer for vectors and photos as they come; exit 1 if some photos could not be read."""
     inputs, search = _index_first(inputs, search)
@@ -44,12 +49,12 @@ def run(
     drawn = MapFile(map_file)
     locator = open_locator(encoding, search)
     tally = RunCounts()
-    answers = _answers(vectors, photos, top, target, encoding, locator)
-    first = list(islice(answers, 1))  # the output is touched only once a search has succeeded
-    with target.open() as writer, progress("Searching", beside_answers=target.path is None) as update:
-        for answer in chain(first, answers):
-            if answer.query not in target.done and tally.count(answer):
-                writer.write(answer)
+    output.describe(options_of(locator, encoding, search, top=top))
+    answers = _answers(vectors, photos, top, output, encoding, locator)
+    with output, progress("Searching", beside_answers=output.to_stdout) as update:
+        for answer in answers:
+            output.write(answer)
+            if tally.count(answer):
                 drawn.add(answer)
             update(tally.answered + tally.failed, None)
     drawn.finish(encoding)
@@ -65,10 +70,11 @@ def _index_first(inputs: list[str], search: Search) -> tuple[list[str], Search]:
 
 
 def _answers(
-    vectors: list[Path], photos: list[str], top: int, target: Target, encoding: Encoding, locator: "Locator"
+    vectors: list[Path], photos: list[str], top: int, output: Output, encoding: Encoding, locator: "Locator"
 ) -> Iterator[Answer]:
     for path in vectors:
-        yield from _of_vectors(path, top, locator)
+        yield from _of_vectors(path, top, output, locator)
+    given: list[Iterable[Photo]] = []
     if "-" in photos:
         content = sys.stdin.buffer.read()
         photos = [name for name in photos if name != "-"]
@@ -76,17 +82,27 @@ def _answers(
             with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
                 file.write(content)
                 file.flush()
-                yield from _of_vectors(Path(file.name), top, locator)
+                yield from _of_vectors(Path(file.name), top, output, locator)
         else:
             photo = io.BytesIO(content)
             photo.name = "-"
-            yield from locator.stream([photo], top, workers=encoding.processes)
+            given.append([photo])
     if photos:
-        yield from locator.stream(photo_inputs(photos, None, target.done), top, workers=encoding.processes)
+        given.append(photo_inputs(photos, None))
+    if given:
+        inputs = output.remaining(chain(*given), photo_key, locator.batch)
+        yield from locator.stream(inputs, top, workers=encoding.processes)
 
 
-def _of_vectors(path: Path, top: int, locator: "Locator") -> Iterator[Answer]:
+def _of_vectors(path: Path, top: int, output: Output, locator: "Locator") -> Iterator[Answer]:
     for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
-        vectors = at_most_unit(batch.vectors)
-        for at in range(0, len(batch.names), _TOGETHER):
-            yield from locator.answers(batch.names[at : at + _TOGETHER], vectors[at : at + _TOGETHER], top)
+        rows = list(zip(batch.names, at_most_unit(batch.vectors), strict=True))
+        for at in range(0, len(rows), _TOGETHER):
+            together = rows[at : at + _TOGETHER]
+            if left := list(output.remaining(together, _vector_key, len(together))):
+                names, vectors = zip(*left, strict=True)
+                yield from locator.answers(names, np.stack(vectors), top)
+
+
+def _vector_key(row: tuple[str, NDArray[np.float32]]) -> tuple[bytes, bytes]:
+    return os.fsencode(row[0]), row[1].tobytes()

@@ -4,17 +4,16 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from geoclip.cli.terminal import progress, say
 from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
-from geoclip.files import cannot_write
-from geoclip.writers import FILES_ONLY, RESUMABLE, Format, Writer, answered, open_writer
+from geoclip.files import sha256_of
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
     from index.grid.constraint import Constraint
     from index.grid.region import Region
     from index.search.question import Question
-
-_BY_SUFFIX = {
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".csv": Format.CSV,
-    ".parquet": Format.PARQUET,
-    ".geojson": Format.GEOJSON,
-    ".kml": Format.KML,
-}
 
 
 @dataclass(frozen=True)
@@ -53,68 +43,6 @@ class Encoding:
     def processes(self) -> int:
         """Processes to decode in."""
         return self.workers if self.workers is not None else min(os.cpu_count() or 1, 8)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where answers go, in which format, and which queries are answered there already."""
-
-    path: Path | None
-    format: Format
-    done: frozenset[str] = field(default_factory=frozenset)
-    keep_bytes: int = 0
-
-    @classmethod
-    def chosen(cls, path: Path | None, kind: Format | None, *, resume: bool, overwrite: bool) -> "Target":
-        """Check the options of a command.
-
-        Raises:
-            InputError: an existing file would be lost, or there is nothing to resume from.
-        """
-        if path is None:
-            if resume:
-                raise InputError("--resume needs --output, the file of the stopped run.")
-            if kind in FILES_ONLY:
-                raise InputError(f"The format {kind} is written to a file only; name one with --output.")
-            return cls(None, kind or Format.TABLE)
-        kind = kind or _BY_SUFFIX.get(path.suffix.lower())
-        if kind is None or kind is Format.TABLE:
-            raise InputError(
-                f"{path} has no format that a program reads; name it {', '.join(_BY_SUFFIX)}, or add --format."
-            )
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give the name of a file.")
-        if resume and kind not in RESUMABLE:
-            raise InputError(f"{path} is written whole or not at all; --resume needs .jsonl or .csv.")
-        if resume and path.exists():
-            done, keep = answered(path, kind)
-            return cls(path, kind, frozenset(done), keep)
-        if not overwrite and path.exists() and path.stat().st_size > 0:
-            raise InputError(f"{path} exists; continue it with --resume, or replace it with --overwrite.")
-        return cls(path, kind)
-
-    @contextmanager
-    def open(self) -> Iterator[Writer]:
-        """Yield the writer of answers. The file is made, or cut to its whole answers, only now."""
-        from index.grid.cells import boundaries
-
-        if self.path is None:
-            _reconfigure(sys.stdout)
-            with open_writer(self.format, sys.stdout, boundaries=boundaries) as writer:
-                yield writer
-            return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.format not in RESUMABLE:
-                with open_writer(self.format, self.path, boundaries=boundaries) as writer:
-                    yield writer
-                return
-            with self.path.open("ab") as file:
-                file.truncate(self.keep_bytes)
-            with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                yield open_writer(self.format, stream, header=self.keep_bytes == 0)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
 
 @dataclass(frozen=True)
@@ -266,8 +194,32 @@ def ensure_fetched() -> None:
         fetch()
 
 
-def photo_inputs(inputs: list[str], from_list: Path | None, done: frozenset[str]) -> "Iterator[Photo]":
-    """Return the photos of a command's arguments, without those answered already; read lazily.
+_WHATEVER = ("device", "workers", "engine")  # options that change the speed of a run and not its results
+
+
+def options_of(
+    locator: "Locator", encoding: Encoding, search: Search = Search(), **others: object
+) -> dict[str, object]:
+    """Return what results depend on beside the inputs, by name: a stopped run goes on with the same only."""
+    given = vars(encoding) | vars(search) | vars(search.where) | others
+    given["model"], given["index digest"] = locator.release.model_digest, locator.searcher.searched.index_digest
+    if search.calibration is not None:
+        given["calibration"] = f"{search.calibration} ({sha256_of(search.calibration)[:12]})"
+    return {name.replace("_", " "): value for name, value in given.items() if name not in (*_WHATEVER, "where")}
+
+
+def photo_key(photo: "Photo") -> tuple[bytes, bytes]:
+    """Return the name and something of the content by which a photo is known again when a run is gone on with."""
+    if isinstance(photo, str):
+        size = -1
+        with suppress(OSError):
+            size = os.stat(photo).st_size  # noqa: PTH116 - a path may hold what Path does not
+        return os.fsencode(photo), str(size).encode()
+    return b"-", photo.getvalue() if isinstance(photo, io.BytesIO) else b""
+
+
+def photo_inputs(inputs: list[str], from_list: Path | None) -> "Iterator[Photo]":
+    """Return the photos of a command's arguments; read lazily.
 
     Raises:
         InputError: no inputs, one that does not exist, or stdin asked for twice.
@@ -280,7 +232,7 @@ def photo_inputs(inputs: list[str], from_list: Path | None, done: frozenset[str]
         raise InputError("No photos given; name photos or folders, - for stdin, or --from-list FILE.")
     found = find_photos([path for path in inputs if path != "-"])
     listed = _listed(from_list) if from_list is not None else iter(())
-    return chain(_from_stdin() if "-" in inputs else (), (path for path in chain(found, listed) if path not in done))
+    return chain(_from_stdin() if "-" in inputs else (), found, listed)
 
 
 def _from_stdin() -> "Iterator[Photo]":
@@ -323,10 +275,3 @@ class RunCounts:
         if self.failed or self.answered > 1:
             say(f"{self.answered} {what}, {self.failed} failed.")
         return 1 if self.failed else 0
-
-
-def _reconfigure(stream: TextIO) -> None:
-    """Let file names of any bytes out unchanged."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(encoding="utf-8", errors="surrogateescape")

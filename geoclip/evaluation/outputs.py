@@ -15,7 +15,7 @@ from geoclip.distance import geoscore
 from geoclip.errors import InputError
 from geoclip.evaluation.evaluating import Evaluation
 from geoclip.evaluation.report import Report, Run
-from geoclip.files import check_writable, written_whole
+from geoclip.files import check_output, written_whole
 from geoclip.tables.labels import Labels
 from geoclip.writers.formats import utf8
 
@@ -44,23 +44,16 @@ class Outputs:
         Raises:
             InputError: a file exists or cannot be written, a folder is in the way, or a name has no suffix to write by.
         """
-        files = [path for path in (self.report, self.errors) if path is not None]
         if self.report is not None and self.report.suffix.lower() != ".json":
             raise InputError(f"The report is JSON and is to be called {self.report}; name it .json.")
         if self.errors is not None and self.errors.suffix.lower() not in _TABLE_SUFFIXES:
             raise InputError(f"The errors are to be called {self.errors}; name them .csv or .parquet.")
-        if self.plots is not None:
-            if self.plots.exists() and not self.plots.is_dir():
-                raise InputError(f"{self.plots} is a file; --plots takes a folder.")
-            files += sorted(self.plots.glob("*.png"))
-        for path in files:
-            if path.is_dir():
-                raise InputError(f"{path} is a folder; give the name of a file.")
-            if path.exists() and not self.overwrite:
-                raise InputError(f"{path} exists; replace it with --overwrite, or choose another name.")
-        for place in (self.report, self.errors, self.plots and self.plots / "accuracy.png"):
-            if place is not None:
-                check_writable(place)
+        if self.plots is not None and self.plots.exists() and not self.plots.is_dir():
+            raise InputError(f"{self.plots} is a file; --plots takes a folder.")
+        plots = [] if self.plots is None else [self.plots / "accuracy.png", *self.plots.glob("*.png")]
+        for path in (self.report, self.errors, *plots):
+            if path is not None:
+                check_output(path, overwrite=self.overwrite)
 
     def write(self, evaluation: Evaluation, options: dict[str, Any]) -> None:
         """Write them, the report with the options of the command.

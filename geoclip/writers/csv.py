@@ -1,8 +1,6 @@
 """Answers as CSV."""
 
 import csv
-import io
-from typing import TextIO
 
 from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
@@ -19,44 +17,18 @@ class CsvWriter(Writer):
     What is not known is empty. An answer without predictions has no row.
     """
 
-    def __init__(self, stream: TextIO, *, header: bool = True) -> None:
-        super().__init__()
-        self._stream = stream
-        if header:
-            stream.write(csv_line(CSV_COLUMNS))
+    head = ",".join(CSV_COLUMNS) + "\n"
 
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
-        whole = (
-            significant(answer.radius_50_km, 3),
-            significant(answer.radius_90_km, 3),
-            rounded(answer.entropy_bits, 4),
-            _truth(answer.localizable),
-            _truth(answer.searched.calibrated),
+        radii = (significant(radius, 3) for radius in (answer.radius_50_km, answer.radius_90_km))
+        truths = (
+            None if truth is None else f"{truth}".lower() for truth in (answer.localizable, answer.searched.calibrated)
         )
-        lines = []
-        for rank, p in enumerate(answer.predictions, 1):
-            numbers = (f"{p.lat:.6f}", f"{p.lng:.6f}", f"{p.probability:.6g}", f"{p.score:.6f}")
-            row = (
-                answer.query,
-                rank,
-                *numbers,
-                p.cell,
-                significant(p.nearby, 6),
-                *(p.name or ("",) * len(_PLACE)),
-                *whole,
-            )
-            lines.append(csv_line(row))
-        self._stream.write("".join(lines))
-        self._stream.flush()
-
-
-def csv_line(values: tuple[object, ...]) -> str:
-    """Return one row with its line end; None is empty."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
-
-
-def _truth(value: bool | None) -> str | None:
-    return None if value is None else str(value).lower()
+        of_query = (*radii, rounded(answer.entropy_bits, 4), *truths)
+        rows = (
+            (answer.query, rank, f"{p.lat:.6f}", f"{p.lng:.6f}", f"{p.probability:.6g}", f"{p.score:.6f}", p.cell,
+             significant(p.nearby, 6), *(p.name or ("",) * len(_PLACE)), *of_query)
+            for rank, p in enumerate(answer.predictions, 1)
+        )  # fmt: skip
+        csv.writer(self._stream, lineterminator="\n").writerows(rows)

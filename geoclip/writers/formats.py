@@ -1,54 +1,73 @@
 """The formats of answers, and what every writer does."""
 
+import pkgutil
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
 from enum import StrEnum
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self, TextIO
 
 from geoclip.answers.answer import Answer
 
 
 class Format(StrEnum):
-    """How answers are written."""
+    """How answers are written. A new format is a module beside this one and a line here.
 
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
-    GEOJSON = "geojson"
-    KML = "kml"
-    PARQUET = "parquet"
+    The line: the format's name, its writer, the suffixes of its files, and whether a stopped run can go on with a file.
+    """
 
+    TABLE = "table", "table:TableWriter"
+    JSONL = "jsonl", "jsonl:JsonLinesWriter", (".jsonl", ".ndjson"), True
+    CSV = "csv", "csv:CsvWriter", (".csv",), True
+    GEOJSON = "geojson", "geojson:GeoJsonWriter", (".geojson",)
+    KML = "kml", "kml:KmlWriter", (".kml",)
+    PARQUET = "parquet", "parquet:ParquetWriter", (".parquet",)
 
-RESUMABLE = frozenset({Format.JSONL, Format.CSV})
-"""Formats that a stopped run can go on with; the others are written whole or not at all."""
+    _writer: str
+    suffixes: tuple[str, ...]
+    resumable: bool
+    """Whether a file can be gone on with; others are written whole or not at all."""
 
-FILES_ONLY = frozenset({Format.KML, Format.PARQUET})
-"""Formats that do not go to stdout."""
+    def __new__(cls, name: str, writer: str = "", suffixes: tuple[str, ...] = (), resumable: bool = False) -> Self:
+        """Make a format of its line."""
+        self = str.__new__(cls, name)
+        self._value_, self._writer, self.suffixes, self.resumable = name, writer, suffixes, resumable
+        return self
+
+    def writer(self, stream: TextIO) -> "Writer":
+        """Return a new writer to an open stream, which stays open; its module is loaded now."""
+        made: Writer = pkgutil.resolve_name(f"geoclip.writers.{self._writer}")(stream)
+        return made
 
 
 class Writer(ABC):
-    """Writes answers one by one.
+    """Writes answers one by one to a stream.
 
-    Leaving it as a context manager closes it; after an error, a file that is written whole is not made.
+    Leaving it as a context manager closes it, but not the stream; after an error nothing more is written.
+
+    Args:
+        stream: UTF-8 with `surrogateescape`, line ends as they are; a format of bytes writes to its `buffer`.
     """
 
-    def __init__(self) -> None:
-        self._resources = ExitStack()
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    head: ClassVar[str] = ""
+    tail: ClassVar[str] = ""
+
+    def begin(self) -> None:
+        """Write what stands at the beginning of a file."""
+        self._stream.write(self.head)
 
     @abstractmethod
     def write(self, answer: Answer) -> None:
-        """Write one answer; of JSON Lines, CSV and tables, it is on its way out when this returns."""
+        """Write one answer."""
 
     def close(self) -> None:
-        """Write what belongs at the end, and give a file that is written whole its name; once.
-
-        Raises:
-            InputError: the disk is full or the place cannot be written.
-        """
-        self._resources.close()
+        """Write what belongs at the end."""
+        self._stream.write(self.tail)
 
     def __enter__(self) -> Self:
+        self.begin()
         return self
 
     def __exit__(
@@ -56,8 +75,7 @@ class Writer(ABC):
     ) -> None:
         if kind is None:
             self.close()
-        else:
-            self._resources.__exit__(kind, error, trace)
+            self._stream.flush()
 
 
 def one_line(name: str) -> str:

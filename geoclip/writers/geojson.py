@@ -1,18 +1,13 @@
 """Answers as GeoJSON (RFC 7946): one FeatureCollection, written as a stream."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
 from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.record import json_text, rounded, significant
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.whole_file import open_whole, text_file
-
-if TYPE_CHECKING:
-    from geoclip.writers.map_shapes import Boundaries
 
 
 class GeoJsonWriter(Writer):
@@ -20,39 +15,21 @@ class GeoJsonWriter(Writer):
 
     Of an answer: its predictions (`place`, a Point), its 50 % and 90 % circles (`circle`), and the leaves of its tree
     of cells (`cell`). An answer without predictions is a Feature without geometry, with its `error`.
-
-    Args:
-        target: an open stream, or the path of a file that is written whole or not at all.
-        boundaries: the outlines of cells; None leaves cells out.
-
-    Raises:
-        InputError: the file cannot be made.
     """
 
-    def __init__(self, target: TextIO | Path, boundaries: "Boundaries | None" = None) -> None:
-        super().__init__()
-        self._boundaries, self._separator = boundaries, "\n"
-        self._stream: TextIO
-        if isinstance(target, Path):
-            self._resources, self._stream = open_whole(target, text_file)
-        else:
-            self._stream = target
-        self._stream.write('{"type": "FeatureCollection", "features": [')
+    _separator = "\n"
+
+    head = '{"type": "FeatureCollection", "features": ['
+    tail = "\n]}\n"
 
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
-        for feature in _features(answer, self._boundaries):
+        for feature in _features(answer):
             self._stream.write(self._separator + json_text(feature))
             self._separator = ",\n"
 
-    def close(self) -> None:
-        """See `Writer.close`."""
-        with self._resources:
-            self._stream.write("\n]}\n")
-            self._stream.flush()
 
-
-def _features(answer: Answer, boundaries: "Boundaries | None") -> Iterator[dict[str, Any]]:
+def _features(answer: Answer) -> Iterator[dict[str, Any]]:
     if not answer.predictions:
         yield _feature(None, query=answer.query, kind="nothing", error=answer.error)
     for rank, p in enumerate(answer.predictions, 1):
@@ -68,7 +45,7 @@ def _features(answer: Answer, boundaries: "Boundaries | None") -> Iterator[dict[
     for one in circles(answer):
         radius_km = significant(one.radius_km, 3)
         yield _feature(_area(one.polygons), query=answer.query, kind="circle", share=one.share, radius_km=radius_km)
-    for cell in drawn_cells(answer, boundaries):
+    for cell in drawn_cells(answer):
         probability = significant(cell.probability, 6)
         yield _feature(_area(cell.polygons), query=answer.query, kind="cell", cell=cell.cell, probability=probability)
 

@@ -1,7 +1,5 @@
 """Answers as JSON Lines."""
 
-from typing import TextIO
-
 from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
 from geoclip.writers.record import json_text, record
@@ -10,11 +8,6 @@ from geoclip.writers.record import json_text, record
 class JsonLinesWriter(Writer):
     """One JSON object a line, an answer each, as `answer.schema.json` describes it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
         self._stream.write(json_text(record(answer)) + "\n")
-        self._stream.flush()

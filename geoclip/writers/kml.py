@@ -5,8 +5,6 @@ write it, and what is needed of the format is a dozen elements.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
@@ -14,11 +12,7 @@ from geoclip.writers.formats import Writer, one_line
 from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.record import rounded, significant
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.whole_file import open_whole, text_file
 from geoclip.writers.wording import distance, headline, notes, percent, title
-
-if TYPE_CHECKING:
-    from geoclip.writers.map_shapes import Boundaries
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">
@@ -27,7 +21,6 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <Style id="circle"><LineStyle><color>ff00a5ff</color><width>2</width></LineStyle>\
 <PolyStyle><fill>0</fill></PolyStyle></Style>
 """
-_TAIL = "</Document>\n</kml>\n"
 _CELL_COLOUR = "3c14dc"  # crimson, as KML has it: blue, green, red
 _FAINTEST, _FULLEST = 32, 200  # opacity of the least and the most probable cell, of 255
 
@@ -36,32 +29,17 @@ class KmlWriter(Writer):
     """A folder a query: the best place, the others, the 50 % and 90 % circles, and the leaves of its tree of cells.
 
     Names of files that XML cannot hold are escaped as in `one_line`.
-
-    Args:
-        path: the file to make, whole or not at all.
-        boundaries: the outlines of cells; None leaves cells out.
-
-    Raises:
-        InputError: the file cannot be made.
     """
 
-    def __init__(self, path: Path, boundaries: "Boundaries | None" = None) -> None:
-        super().__init__()
-        self._boundaries = boundaries
-        self._resources, self._stream = open_whole(path, text_file)
-        self._stream.write(_HEAD)
+    head = _HEAD
+    tail = "</Document>\n</kml>\n"
 
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
-        self._stream.write(tostring(_folder(answer, self._boundaries), encoding="unicode") + "\n")
-
-    def close(self) -> None:
-        """See `Writer.close`."""
-        with self._resources:
-            self._stream.write(_TAIL)
+        self._stream.write(tostring(_folder(answer), encoding="unicode") + "\n")
 
 
-def _folder(answer: Answer, boundaries: "Boundaries | None") -> Element:
+def _folder(answer: Answer) -> Element:
     folder = Element("Folder")
     _text(folder, "name", answer.query)
     if not answer.predictions:
@@ -72,7 +50,7 @@ def _folder(answer: Answer, boundaries: "Boundaries | None") -> Element:
         name = f"{100 * circle.share:.0f} % within {distance(circle.radius_km)}"
         placemark = _placemark(folder, name, style="#circle", data={"radius_km": significant(circle.radius_km, 3)})
         _area(placemark, circle.polygons)
-    cells = drawn_cells(answer, boundaries)
+    cells = drawn_cells(answer)
     if cells:
         inner = SubElement(folder, "Folder")
         _text(inner, "name", "Cells")

@@ -1,18 +1,14 @@
 """What a map shows of an answer: its circles, and the finest cells of its pruned tree."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from geoclip.answers.answer import Answer, CellProbability
 from geoclip.writers.rings import Polygon, circle, outline
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Boundaries = Callable[[NDArray[np.uint64]], Sequence[NDArray[np.float64]]]
-    """H3 cells (N,) to the corners of each, (V, 2): latitude, longitude in degrees, counter-clockwise, not closed."""
+from index.grid.cells import boundaries
 
 
 class Circle(NamedTuple):
@@ -41,13 +37,11 @@ def circles(answer: Answer) -> list[Circle]:
     return [one for one in drawn if one.polygons]
 
 
-def drawn_cells(answer: Answer, boundaries: "Boundaries | None") -> list[DrawnCell]:
-    """Return the leaves of the pruned tree with their outlines; none without `boundaries`."""
+def drawn_cells(answer: Answer) -> list[DrawnCell]:
+    """Return the leaves of the pruned tree with their outlines."""
     found = leaves(answer.cells)
-    if boundaries is None or not found:
+    if not found:
         return []
-    import numpy as np
-
     corners = boundaries(np.array([int(leaf.cell, 16) for leaf in found], dtype=np.uint64))
     return [
         DrawnCell(leaf.cell, leaf.probability, outline([_pair(corner) for corner in ring]))

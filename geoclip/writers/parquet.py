@@ -1,8 +1,7 @@
 """Answers as Parquet: a row a query, lists of structs for what there are several of."""
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +9,6 @@ import pyarrow.parquet as pq
 from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer, utf8
 from geoclip.writers.record import SCHEMA, record
-from geoclip.writers.whole_file import open_whole
 
 GROUP_ROWS = 1000
 """Answers in a row group: as many wait in memory."""
@@ -66,18 +64,15 @@ class ParquetWriter(Writer):
     """The fields of `answer.schema.json` as columns; what is not known is null.
 
     `schema` stands in the file's metadata, under the key `geoclip`. Bytes of names that are no UTF-8 are escaped.
-
-    Args:
-        path: the file to make, whole or not at all.
-
-    Raises:
-        InputError: the file cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._resources, self._file = open_whole(path, lambda temporary: pq.ParquetWriter(temporary, _COLUMNS))
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
         self._waiting: list[dict[str, Any]] = []
+
+    def begin(self) -> None:
+        """See `Writer.begin`."""
+        self._file = pq.ParquetWriter(self._stream.buffer, _COLUMNS)
 
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
@@ -88,9 +83,14 @@ class ParquetWriter(Writer):
 
     def close(self) -> None:
         """See `Writer.close`."""
-        with self._resources:
-            if self._waiting:
-                self._write_group()
+        if self._waiting:
+            self._write_group()
+        self._file.close()
+
+    def __exit__(self, *error: Any) -> None:
+        """After an error too, the file is closed."""
+        super().__exit__(*error)
+        self._file.close()
 
     def _write_group(self) -> None:
         self._file.write_table(pa.Table.from_pylist(self._waiting, schema=_COLUMNS))

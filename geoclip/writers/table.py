@@ -17,7 +17,7 @@ class TableWriter(Writer):
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
-        super().__init__()
+        super().__init__(stream)
         self._console = Console(file=stream, highlight=False)
 
     def write(self, answer: Answer) -> None:

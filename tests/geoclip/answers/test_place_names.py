@@ -259,17 +259,18 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     fresh.areas(cells[::3], mass[::3])
     first = fresh.areas(cells, mass, least=0.0, most=1000)
     looked_up: list[int] = []
-    lookup = place_names._gazetteer().nodes_at
+    lookup = fresh._gazetteer.nodes_at
 
     def counted(lat_lng: Floats) -> NDArray[np.int64]:
         looked_up.append(len(lat_lng))
         return lookup(lat_lng)
 
-    monkeypatch.setattr(place_names._gazetteer(), "nodes_at", counted)
+    monkeypatch.setattr(fresh._gazetteer, "nodes_at", counted)
     assert fresh.areas(cells, mass, least=0.0, most=1000) == first
     assert looked_up == []
     monkeypatch.setattr(place_names, "_CACHED_CELLS", 50)
     small = PlaceNames()
+    small.__dict__["_gazetteer"] = fresh._gazetteer
     for part in (cells[:40], cells[20:60], cells, cells[:40]):
         small.areas(part, np.full(len(part), 1 / len(part)))
         assert len(small._cached[0]) <= 50

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import nn
 
 import geoclip as geoclip_planet
+from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import haversine_km
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
@@ -263,7 +264,9 @@ def test_the_smallest_set_of_cells_is_that_of_brute_force() -> None:
 
 @pytest.fixture(scope="module")
 def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
+    names = PlaceNames()  # reading its tables takes longer than most of these commands
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("geoclip.answers.answering.PlaceNames", lambda: names)
         patched.setattr("geoclip.locator.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
         yield
 

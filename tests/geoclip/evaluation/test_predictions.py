@@ -29,7 +29,7 @@ from geoclip.evaluation.plots import ACCURACY, CALIBRATION, write_plots
 from geoclip.evaluation.predictions import Columns, read_answers, read_labels
 from geoclip.evaluation.report import PhotoCounts, Report, Run, evaluated
 from geoclip.tables.labels import Labels
-from geoclip.writers import Format, open_writer
+from geoclip.writers import Format, Output
 
 
 def written(path: Path, text: str) -> Path:
@@ -102,15 +102,9 @@ def made_answers() -> list[Answer]:
 @pytest.mark.parametrize("kind", [Format.JSONL, Format.CSV, Format.PARQUET])
 def test_this_program_s_answers_are_read_back(tmp_path: Path, kind: Format) -> None:
     path = tmp_path / f"answers.{kind}"
-    if kind is Format.PARQUET:
-        with open_writer(kind, path) as writer:
-            for answer in made_answers():
-                writer.write(answer)
-    else:
-        with path.open("w", encoding="utf-8") as stream:
-            for writer in [open_writer(kind, stream)]:
-                for answer in made_answers():
-                    writer.write(answer)
+    with Output(path) as output:
+        for answer in made_answers():
+            output.write(answer)
     names, found = read_answers(path)
     assert names == ["b/2.jpg", "a/1.jpg"]
     assert found.places.shape == (2, 2, 2)

@@ -1,4 +1,4 @@
-"""Answers as text, and what a stopped run had written."""
+"""Answers as text for programs and for people."""
 
 import copy
 import csv
@@ -12,37 +12,37 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geoclip.answers.answer import Answer
-from geoclip.errors import InputError
-from geoclip.writers import CSV_COLUMNS, Format, answered, open_writer
+from geoclip.writers import Format, Output
+from geoclip.writers.csv import CSV_COLUMNS
 from geoclip.writers.wording import distance, percent
 from tests.helpers.answers import CELL, LYON, NAMES, bare, full
 
 
-def write(path: Path, kind: Format, answers: list[Answer], *, append: bool = False) -> None:
-    with (
-        path.open("a" if append else "w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-        open_writer(kind, stream, header=not append) as writer,
-    ):
+def write(path: Path, answers: list[Answer]) -> None:
+    with Output(path) as output:
         for answer in answers:
-            writer.write(answer)
+            output.write(answer)
 
 
-def lines(answers: list[Answer], tmp_path: Path) -> list[Any]:
-    write(tmp_path / "a.jsonl", Format.JSONL, answers)
-    return [json.loads(line) for line in (tmp_path / "a.jsonl").read_bytes().splitlines()]
-
-
-def table(answer: Answer) -> str:
+def written(kind: Format, answers: list[Answer]) -> str:
+    """What a writer makes of answers, those without places too."""
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
-        with open_writer(Format.TABLE, stream) as writer:
-            writer.write(answer)
+        with kind.writer(stream) as writer:
+            for answer in answers:
+                writer.write(answer)
     return stream.getvalue()
+
+
+def lines(answers: list[Answer]) -> list[Any]:
+    return [json.loads(line) for line in written(Format.JSONL, answers).splitlines()]
+
+
+def table(answer: Answer) -> str:
+    return written(Format.TABLE, [answer])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def validator() -> Any:
 
 
 def test_json_lines_are_json(tmp_path: Path) -> None:
-    records = lines([bare(name) for name in NAMES], tmp_path)
+    records = lines([bare(name) for name in NAMES])
     assert [r["query"] for r in records] == NAMES
     assert records[0]["predictions"][1] == {
         "lat": 11.5,
@@ -68,7 +68,7 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
 
 
 def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
-    record = lines([full("a.jpg")], tmp_path)[0]
+    record = lines([full("a.jpg")])[0]
     expected = {
         "schema": "geoclip-answer/2",
         "query": "a.jpg",
@@ -120,15 +120,15 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
     assert predictions[1]["probability"] == 1.23457e-7
 
 
-def test_lines_follow_the_schema(tmp_path: Path, validator: Any) -> None:
+def test_lines_follow_the_schema(validator: Any) -> None:
     failed = Answer("x.jpg", error="It cannot be read.")
-    records = lines([*map(full, NAMES), *map(bare, NAMES), bare("none.jpg", 0), failed], tmp_path)
+    records = lines([*map(full, NAMES), *map(bare, NAMES), bare("none.jpg", 0), failed])
     assert [list(validator.iter_errors(r)) for r in records] == [[]] * len(records)
     assert records[-1]["error"] == "It cannot be read."
 
 
-def test_the_schema_refuses_what_is_broken(tmp_path: Path, validator: Any) -> None:
-    good = lines([full("a.jpg")], tmp_path)[0]
+def test_the_schema_refuses_what_is_broken(validator: Any) -> None:
+    good = lines([full("a.jpg")])[0]
     changes: list[tuple[list[Any], Any]] = [
         (["schema"], "geoclip-answer/1"),
         (["query"], None),
@@ -156,7 +156,7 @@ def test_the_schema_refuses_what_is_broken(tmp_path: Path, validator: Any) -> No
 
 
 def test_csv_is_csv(tmp_path: Path) -> None:
-    write(tmp_path / "a.csv", Format.CSV, [bare(name) for name in NAMES])
+    write(tmp_path / "a.csv", [bare(name) for name in NAMES])
     with (tmp_path / "a.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == CSV_COLUMNS
@@ -167,7 +167,7 @@ def test_csv_is_csv(tmp_path: Path) -> None:
 
 
 def test_csv_repeats_what_belongs_to_the_query(tmp_path: Path) -> None:
-    write(tmp_path / "a.csv", Format.CSV, [full("a.jpg"), Answer("x.jpg", error="It cannot be read.")])
+    write(tmp_path / "a.csv", [full("a.jpg"), Answer("x.jpg", error="It cannot be read.")])
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
@@ -226,37 +226,3 @@ def test_numbers_in_words() -> None:
     assert ", ".join(map(percent, shares)) == "100 %, 81 %, 7 %, 1 %, 0.9 %, < 0.1 %"
     lengths = (0.0, 0.2345, 0.9996, 4.23, 12.34, 343.9, 12345)
     assert "; ".join(map(distance, lengths)) == "0 m; 230 m; 1.0 km; 4.2 km; 12 km; 344 km; 12,300 km"
-
-
-@settings(max_examples=60, deadline=None)
-@given(kind=st.sampled_from([Format.JSONL, Format.CSV]), cut=st.floats(0, 1), order=st.permutations(NAMES))
-def test_a_file_cut_anywhere_is_completed_without_loss_or_repetition(
-    tmp_path_factory: pytest.TempPathFactory, kind: Format, cut: float, order: list[str]
-) -> None:
-    path = tmp_path_factory.mktemp("cut") / f"a.{kind}"
-    write(path, kind, [full(name) for name in order])
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(cut * len(whole))])
-    done, keep = answered(path, kind)
-    with path.open("ab") as file:
-        file.truncate(keep)
-    rest = [full(name) for name in order if name not in done]
-    write(path, kind, rest, append=keep > 0)
-    assert path.read_bytes() == whole
-
-
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        (Format.JSONL, b"{}\n"),
-        (Format.JSONL, b"a,b\n"),
-        (Format.JSONL, b'{"query": "a.jpg", "predictions": []}\n'),
-        (Format.JSONL, b'{"schema": "geoclip-answer/1", "query": "a.jpg"}\n'),
-        (Format.CSV, b"a,b\n1,2\n"),
-        (Format.CSV, b"query,rank,lat,lng,probability,score,cell\n"),
-    ],
-)
-def test_files_of_something_else_are_refused(tmp_path: Path, kind: Format, content: bytes) -> None:
-    (tmp_path / "a").write_bytes(content)
-    with pytest.raises(InputError, match="something else"):
-        answered(tmp_path / "a", kind)

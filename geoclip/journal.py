@@ -1,0 +1,185 @@
+"""How far a run has come, kept beside its output: a stopped run goes on where it was, and only as the same run."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from geoclip.errors import InputError
+from geoclip.files import written_whole
+
+SAVE_SECONDS = 2.0
+"""What a killed run did in its last seconds is done again; so much of it."""
+
+T = TypeVar("T")
+
+
+class Progress(BaseModel):
+    """What a journal's file holds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    options: dict[str, str]
+    """All that the output depends on, beside the inputs."""
+    done: int = 0
+    """So many inputs, from the first on."""
+    failed: list[int] = []
+    """Those of them that failed, and will be tried again."""
+    digest: str = "0"
+    """Of the names of these inputs, and of the contents of those that did not fail."""
+    size: int = 0
+    """Of the output that belongs to them: bytes, or parts."""
+    end: str = sha256().hexdigest()
+    """Digest of the end of this output, where it is a file."""
+
+
+class _Given(NamedTuple):
+    number: int
+    name: int
+    """What it adds to the digest if it fails,"""
+    whole: int
+    """and if it does not."""
+    ends_batch: bool
+
+
+class Journal:
+    """Gives out the inputs that are not done, and keeps which are.
+
+    The file is `.NAME.journal` beside the output NAME. It stays there: going on with a complete run does what was added
+    at the end of its inputs, and tries again what failed.
+
+    Args:
+        output: the file that the run makes.
+        options: names and values of all that it depends on beside its inputs.
+        resume: go on with what is there; else the run begins anew.
+
+    Raises:
+        InputError: what is there was begun with other options, or nobody knows with which.
+    """
+
+    def __init__(self, output: Path, options: Mapping[str, Any], *, resume: bool) -> None:
+        self._output, self._path = output, output.with_name(f".{output.name}.journal")
+        anew = Progress(options={name: str(value) for name, value in options.items()})
+        self._kept = self._loaded(anew.options) if resume else anew
+        self._failed, self._again = set(self._kept.failed), frozenset(self._kept.failed)
+        self._digest = int(self._kept.digest, 16)
+        self._done = self._kept.done
+        self._given: deque[_Given] = deque()
+        self._met, self._met_digest = 0, 0
+        self._saved_at = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        """What the output had when it was saved last; more than that is of inputs that are not done."""
+        return self._kept.size
+
+    @property
+    def end(self) -> str:
+        """The digest of its end."""
+        return self._kept.end
+
+    @property
+    def done(self) -> int:
+        """How many inputs were done when it was saved last, those that failed with them."""
+        return self._kept.done
+
+    def remaining(self, inputs: Iterable[T], key: Callable[[T], tuple[bytes, bytes]], batch: int = 1) -> Iterator[T]:
+        """Yield the inputs that are not done, in order, then those that failed in the run that is gone on with.
+
+        Call it again for more inputs. Each that is yielded is to be reported with `finished`, in the same order.
+
+        Args:
+            inputs: all of them, from the first on.
+            key: name and content of an input, by which it is known again.
+            batch: so many are answered together. A run is gone on with at the beginning of a batch, so that its numbers
+                are those of an uninterrupted run to the last bit.
+
+        Raises:
+            InputError: the inputs that are done are others.
+        """
+        again = []
+        for position, one in enumerate(inputs, 1):
+            number, self._met = self._met, self._met + 1
+            name, content = key(one)
+            given = _Given(number, _term(number, name), _term(number, name, content), position % batch == 0)
+            if number >= self._kept.done:
+                self._given.append(given)
+                yield one
+                continue
+            self._met_digest += given.name if number in self._again else given.whole
+            if self._met == self._kept.done:
+                self._check()
+            if number in self._again:
+                again.append((given._replace(ends_batch=True), one))
+        for given, one in again:
+            self._given.append(given)
+            yield one
+
+    def finished(self, *, failed: bool = False) -> bool:
+        """Take note of the earliest input that was yielded; returns whether it is time to `save`."""
+        given = self._given.popleft()
+        if given.number < self._kept.done:
+            self._digest += 0 if failed else given.whole - given.name
+            self._failed -= set() if failed else {given.number}
+        else:
+            self._digest += given.name if failed else given.whole
+            self._failed |= {given.number} if failed else set()
+            self._done = given.number + 1
+        return given.ends_batch and time.monotonic() - self._saved_at > SAVE_SECONDS
+
+    def save(self, size: int, end: str = "") -> None:
+        """Keep what is finished, with the size and end of the output, which must be on the disk.
+
+        Raises:
+            InputError: the disk is full or the place cannot be written.
+        """
+        now = {"done": self._done, "failed": sorted(self._failed), "digest": f"{self._digest % 2**256:x}"}
+        progress = self._kept.model_copy(update=now | {"size": size, "end": end})
+        with written_whole(self._path) as temporary:
+            temporary.write_text(progress.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        self._saved_at = time.monotonic()
+
+    def check_complete(self) -> None:
+        """Refuse inputs that are fewer than those that are done.
+
+        Raises:
+            InputError: they are.
+        """
+        if self._met < self._kept.done:
+            self._check()
+
+    def _check(self) -> None:
+        if self._met < self._kept.done or self._met_digest % 2**256 != int(self._kept.digest, 16):
+            raise InputError(
+                f"{self._output} was begun with other inputs: its first {self._kept.done} are not the ones given now. "
+                "Give the same, replace it with --overwrite, or choose another name."
+            )
+
+    def _loaded(self, options: dict[str, str]) -> Progress:
+        advice = "replace it with --overwrite, or choose another name"
+        if not self._path.exists():
+            raise InputError(
+                f"{self._output} cannot be resumed without its {self._path.name}, which is not there; {advice}."
+            )
+        try:
+            kept = Progress.model_validate_json(self._path.read_bytes())
+            int(kept.digest, 16)
+        except (OSError, ValidationError, ValueError) as error:
+            raise InputError(f"{self._path} cannot be read as what a run has done; {advice}.") from error
+        for name in sorted(kept.options.keys() | options.keys()):
+            before, now = (given.get(name) for given in (kept.options, options))
+            if before != now:
+                raise InputError(f"{self._output} was begun with {name} {before}, now it is {now}; {advice}.")
+        return kept
+
+
+def _term(number: int, *parts: bytes) -> int:
+    """Return what an input adds to the digest: a sum, so that one that failed can be counted otherwise later."""
+    digest = sha256(number.to_bytes(8))
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return int.from_bytes(digest.digest())
