@@ -36,7 +36,7 @@ def main() -> None:
     rows = np.unique(parents(planet.cells, planet.manifest.start_res), return_inverse=True)[1]
     counts = np.bincount(rows, children_counts(planet.cells, planet.manifest.coarse_res + 1))
     sides = np.bincount(start.rows)[start.rows]
-    scores = (vectors @ start.vectors.numpy().T).astype(np.float64)
+    scores = (vectors @ start.vectors.T).astype(np.float64)
     length = start.lengths.astype(np.float64)
     for spread in (0.0, 0.5 * SPREAD, SPREAD, 1.5 * SPREAD, 2 * SPREAD):
         logits = tau * scores * length + 0.5 * tau**2 * spread * (1 - length**2)

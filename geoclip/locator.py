@@ -32,8 +32,7 @@ from index.grid.region import Region
 from index.search.efforts import EffortName
 from index.search.planet import Planet
 from index.search.question import Question
-from index.storage.artifact import Manifest
-from index.storage.gallery import Gallery as IndexGallery
+from index.storage.contents import open_gallery
 
 # Photos encoded at once: a CPU gains nothing from more, and answers come sooner; a GPU needs them to be busy.
 CPU_BATCH, GPU_BATCH = 4, 64
@@ -409,8 +408,7 @@ def _opened_gallery(
     lat_lng = release.gallery()
     if index is not None:
         try:
-            Manifest.load(Path(index))
-            lat_lng = IndexGallery.load(Path(index) / "gallery.parquet").lat_lng.astype(np.float32)
+            lat_lng = open_gallery(Path(index)).lat_lng.astype(np.float32)
         except ValueError as error:
             raise InputError(str(error)) from error
         if not len(lat_lng):

@@ -118,10 +118,10 @@ def info(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from index.storage.artifact import Manifest
+    from index.storage.directory import read_manifest
 
     try:
-        manifest = Manifest.load(folder)
+        manifest = read_manifest(folder)
     except ValueError as error:
         raise InputError(str(error)) from error
     table = Table(box=None, show_header=False, pad_edge=False)

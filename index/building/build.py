@@ -27,8 +27,10 @@ from index.files import written_whole
 from index.grid.cells import Cells, areas_km2, parents
 from index.grid.land import land_cells
 from index.grid.region import Region
-from index.storage.artifact import Manifest, seal
+from index.storage.artifact import check_replaceable, replaced_name, seal
+from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery
+from index.storage.manifest import Manifest
 from index.storage.prior import Prior
 
 OnStage = Callable[[str, int, int], object]
@@ -127,25 +129,31 @@ def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, r
         replace: put the new index in the place of one that is there.
 
     Raises:
-        OtherBuildError: `target` exists, or its beginnings belong to another request or a running process.
+        OtherBuildError: `target` exists and is not to be replaced, or is not an index; or its beginnings belong to
+            another request or a running process.
         ValueError: the region holds no land, or a block on disk was damaged.
         OSError: the disk is full or cannot be written; what was done is kept.
     """
-    if target.exists() and not replace:
-        raise OtherBuildError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    target = target.resolve()
+    try:
+        check_replaceable(target, replace=replace)
+    except FileExistsError as error:
+        raise OtherBuildError(str(error)) from error
     work = working_folder(target)
     with _locked(work):
+        _recover(target)
         _claim(work, request)
         scratch, final = work / "scratch", work / "index"
-        final.mkdir(exist_ok=True)
+        shutil.rmtree(final, ignore_errors=True)  # of a build that was stopped while writing, or the index it replaced
+        final.mkdir()
         cells = _grid(work / "grid.npy", request, report)
         plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
         encode_blocks(plan, work / "blocks", encode, lambda done, total: report("Encoding", done, total))
         report("Fitting the prior", 0, 0)
         gallery, prior = _gallery_and_prior(request, cells)
-        gallery.save(final / "gallery.parquet")
-        _save(final / "cells.npy", cells)
-        _save(final / "prior.npy", prior.coarse_log_mass.astype(np.float32))
+        gallery.save(final / GALLERY)
+        _save(final / CELLS, cells)
+        _save(final / PRIOR, prior.coarse_log_mass.astype(np.float32))
         report("Writing the index", 0, 0)
         write_levels(lambda: read_blocks(plan, work / "blocks"), cells, request.start_res, final, scratch)
         report("Sealing", 0, 0)
@@ -155,6 +163,7 @@ def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, r
 
 def working_folder(target: Path) -> Path:
     """Return where the build of an index keeps what it has."""
+    target = target.resolve()
     return target.with_name(f"{target.name}.building")
 
 
@@ -167,7 +176,15 @@ def discard(target: Path) -> None:
     work = working_folder(target)
     if work.exists():
         with _locked(work):
+            _recover(target)
             shutil.rmtree(work)
+
+
+def _recover(target: Path) -> None:
+    """Give an index back its name that was to be replaced when a build was stopped between two renames."""
+    replaced = replaced_name(working_folder(target) / "index")
+    if replaced.exists() and not target.exists():
+        replaced.rename(target)
 
 
 @contextmanager
@@ -244,7 +261,7 @@ def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior)
             "places": len(gallery),
             "photos": gallery.total,
         },
-        prior=prior.parameters() | {"digest": _digest(prior.coarse_log_mass.astype(np.float32))},
+        prior={**prior.parameters(), "digest": _digest(prior.coarse_log_mass.astype(np.float32))},
         parameters={"block_cells": plan.block_cells},
         versions=described["versions"],
     )

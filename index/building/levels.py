@@ -16,7 +16,7 @@ from index.building.blocks import read_block, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
 from index.grid.cells import Cells, distinct_parents, parents, resolution
-from index.storage.artifact import level_path, start_path
+from index.storage.directory import LENGTHS, START, lists_name
 from index.storage.lists import Bits, ListBatch, Ranges, write_lists
 
 ReadLevel = Callable[[], Iterator[Representatives]]
@@ -37,10 +37,10 @@ def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, 
     while resolution(cells[:1]) > start_res:
         above, _ = distinct_parents(cells)
         survey = _survey(source, cells, scratch / f"level-{resolution(above[:1])}")
-        path = level_path(folder, resolution(cells[:1]))
+        path = folder / lists_name(resolution(cells[:1]))
         write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, bits)
         if bits is Bits.EIGHT:
-            with written_whole(folder / "lengths.npy") as temporary, temporary.open("wb") as file:
+            with written_whole(folder / LENGTHS) as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
         source, cells, bits = survey.above, above, Bits.SIX  # upper levels only lead the way
     start = joined(source())
@@ -49,7 +49,7 @@ def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, 
         "rows": np.searchsorted(cells, start.cells),
         "lengths": start.lengths,
     }
-    with written_whole(start_path(folder)) as temporary:
+    with written_whole(folder / START) as temporary:
         temporary.write_bytes(save(parts))
 
 

@@ -1,6 +1,5 @@
 """`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
 
-import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import Cells, parents
+from index.grid.cells import parents
 from index.grid.region import Region
 from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
 from index.search.efforts import Effort, named
@@ -19,9 +18,7 @@ from index.search.engine import CoarseEngine, CoarseHits, checked_queries
 from index.search.hits import HitMaker, PlanetHits, QueryScores, joined_hits
 from index.search.posterior import LandTotals, Posterior, posterior
 from index.search.question import Question
-from index.storage.artifact import MANIFEST, BadIndexError, Manifest
-from index.storage.gallery import Gallery
-from index.storage.prior import Prior
+from index.storage.contents import IndexContents
 
 BATCH = 128
 """Queries that go down together: they share encodings, and memory holds no more."""
@@ -30,20 +27,17 @@ EXACT_BATCH = 64
 
 
 class Planet:
-    """An index, opened for search.
+    """An index, opened for search: it answers from what it opened, whatever has its name by now.
 
     Args:
-        folder: of the index.
+        contents: the index.
         engine: finds coarse cells.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, cells: Cells, engine: CoarseEngine) -> None:
-        self.folder, self.manifest, self.cells, self.engine = folder, manifest, cells, engine
-        self.gallery = Gallery.load(folder / "gallery.parquet")
-        log_mass = np.load(folder / "prior.npy").astype(np.float64)
-        parameters = {name: value for name, value in manifest.prior.items() if name != "digest"}
-        self.prior = Prior.restore(cells, log_mass, self.gallery, parameters)
-        self._lengths = np.load(folder / "lengths.npy").astype(np.float32)
+    def __init__(self, contents: IndexContents, engine: CoarseEngine) -> None:
+        self.folder, self.manifest, self.digest = contents.folder, contents.manifest, contents.digest
+        self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
+        self.engine, self._lengths = engine, contents.lengths
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
@@ -62,20 +56,8 @@ class Planet:
         """
         from index.search.engine.choose import open_engine
 
-        path = Path(folder)
-        manifest = Manifest.load(path)
-        if model is not None and model != manifest.model:
-            raise BadIndexError(
-                f"{path} was built with the model {manifest.model[:12]}, the queries come from {model[:12]}; "
-                "build an index with this model."
-            )
-        cells: Cells = np.load(path / "cells.npy")
-        return cls(path, manifest, cells, open_engine(engine, path, cells, manifest.start_res, device))
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of the manifest: names the model, the grid, the gallery, the prior and how they were built."""
-        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        contents = IndexContents.open(Path(folder), model=model)
+        return cls(contents, open_engine(engine, contents, device))
 
     def search(
         self,

@@ -1,164 +1,111 @@
-"""The directory of an index: what is in it, how it is sealed, opened and verified.
+"""An index made whole: sealed, put in its place by one rename, verified to the last byte."""
 
-    manifest.json        what the index is made of: model, grid, gallery, prior, parameters, versions, sizes of files
-    cells.npy            coarse H3 cells, uint64, sorted
-    lengths.npy          float16 a coarse cell: length of the mean of its children's vectors before normalisation
-    prior.npy            float32 a coarse cell: log prior probability
-    gallery.parquet      coordinates with counts, sorted by cell
-    start.safetensors    float16 vectors of the start level
-    level-R.lists        FAISS inverted lists of the scalar-quantised representatives of the cells of resolution R
-    level-R.safetensors  their sizes and the ranges of the quantiser
-    SHA256SUMS           of every other file; `sha256sum -c` reads it
-
-A directory is made elsewhere and takes its name by one rename, so what has the name is whole.
-"""
-
+import ctypes
+import errno
 import json
+import os
+import re
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
 
 from index.files import sha256_of, sync
+from index.storage.contents import IndexContents
+from index.storage.directory import CELLS, GALLERY, LENGTHS, PRIOR, START, IndexDirectory
+from index.storage.manifest import FORMAT, KIND, MANIFEST, SUMS, BadIndexError, Manifest
 
-FORMAT = 1
-MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
-_KIND = "geoclip-planet index"
-
-
-class BadIndexError(ValueError):
-    """A directory is not an index, or a damaged one, or one of another format or model."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an index is made of; saved beside it."""
-
-    model: str
-    """Digest of the model whose location encoder made the vectors."""
-    tau: float
-    """Inverse temperature of the model's scores."""
-    dim: int
-    encoder: dict[str, Any]
-    """Arithmetic and device that the vectors were made with."""
-    coarse_res: int
-    start_res: int
-    cells: int
-    """Coarse cells."""
-    encodings: int
-    grid: str
-    """Digest of the coarse cells."""
-    region: dict[str, str] | None
-    """Name and digest of the region the grid is restricted to."""
-    gallery: dict[str, Any]
-    """Source, digest and counts of the gallery."""
-    prior: dict[str, Any]
-    """Parameters of the prior, and its digest."""
-    parameters: dict[str, Any]
-    """How the build was cut into blocks."""
-    versions: dict[str, str]
-    """Of the software that made it."""
-    files: dict[str, int] = field(default_factory=dict)
-    """Bytes of every other file."""
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read and check the manifest of an index: its own digest, its format, and the sizes of all files.
-
-        Raises:
-            BadIndexError: the directory is not an index, is damaged or truncated, or has a newer format.
-        """
-        path = folder / MANIFEST
-        if not path.is_file():
-            raise BadIndexError(
-                f"{folder} is not an index: it has no {MANIFEST}; make one with `geoclip build {folder}`."
-            )
-        if _sums(folder).get(MANIFEST) != sha256_of(path):
-            raise BadIndexError(f"{path} is damaged: it differs from its digest in {SUMS}; build the index again.")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        kind, version = content.pop("kind", None), content.pop("format", None)
-        if kind != _KIND:
-            raise BadIndexError(f"{path} describes {kind!r}, not a {_KIND}; give the folder of an index.")
-        if version != FORMAT:
-            raise BadIndexError(
-                f"{folder} has format {version}, this version reads {FORMAT}; build it again or update."
-            )
-        manifest = cls(**content)
-        for name, size in manifest.files.items():
-            file = folder / name
-            if not file.is_file():
-                raise BadIndexError(f"{file} is missing; copy the index again or build it again.")
-            if file.stat().st_size != size:
-                raise BadIndexError(
-                    f"{file} has {file.stat().st_size} bytes, not {size}; copy the index again or build it again."
-                )
-        return manifest
-
-
-def level_path(folder: Path, res: int) -> Path:
-    """Return the file of a level's lists."""
-    return folder / f"level-{res}.lists"
-
-
-def start_path(folder: Path) -> Path:
-    """Return the file of the level a walk starts from."""
-    return folder / "start.safetensors"
+_OWN = re.compile(r"level-\d+\.(lists|safetensors)")
+_AT_CWD, _EXCHANGE = -100, 2  # of renameat2(2)
 
 
 def seal(folder: Path, manifest: Manifest, target: Path, *, replace: bool = False) -> None:
-    """Write manifest and digests into a finished folder and give it its name.
+    """Write manifest and digests into a finished folder and give it its name; what had the name is removed.
 
     Raises:
-        FileExistsError: `target` exists and is not to be replaced.
+        FileExistsError: `target` exists and is not to be replaced, or is not an index.
     """
     files = sorted(path for path in folder.iterdir() if path.name not in (MANIFEST, SUMS))
     described = asdict(manifest) | {"files": {path.name: path.stat().st_size for path in files}}
-    text = json.dumps({"kind": _KIND, "format": FORMAT} | described, indent=2) + "\n"
+    text = json.dumps({"kind": KIND, "format": FORMAT} | described, indent=2, allow_nan=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     lines = [f"{sha256_of(path)}  {path.name}\n" for path in (folder / MANIFEST, *files)]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
     for path in (*files, folder / MANIFEST, folder / SUMS, folder):
         sync(path)
-    replaced = folder.with_name(f"{folder.name}.replaced")
-    if target.exists():
-        if not replace:
-            raise FileExistsError(target)
-        shutil.rmtree(replaced, ignore_errors=True)
-        target.rename(replaced)  # not removed bit by bit: what has the name is whole
-    folder.rename(target)
+    check_replaceable(target, replace=replace)
+    if not target.exists():
+        folder.rename(target)
+    elif not _exchanged(folder, target):
+        target.rename(replaced_name(folder))
+        folder.rename(target)
     sync(target.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+    for old in (folder, replaced_name(folder)):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def replaced_name(folder: Path) -> Path:
+    """Return the name that a replaced index has for a moment, where names cannot be exchanged in one step."""
+    return folder.with_name(f"{folder.name}.replaced")
+
+
+def check_replaceable(target: Path, *, replace: bool) -> None:
+    """Refuse to give a new index the name of anything but an index, or an empty folder, that is to be replaced.
+
+    Raises:
+        FileExistsError: `target` is something else, or holds something that is not of the index. The message says what.
+    """
+    if not os.path.lexists(target):
+        return
+    if not replace:
+        raise FileExistsError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    advice = "choose another name, or move it away yourself."
+    if not target.is_dir():
+        raise FileExistsError(f"{target} is not an index but a file, which is not replaced; {advice}")
+    names = sorted(path.name for path in target.iterdir())
+    about = target / MANIFEST
+    if names and not (about.is_file() and KIND.encode() in about.read_bytes()[: 1 << 20]):
+        raise FileExistsError(f"{target} is not an index but a folder with {names[0]}, which is not replaced; {advice}")
+    own = {MANIFEST, SUMS, CELLS, LENGTHS, PRIOR, GALLERY, START}
+    if foreign := [name for name in names if name not in own and not _OWN.fullmatch(name)]:
+        raise FileExistsError(f"{target} also holds {foreign[0]}, which is not part of an index; {advice}")
 
 
 def verify(folder: Path) -> list[str]:
     """Read every byte of an index; return what is wrong with it, one sentence each. An empty list is a sound index."""
     try:
-        manifest = Manifest.load(folder)
-        sums = _sums(folder)
+        with IndexDirectory(folder) as files:
+            problems = _differences(files)
+        if not problems:
+            IndexContents.open(folder)
     except BadIndexError as error:
         return [str(error)]
-    problems = [f"{folder / name} is not listed in {SUMS}." for name in manifest.files if name not in sums]
-    known = {*sums, SUMS}
-    problems += [f"{path} does not belong to the index." for path in folder.iterdir() if path.name not in known]
-    for name, digest in sums.items():
-        path = folder / name
-        if not path.is_file():
-            problems.append(f"{path} is missing.")
-        elif sha256_of(path) != digest:
-            problems.append(f"{path} is damaged: its sha256 is not the one in {SUMS}.")
     return problems
 
 
-def _sums(folder: Path) -> dict[str, str]:
-    path = folder / SUMS
-    try:
-        text = path.read_bytes().decode("ascii")
-        lines = text.removesuffix("\n").split("\n")  # splitlines would take other control characters for ends, too
-        pairs = [line.split("  ", 1) for line in lines]
-        return {name: digest for digest, name in pairs}
-    except FileNotFoundError as error:
-        raise BadIndexError(
-            f"{folder} is not an index: it has no {SUMS}; make one with `geoclip build {folder}`."
-        ) from error
-    except ValueError as error:
-        raise BadIndexError(f"{path} is damaged: it is not a list of digests; build the index again.") from error
+def _differences(files: IndexDirectory) -> list[str]:
+    folder, sums = files.folder, files.sums
+    problems = [f"{folder / name} is not listed in {SUMS}." for name in files.manifest.files if name not in sums]
+    known = {*sums, SUMS}
+    problems += [f"{path} does not belong to the index." for path in folder.iterdir() if path.name not in known]
+    for name, digest in sums.items():
+        try:
+            if files.sha256_of(name) != digest:
+                problems.append(f"{folder / name} is damaged: its sha256 is not the one in {SUMS}.")
+        except FileNotFoundError:
+            problems.append(f"{folder / name} is missing.")
+        except BadIndexError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step; return whether system and file system can."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_CWD, os.fsencode(one), _AT_CWD, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))

@@ -1,6 +1,7 @@
 """Places where people photograph: coordinates in; clean, deduplicated cells and counts out."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from index.files import written_whole
-from index.grid.cells import FINEST, Cells, cells_at, descendant_range, parents, resolutions
+from index.grid.cells import FINEST, Cells, cells_at, descendant_range, parents, resolutions, valid
 from index.grid.sphere import wrapped
 from index.storage.gallery_rows import Reason, first_bad_row, read_rows
 
 _FORMAT = 1
 _METADATA = b"index.gallery"
+_MOST_PHOTOS = 1 << 40
 _MERGE_AT = 1 << 20
 """Rows held back before they are merged into the distinct ones; more where there are more distinct ones."""
 
@@ -111,29 +113,31 @@ class Gallery:
         return cls._sorted(*_merged(keys, counts), bad=found)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Open a gallery that `save` wrote.
+    def parse(cls, content: bytes) -> Self:
+        """Read the content of a file that `save` wrote.
 
         Raises:
-            ValueError: no such file, or another kind of file.
+            ValueError: it is another kind of file, or holds what cannot be a gallery.
         """
-        path = Path(path)
-        advice = "give a gallery that this program saved, or read the coordinates again."
         try:
-            table = pq.read_table(path)
-            about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+            file = pq.ParquetFile(io.BytesIO(content))
+            rows = file.metadata.num_rows
+            about = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
             if about.get("format") != _FORMAT:
                 raise ValueError(f"its format is {about.get('format')}, expected {_FORMAT}")
-            lat, lng, counts, cells = (table[name].to_numpy() for name in ("lat", "lng", "count", "cell"))
-            bad = {Reason(reason): int(count) for reason, count in about["bad"].items()}
-            if table.schema.types != _SCHEMA.types or (len(counts) and counts.min() < 1):
+            if file.schema_arrow.types != _SCHEMA.types or rows > len(content):  # distinct places take some 10 bytes
                 raise ValueError("its columns are not those of a gallery")
-            if (cells[1:] < cells[:-1]).any() or (resolutions(cells) != FINEST).any():
-                raise ValueError(f"its cells are not sorted cells of resolution {FINEST}")
-        except FileNotFoundError as error:
-            raise ValueError(f"{path} does not exist; check the path.") from error
-        except (OSError, KeyError, pa.ArrowException, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} cannot be opened as a gallery ({_first_line(error)}); {advice}") from error
+            table = file.read(list(_SCHEMA.names))
+            lat, lng, counts, cells = (table[name].to_numpy() for name in _SCHEMA.names)
+            bad = {Reason(reason): int(count) for reason, count in about["bad"].items()}
+        except (OSError, KeyError, pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it cannot be opened as a gallery ({_first_line(error)})") from error
+        if len(counts) and not 1 <= counts.min() <= counts.max() <= _MOST_PHOTOS:
+            raise ValueError(f"a place has {counts.min()} or {counts.max()} photos, expected 1 to {_MOST_PHOTOS}")
+        if not ((np.abs(lat) <= 90) & (lng >= -180) & (lng < 180)).all():
+            raise ValueError("a coordinate is not within -90 to 90, -180 to 180 degrees")
+        if not valid(cells).all() or (cells[1:] < cells[:-1]).any() or (resolutions(cells) != FINEST).any():
+            raise ValueError(f"its cells are not sorted cells of resolution {FINEST}")
         return cls(np.stack((lat, lng), axis=1).astype(np.float64), counts, cells, bad)
 
     def save(self, path: str | Path) -> None:

@@ -7,16 +7,27 @@ FAISS's on-disk layout, as a stream, and are memory-mapped: neither writing nor 
 
 from collections.abc import Iterable
 from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
+from numpy.typing import DTypeLike, NDArray
+from safetensors.numpy import save
 
 from index.files import written_whole
+from index.storage.arrays import tensors
+from index.storage.manifest import BadIndexError
 
 _ID_BYTES = 8
+_PARTS: dict[str, tuple[DTypeLike, int]] = {
+    "sizes": (np.uint32, 1),
+    "checksums": (np.uint32, 1),
+    "low": (np.float32, 1),
+    "high": (np.float32, 1),
+    "bits": (np.uint8, 1),
+}
 
 
 class Bits(IntEnum):
@@ -55,46 +66,70 @@ def write_lists(path: Path, batches: Iterable[ListBatch], list_count: int, range
         bits: of a stored number.
     """
     quantizer = _trained(ranges, bits)
-    sizes = np.zeros(list_count, dtype=np.uint32)
+    sizes, checksums = np.zeros((2, list_count), dtype=np.uint32)
     with written_whole(path) as temporary, temporary.open("wb") as file:
         for batch in batches:
-            counts = np.bincount(batch.lists - batch.lists[0]).astype(np.uint32)
-            sizes[int(batch.lists[0]) :][: len(counts)] += counts
+            numbers, counts = np.unique(batch.lists, return_counts=True)
             codes = quantizer.compute_codes(np.ascontiguousarray(batch.vectors))
-            file.write(_in_layout(codes, batch.ids, batch.lists))
-    parts: dict[str, NDArray[Any]] = {"sizes": sizes, "low": ranges.low, "high": ranges.high}
+            content = memoryview(_in_layout(codes, batch.ids, batch.lists))
+            ends = np.cumsum(counts) * (quantizer.code_size + _ID_BYTES)
+            sizes[numbers] = counts
+            checksums[numbers] = [crc32(content[a:b]) for a, b in pairwise([0, *ends.tolist()])]
+            file.write(content)
+    parts: dict[str, NDArray[Any]] = {"sizes": sizes, "checksums": checksums, "low": ranges.low, "high": ranges.high}
     parts["bits"] = np.array([bits], dtype=np.uint8)
     with written_whole(path.with_suffix(".safetensors")) as temporary:
         temporary.write_bytes(save(parts))
 
 
 class Lists:
-    """One level, opened for search.
+    """One level, opened for search. A list is checked against its checksum when it is first read.
 
     Args:
-        path: the .lists file.
+        path: of the .lists file, for messages.
+        about: the content of the .safetensors file beside it.
+        count: how many lists there are.
+        cells: how many cells the level has: ids are below that.
+        dim: of the vectors.
+        mapped: what is opened, where that is another name of the file.
 
     Raises:
-        ValueError: the file is shorter or longer than its lists.
+        ValueError: the files do not fit each other or the numbers given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, about: bytes, count: int, cells: int, dim: int, *, mapped: Path | None = None
+    ) -> None:
         import faiss
 
-        parts = load_file(path.with_suffix(".safetensors"))
-        self.sizes = parts["sizes"].astype(np.uint64)
-        self.dim = len(parts["low"])
-        quantizer = _trained(Ranges(parts["low"], parts["high"]), Bits(int(parts["bits"][0])))
+        parts = tensors(about, _PARTS)
+        self.sizes, self.dim = parts["sizes"].astype(np.uint64), dim
+        if parts["sizes"].shape != (count,) or parts["checksums"].shape != (count,):
+            raise ValueError(f"it describes {len(self.sizes)} lists, expected {count}")
+        low, high = parts["low"], parts["high"]
+        if low.shape != (dim,) or high.shape != (dim,) or not ((low >= -2) & (low <= high) & (high <= 2)).all():
+            raise ValueError(f"its ranges are not those of {dim} numbers of unit vectors")
+        if parts["bits"].tolist() not in [[bits] for bits in Bits]:
+            raise ValueError(f"its numbers have {parts['bits'].tolist()} bits")
+        quantizer = _trained(Ranges(low, high), Bits(int(parts["bits"][0])))
         expected = int(self.sizes.sum()) * (quantizer.code_size + _ID_BYTES)
-        if path.stat().st_size != expected:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; its lists take {expected}.")
+        mapped = path if mapped is None else mapped
+        if mapped.stat().st_size != expected:
+            raise ValueError(f"{path.name} has {mapped.stat().st_size} bytes; its lists take {expected}")
+        self._path, self._cells = path, cells
+        self._content = np.memmap(mapped, np.uint8, "r") if expected else np.zeros(0, np.uint8)
+        self._ends = np.append(np.uint64(0), np.cumsum(self.sizes)) * np.uint64(quantizer.code_size + _ID_BYTES)
+        self._checksums, self._unchecked = parts["checksums"], np.ones(count, dtype=bool)
         stored: Any = faiss.OnDiskInvertedLists()
         stored.nlist, stored.code_size = len(self.sizes), quantizer.code_size
-        stored.filename, stored.read_only, stored.totsize = str(path), True, expected
+        stored.filename, stored.read_only, stored.totsize = str(mapped), True, expected
         stored.lists.resize(len(self.sizes))
         stored.set_all_lists_sizes(faiss.swig_ptr(self.sizes))
         if expected:
-            stored.do_mmap()
+            try:
+                stored.do_mmap()
+            except RuntimeError as error:
+                raise ValueError(f"{path.name} cannot be mapped into memory ({error})") from error
         # The quantizer stays empty: lists are chosen by the level above, never by FAISS. "By residual" makes FAISS add
         # the bias of a list to its scores.
         self._coarse = faiss.IndexFlatIP(self.dim)
@@ -130,6 +165,9 @@ class Lists:
 
         Returns:
             Scores (N, k) and ids (N, k); -inf and -1 where there are fewer.
+
+        Raises:
+            BadIndexError: a list is damaged.
         """
         import faiss
 
@@ -140,6 +178,7 @@ class Lists:
             return scores, ids
         options = {} if allowed is None else {"sel": library.IDSelectorBitmap(allowed)}
         queries, lists = np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(lists, np.int64)
+        self._check(lists)
         bias = np.zeros(lists.shape, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
         self._index.search_preassigned_c(
             count,
@@ -152,20 +191,43 @@ class Lists:
             False,
             library.SearchParametersIVF(nprobe=probes, **options),
         )
+        self._check_ids(ids, least=-1)
         scores[ids < 0] = -np.inf
         return scores, ids
 
     def vectors(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vectors (n, dim), as stored, and ids (n,) of some lists, for exact engines and tests."""
+        """Return the vectors (n, dim), as stored, and ids (n,) of some lists, for exact engines and tests.
+
+        Raises:
+            BadIndexError: a list is damaged.
+        """
         import faiss
 
+        self._check(lists)
         stored, width = self._stored, self._quantizer.code_size
         codes, ids = [np.zeros((0, width), np.uint8)], [np.zeros(0, np.int64)]
         for number in lists.tolist():
             if size := stored.list_size(number):
                 codes.append(faiss.rev_swig_ptr(stored.get_codes(number), size * width).reshape(size, width))
                 ids.append(faiss.rev_swig_ptr(stored.get_ids(number), size))
-        return self._quantizer.decode(np.concatenate(codes)), np.concatenate(ids)
+        self._check_ids(joined := np.concatenate(ids), least=0)
+        return self._quantizer.decode(np.concatenate(codes)), joined
+
+    def _check(self, lists: NDArray[np.int64]) -> None:
+        """Compare lists that have not been read yet with their checksums."""
+        fresh = np.unique(lists[lists >= 0])
+        for number in fresh[self._unchecked[fresh]].tolist():
+            content = self._content[int(self._ends[number]) : int(self._ends[number + 1])]
+            if crc32(content.data) != self._checksums[number]:
+                raise BadIndexError(
+                    f"{self._path} is damaged: list {number} differs from its checksum; copy the index again or build "
+                    "it again."
+                )
+            self._unchecked[number] = False
+
+    def _check_ids(self, ids: NDArray[np.int64], least: int) -> None:
+        if ((ids < least) | (ids >= self._cells)).any():
+            raise BadIndexError(f"{self._path} names cells that the index does not have; build the index again.")
 
 
 def _in_layout(codes: NDArray[np.uint8], ids: NDArray[np.int64], lists: NDArray[np.int64]) -> bytes:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from index.grid.cells import FINEST, Cells, children_counts, parents, resolution
 from index.grid.sphere import Floats
 from index.storage.gallery import Gallery
+from index.storage.manifest import PriorParameters
 
 Ints = NDArray[np.signedinteger[Any]]
 
@@ -127,7 +128,7 @@ class Prior:
                 raise ValueError(f"The prior was fitted with {name} {parameters.get(name)}, not {value}; {advice}")
         return cls(land, coarse_log_mass, gallery, kappas, distinct=bool(parameters.get("distinct")))
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> PriorParameters:
         """Return what `restore` needs beside the arrays and the gallery, ready for JSON."""
         return {
             "format": _FORMAT,

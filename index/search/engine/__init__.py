@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from index.search.engine.tree import StartLevel
+    from index.storage.contents import StartLevel
 
 
 class Hits(NamedTuple):

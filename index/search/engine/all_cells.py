@@ -29,7 +29,7 @@ class ExactCoarse:
     def __init__(self, tree: TreeEngine, device: str) -> None:
         self.start, self.dim, self.cells = tree.start, tree.dim, tree.cells
         self._tree, self._device = tree, torch.device(device)
-        self._start = tree.start.vectors.to(self._device)
+        self._start = torch.from_numpy(tree.start.vectors).to(self._device)
         self._resident: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         if self._device.type != "cpu":
             self._resident = [(v.half(), rows) for v, rows in self._decoded()]
@@ -109,7 +109,7 @@ class FaissGpuCoarse:
             self._index.add(vectors)
             rows.append(numbers)
         self._rows = np.concatenate(rows)
-        self._start = tree.start.vectors.to(place)
+        self._start = torch.from_numpy(tree.start.vectors).to(place)
 
     def __len__(self) -> int:
         """Return the number of coarse cells."""

@@ -1,10 +1,9 @@
 """Chooses the engine for coarse search."""
 
 from enum import StrEnum
-from pathlib import Path
 
-from index.grid.cells import Cells
 from index.search.engine import CoarseEngine
+from index.storage.contents import IndexContents
 
 
 class EngineName(StrEnum):
@@ -16,14 +15,12 @@ class EngineName(StrEnum):
     FAISS_GPU = "faiss-gpu"
 
 
-def open_engine(name: str, folder: Path, cells: Cells, start_res: int, device: str) -> CoarseEngine:
+def open_engine(name: str, contents: IndexContents, device: str) -> CoarseEngine:
     """Open an engine over an index.
 
     Args:
         name: `auto` takes `exact` on a GPU, where it is the faster one, and `tree` on a CPU.
-        folder: of the index.
-        cells: its coarse cells.
-        start_res: its start level.
+        contents: the index.
         device: `cpu`, `cuda` or `cuda:N`.
 
     Raises:
@@ -37,7 +34,7 @@ def open_engine(name: str, folder: Path, cells: Cells, start_res: int, device: s
         chosen = EngineName.TREE if device == "cpu" else EngineName.EXACT
     from index.search.engine.tree import TreeEngine
 
-    tree = TreeEngine(folder, cells, start_res)
+    tree = TreeEngine(contents)
     if chosen is EngineName.TREE:
         return tree
     from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse

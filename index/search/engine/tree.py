@@ -4,62 +4,30 @@ The lists follow geography, so they need no training; `benchmarks/recall.py` com
 exact search over the stored vectors.
 """
 
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
-from index.grid.cells import Cells, distinct_parents, resolution
+from index.grid.cells import Cells
 from index.search.engine import CoarseHits, checked_queries
-from index.storage.artifact import level_path, start_path
+from index.storage.contents import IndexContents
 from index.storage.lists import Lists
 
 T = TypeVar("T", np.float32, np.bool_)
 
 
-class StartLevel(NamedTuple):
-    """The level where a walk starts, searched exactly."""
-
-    vectors: torch.Tensor
-    """(M, dim) float32."""
-    rows: NDArray[np.int64]
-    """(M,) for each vector the row of its cell among the level's cells; astride the antimeridian a cell has two."""
-    lengths: NDArray[np.float32]
-    """(M,) see `Representatives.lengths`."""
-
-    @classmethod
-    def open(cls, folder: Path) -> "StartLevel":
-        """Read the file of an index."""
-        parts = load_file(start_path(folder))
-        return cls(torch.from_numpy(parts["vectors"]).float(), parts["rows"], parts["lengths"])
-
-
 class TreeEngine:
-    """Walks from the start level to the coarse cells.
+    """Walks from the start level to the coarse cells of an opened index."""
 
-    Args:
-        folder: of the index.
-        cells: the coarse cells, sorted and distinct.
-        start_res: the resolution of the start level.
-    """
-
-    def __init__(self, folder: Path, cells: Cells, start_res: int) -> None:
-        self.cells = cells
-        self.levels = [cells]
-        """The cells of each level, from the start level to the coarse one."""
-        self._parent_rows: list[NDArray[np.int32]] = []
-        self._first_children: list[NDArray[np.int64]] = []
-        while resolution(self.levels[0][:1]) > start_res:
-            above, rows = distinct_parents(self.levels[0])
-            self.levels.insert(0, above)
-            self._parent_rows.insert(0, rows)
-            self._first_children.insert(0, np.flatnonzero(np.diff(rows, prepend=-1)))
-        self._lists = [Lists(level_path(folder, resolution(level[:1]))) for level in self.levels[1:]]
-        self.start = StartLevel.open(folder)
-        self.twice = len(self.coarse_lists) - len(cells)
+    def __init__(self, contents: IndexContents) -> None:
+        self.cells, self.levels, self.start = contents.cells, contents.levels, contents.start
+        self._parent_rows = contents.parent_rows
+        self._first_children = [np.flatnonzero(np.diff(rows, prepend=-1)) for rows in contents.parent_rows]
+        self._lists = contents.lists
+        self._start_vectors = torch.from_numpy(contents.start.vectors)
+        self.twice = len(self.coarse_lists) - len(self.cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
         self.dim = int(self.start.vectors.shape[1])
 
@@ -91,7 +59,7 @@ class TreeEngine:
         widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
         priors = self._upwards(log_prior, np.maximum)
         masks = self._upwards(allowed, np.logical_or)
-        start_scores = (torch.from_numpy(array) @ self.start.vectors.T).numpy()
+        start_scores = (torch.from_numpy(array) @ self._start_vectors.T).numpy()
         rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = start_scores
         for depth in range(len(self._lists)):

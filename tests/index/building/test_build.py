@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,9 @@ from index.grid.region import Region
 from index.search.efforts import EffortName
 from index.search.planet import Planet
 from index.search.question import Question
-from index.storage.artifact import Manifest, verify
+from index.storage import artifact
+from index.storage.artifact import verify
+from index.storage.directory import read_manifest
 from index.storage.gallery import Gallery
 from tests.helpers.synthetic import FIJI, begin, encode, gallery, make, request
 
@@ -100,7 +103,7 @@ def test_reports_and_leaves_nothing_behind(tmp_path: Path, uninterrupted: dict[s
     said: list[tuple[str, int, int]] = []
     build(wanted(), encode, tmp_path / "planet", report=lambda *words: said.append(words))
     stages = list(dict.fromkeys(stage for stage, _, _ in said))
-    assert stages == ["QueryScores land", "Encoding", "Fitting the prior", "Writing the index", "Sealing"]
+    assert stages == ["Finding land", "Encoding", "Fitting the prior", "Writing the index", "Sealing"]
     encoding = [(done, total) for stage, done, total in said if stage == "Encoding"]
     assert len(encoding) > 3
     assert [done for done, _ in encoding] == sorted(done for done, _ in encoding)
@@ -117,7 +120,7 @@ def test_the_grid_is_land_the_gallery_and_nothing_outside_the_region(tmp_path: P
     announced = cost(asked, cells)
     target = tmp_path / "planet"
     build(asked, encode, target, report=no_report)
-    manifest = Manifest.load(target)
+    manifest = read_manifest(target)
     assert np.array_equal(np.load(target / "cells.npy"), cells)
     assert (announced.cells, announced.encodings) == (manifest.cells, manifest.encodings)
     assert announced.encodings == children_counts(cells, 7).sum()
@@ -386,25 +389,69 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["planet"]
 
 
-def test_killed_between_the_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old index is aside and the new one not yet in its place: the same build, run again, ends it."""
-    target = make(wanted(), tmp_path / "planet")
-    expected = contents(target)
-    begin(wanted(), target)
-    rename = Path.rename
+def stopped_exchange(target: Path, monkeypatch: pytest.MonkeyPatch, *, one_step: bool) -> None:
+    """Stop a build that replaces an index while names change: after the exchange, or between two renames."""
+    rename, exchange = Path.rename, artifact._exchanged
 
     def stop_at_the_new(path: Path, to: Path) -> Path:
         if path.name == "index":
             raise StoppedError
         return rename(path, to)
 
+    def exchange_and_stop(one: Path, other: Path) -> bool:
+        assert exchange(one, other)
+        raise StoppedError
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", stop_at_the_new)
+        patch.setattr(artifact, "_exchanged", exchange_and_stop if one_step else lambda *_: False)
         with pytest.raises(StoppedError):
             build(wanted(), encode, target, report=no_report, replace=True)
-    assert not target.exists()
-    build(wanted(), encode, target, report=no_report, replace=True)
-    assert contents(target) == expected
+    assert target.exists() == one_step
+
+
+@pytest.mark.parametrize("one_step", [True, False])
+def test_killed_while_names_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_step: bool) -> None:
+    """The same build, run again, ends it; one that starts anew has the old index until it ends."""
+    target = make(wanted(), tmp_path / "planet")
+    expected = contents(target)
+    other = make(replace(wanted(), tau=2.0), tmp_path / "other")
+    for again in (True, False):
+        shutil.rmtree(target)
+        shutil.copytree(other, target)
+        begin(wanted(), target)
+        stopped_exchange(target, monkeypatch, one_step=one_step)
+        if again:
+            build(wanted(), encode, target, report=no_report, replace=True)
+            assert contents(target) == expected
+        else:
+            discard(target)
+            assert contents(target) == (expected if one_step else contents(other))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "planet"]
+
+
+def test_only_an_index_is_replaced(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"a photo")
+    with pytest.raises(OtherBuildError, match=r"photos is not an index but a folder with a\.jpg"):
+        build(wanted(), encode, photos, report=no_report, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    assert (photos / "a.jpg").read_bytes() == b"a photo"
+
+
+def test_the_name_may_be_a_link(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
+    """The index goes where the link points, and its beginnings beside that."""
+    disk, link = tmp_path / "disk", tmp_path / "planet"
+    disk.mkdir()
+    link.symlink_to(disk / "planet")
+    make(wanted(), link)
+    assert contents(disk / "planet") == uninterrupted
+    begin(wanted(), link)
+    build(wanted(), encode, link, report=no_report, replace=True)
+    assert link.is_symlink()
+    assert contents(link) == uninterrupted
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "planet"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from index.search.engine import CoarseEngine, CoarseHits
 from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse
 from index.search.engine.choose import EngineName, open_engine
 from index.search.engine.tree import TreeEngine
+from index.storage.contents import IndexContents
 from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, queries, small_index
 
 ALL = (1 << 40,)
@@ -24,8 +25,7 @@ EUROPE = Region.bbox(42.0, -2.0, 52.0, 16.0)
 
 @cache
 def tree(region: Region) -> TreeEngine:
-    folder = small_index(region)
-    return TreeEngine(folder, np.load(folder / "cells.npy"), 3)
+    return TreeEngine(IndexContents.open(small_index(region)))
 
 
 @cache
@@ -93,7 +93,7 @@ def check(
     cells = tree(region).cells
     assert hits.cells.shape == hits.scores.shape == hits.rows.shape == (len(asked), k)
     assert [str(part.dtype) for part in hits[:3]] == ["float32", "uint64", "int64"]
-    start = tree(region).start.vectors.numpy().astype(np.float64)
+    start = tree(region).start.vectors.astype(np.float64)
     np.testing.assert_allclose(hits.start_scores, asked.astype(np.float64) @ start.T, atol=2e-6)
     for query, found, scores, cell in zip(asked.astype(np.float64), hits.rows, hits.scores, hits.cells, strict=True):
         best = np.full(len(cells), -np.inf)
@@ -210,14 +210,13 @@ def test_every_level_holds_the_parents_of_the_one_below() -> None:
 
 
 def test_engines_by_name() -> None:
-    folder = small_index(ALPS)
-    cells = np.load(folder / "cells.npy")
-    assert isinstance(open_engine("auto", folder, cells, 3, "cpu"), TreeEngine)
-    assert isinstance(open_engine("tree", folder, cells, 3, "cpu"), TreeEngine)
-    exact = open_engine("exact", folder, cells, 3, "cpu")
+    contents = IndexContents.open(small_index(ALPS))
+    assert isinstance(open_engine("auto", contents, "cpu"), TreeEngine)
+    assert isinstance(open_engine("tree", contents, "cpu"), TreeEngine)
+    exact = open_engine("exact", contents, "cpu")
     assert isinstance(exact, ExactCoarse)
-    assert len(exact) == len(cells)
+    assert len(exact) == len(contents.cells)
     with pytest.raises(ValueError, match=rf"'annoy'; choose {', '.join(EngineName)}"):
-        open_engine("annoy", folder, cells, 3, "cpu")
+        open_engine("annoy", contents, "cpu")
     with pytest.raises(ValueError, match="faiss-gpu needs a GPU"):
-        open_engine("faiss-gpu", folder, cells, 3, "cpu")
+        open_engine("faiss-gpu", contents, "cpu")

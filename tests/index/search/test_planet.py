@@ -15,8 +15,8 @@ from index.search.efforts import Effort, EffortName, Step
 from index.search.hits import PlanetHits
 from index.search.planet import Planet
 from index.search.question import Question
-from index.storage.artifact import BadIndexError
 from index.storage.gallery import Gallery
+from index.storage.manifest import BadIndexError
 from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, encode, queries, small_index
 
 VALLEY = Region.disk(46.6, 8.2, 20.0)

@@ -1,9 +1,7 @@
 """The directory of an index: sealed, opened, verified, and damaged in every way we could think of."""
 
-import json
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,11 @@ from index.files import sha256_of
 from index.grid.cells import cells_at
 from index.grid.region import Region
 from index.search.planet import Planet
-from index.storage.artifact import FORMAT, MANIFEST, SUMS, BadIndexError, Manifest, seal, verify
+from index.storage import artifact
+from index.storage.artifact import seal, verify
+from index.storage.directory import read_manifest
+from index.storage.manifest import FORMAT, MANIFEST, SUMS, BadIndexError
+from tests.helpers.sealing import resealed
 from tests.helpers.synthetic import ALPS, small_index
 
 FLIPS = 1000
@@ -26,30 +28,19 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_index(SMALL), tmp_path / "planet"))
 
 
-def resealed(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
-    """Change the manifest, and its digest with it."""
-    content = json.loads((folder / MANIFEST).read_text())
-    change(content)
-    (folder / MANIFEST).write_text(json.dumps(content))
-    lines = [
-        line for line in (folder / SUMS).read_text().splitlines(keepends=True) if not line.endswith(MANIFEST + "\n")
-    ]
-    (folder / SUMS).write_text(f"{sha256_of(folder / MANIFEST)}  {MANIFEST}\n" + "".join(lines))
-
-
 def sentence(error: str) -> bool:
     return "\n" not in error and error.endswith(".") and error[0] in "/T"
 
 
 def test_a_sound_index(folder: Path) -> None:
     assert verify(folder) == []
-    manifest = Manifest.load(folder)
+    manifest = read_manifest(folder)
     assert set(manifest.files) | {MANIFEST, SUMS} == {path.name for path in folder.iterdir()}
     assert all((folder / name).stat().st_size == size for name, size in manifest.files.items())
     for line in (folder / SUMS).read_text().splitlines():
         digest, name = line.split("  ")
         assert digest == sha256_of(folder / name)
-    assert manifest == Manifest.load(small_index(SMALL))
+    assert manifest == read_manifest(small_index(SMALL))
 
 
 def test_every_flipped_bit_is_found(folder: Path) -> None:
@@ -105,7 +96,7 @@ def test_an_extra_file(folder: Path) -> None:
 
 def test_another_format_and_another_kind(folder: Path) -> None:
     resealed(folder, lambda content: content.update(format=FORMAT + 1))
-    with pytest.raises(BadIndexError, match=rf"has format {FORMAT + 1}, this version reads {FORMAT}"):
+    with pytest.raises(BadIndexError, match=rf"has format {FORMAT + 1}, this version reads {FORMAT}; build it"):
         Planet.open(folder)
     assert len(verify(folder)) == 1
     resealed(folder, lambda content: content.update(kind="cookbook"))
@@ -145,45 +136,95 @@ def test_what_is_no_index(tmp_path: Path) -> None:
             Planet.open(path)
 
 
-def test_a_name_that_is_taken_is_kept(folder: Path, tmp_path: Path) -> None:
-    manifest = replace(Manifest.load(folder), tau=2.0, files={})
-    for number, over in enumerate((False, True)):
-        made = tmp_path / f"made-{number}"
-        made.mkdir()
-        (made / "cells.npy").write_bytes(b"something else")
-        if not over:
-            with pytest.raises(FileExistsError):
-                seal(made, manifest, folder, replace=over)
-            assert verify(folder) == []
-            assert Manifest.load(folder).tau != 2.0
-    seal(made, manifest, folder, replace=True)
+def made(folder: Path) -> Path:
+    """Return the folder of a new index beside an old one, not sealed yet."""
+    new = Path(shutil.copytree(small_index(SMALL), folder.with_name("made")))
+    (new / MANIFEST).unlink()
+    return new
+
+
+def test_a_name_that_is_taken_is_kept_or_exchanged(folder: Path, tmp_path: Path) -> None:
+    manifest = replace(read_manifest(folder), tau=2.0, files={})
+    new = made(folder)
+    with pytest.raises(FileExistsError, match="exists; choose another name, or replace it with --overwrite"):
+        seal(new, manifest, folder)
     assert verify(folder) == []
-    assert Manifest.load(folder).tau == 2.0
-    assert not made.exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["made-0", "planet"]
+    assert read_manifest(folder).tau != 2.0
+    seal(new, manifest, folder, replace=True)
+    assert verify(folder) == []
+    assert read_manifest(folder).tau == 2.0
+    assert [path.name for path in tmp_path.iterdir()] == ["planet"]
 
 
+@pytest.mark.parametrize("one_step", [True, False])
 def test_what_has_the_name_is_whole_at_every_moment(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, one_step: bool
 ) -> None:
-    """An index that is replaced steps aside by a rename; it is not emptied where it stands."""
-    made = Path(shutil.copytree(small_index(SMALL), tmp_path / "made"))
-    manifest = replace(Manifest.load(made), files={})
-    removed: list[Path] = []
+    """A kill just before anything is removed: the new index has the name, the old one another."""
+    manifest = replace(read_manifest(folder), tau=2.0, files={})
 
-    def watched(path: Path, *, ignore_errors: bool = False) -> None:
-        assert ignore_errors
-        removed.append(path)
+    def killed(path: Path, *, ignore_errors: bool = False) -> None:
+        del path, ignore_errors
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "rmtree", watched)
-    seal(made, manifest, folder, replace=True)
-    assert folder not in removed
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    if not one_step:
+        monkeypatch.setattr(artifact, "_exchanged", lambda *_: False)
+    with pytest.raises(KeyboardInterrupt):
+        seal(made(folder), manifest, folder, replace=True)
+    assert read_manifest(folder).tau == 2.0
     assert verify(folder) == []
+    old = folder.with_name("made" if one_step else "made.replaced")
+    assert read_manifest(old).tau != 2.0
+    assert verify(old) == []
+
+
+def test_exchanges_here_take_one_step(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    assert artifact._exchanged(folder, other)
+    assert list(folder.iterdir()) == []
+    assert verify(other) == []
+
+
+@pytest.mark.parametrize("content", [{"a.jpg": b"photo"}, {"manifest.json": b'{"kind": "cookbook"}'}, None])
+def test_what_is_not_an_index_is_never_replaced(folder: Path, tmp_path: Path, content: dict[str, bytes] | None) -> None:
+    target = tmp_path / "photos"
+    if content is None:
+        target.write_bytes(b"a document")
+    else:
+        target.mkdir()
+        for name, data in content.items():
+            (target / name).write_bytes(data)
+    manifest = replace(read_manifest(folder), files={})
+    with pytest.raises(FileExistsError, match=r"is not an index but a (file|folder with .*), which is not replaced"):
+        seal(made(folder), manifest, target, replace=True)
+    if content is None:
+        assert target.read_bytes() == b"a document"
+    else:
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == content
+
+
+def test_an_index_that_holds_somebody_s_notes_is_not_replaced(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    manifest = replace(read_manifest(folder), files={})
+    with pytest.raises(FileExistsError, match=r"also holds notes\.txt, which is not part of an index"):
+        seal(made(folder), manifest, folder, replace=True)
+    (folder / "notes.txt").unlink()
+    (folder / "cells.npy").write_bytes(b"damaged")
+    seal(folder.with_name("made"), manifest, folder, replace=True)
+    assert verify(folder) == []
+
+
+def test_an_empty_folder_may_be_replaced(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    seal(made(folder), replace(read_manifest(folder), files={}), tmp_path / "empty", replace=True)
+    assert verify(tmp_path / "empty") == []
 
 
 def test_sealing_is_repeatable(tmp_path: Path) -> None:
     folder = small_index(ALPS)
     again = Path(shutil.copytree(folder, tmp_path / "again"))
-    seal(again, replace(Manifest.load(folder), files={}), tmp_path / "sealed")
+    seal(again, replace(read_manifest(folder), files={}), tmp_path / "sealed")
     for path in folder.iterdir():
         assert path.read_bytes() == (tmp_path / "sealed" / path.name).read_bytes()

@@ -41,9 +41,13 @@ def written(folder: Path, bits: Bits, cuts: tuple[int, ...] = ()) -> Path:
     return path
 
 
+def open_lists(path: Path, count: int = len(SIZES)) -> Lists:
+    return Lists(path, path.with_suffix(".safetensors").read_bytes(), count, COUNT, DIM)
+
+
 @pytest.fixture(params=list(Bits))
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Lists:
-    return Lists(written(tmp_path, request.param))
+    return open_lists(written(tmp_path, request.param))
 
 
 def brute_force(
@@ -75,7 +79,7 @@ def check(scores: NDArray[np.float32], ids: NDArray[np.int64], expected: dict[in
 
 @pytest.mark.parametrize(("bits", "step"), [(Bits.EIGHT, 1 / 255), (Bits.SIX, 1 / 63)])
 def test_vectors_come_back_within_half_a_step(tmp_path: Path, bits: Bits, step: float) -> None:
-    data, opened = Data(), Lists(written(tmp_path, bits))
+    data, opened = Data(), open_lists(written(tmp_path, bits))
     vectors, ids = opened.vectors(np.arange(len(SIZES)))
     assert len(opened) == COUNT
     assert opened.dim == DIM
@@ -134,7 +138,7 @@ def test_lists_without_a_single_vector(tmp_path: Path) -> None:
     path = tmp_path / "level-5.lists"
     data = Data()
     write_lists(path, [], 3, data.ranges, Bits.EIGHT)
-    opened = Lists(path)
+    opened = open_lists(path, 3)
     assert len(opened) == 0
     assert (opened.scan(data.queries, np.tile(np.arange(3), (5, 1)), 2)[1] == -1).all()
 
@@ -155,7 +159,7 @@ def test_values_beyond_the_ranges_are_clipped(tmp_path: Path) -> None:
     path = tmp_path / "level-5.lists"
     low, high = np.full(DIM, -0.1, np.float32), np.full(DIM, 0.1, np.float32)
     write_lists(path, [data.batch(0, len(SIZES))], len(SIZES), Ranges(low, high), Bits.EIGHT)
-    vectors, _ = Lists(path).vectors(np.arange(len(SIZES)))
+    vectors, _ = open_lists(path).vectors(np.arange(len(SIZES)))
     np.testing.assert_allclose(vectors, data.vectors.clip(-0.1, 0.1), atol=0.2 / 255)
 
 
@@ -165,4 +169,4 @@ def test_a_file_of_another_length_is_refused(tmp_path: Path, change: int) -> Non
     content = path.read_bytes()
     path.write_bytes(content[:change] if change < 0 else content + bytes(change))
     with pytest.raises(ValueError, match=rf"level-4.lists has {len(content) + change} bytes; its lists take"):
-        Lists(path)
+        open_lists(path)
