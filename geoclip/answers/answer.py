@@ -1,21 +1,50 @@
-"""What an answer is: where, how sure, at which scale. Plain values, made by `answering`."""
+"""What an answer is: where, how sure, at which scale. Plain values, made by `answering`.
+
+The records that programs read, their JSON schema and their columns in Parquet follow from the types here and from the
+texts beneath them (see `geoclip.writers.record`).
+"""
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 NEARBY_KM = 25.0
 """The distance within which a prediction's `nearby` counts probability: a city's, and a threshold of the field."""
+
+
+class Written(NamedTuple):
+    """How a value stands in a record, and what a reader may rely on."""
+
+    decimals: int | None = None
+    digits: int | None = None
+    """Those that count."""
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    unknown: bool = False
+    """Whether NaN stands for what is not known; then null is written."""
+    pattern: str = ""
+    """Regular expression of a text."""
+    name: str = ""
+    """In the record, where it is another than here."""
+
+
+Lat = Annotated[float, Written(decimals=6, least=-90, most=90)]
+Lng = Annotated[float, Written(decimals=6, least=-180, most=180)]
+Probability = Annotated[float, Written(digits=6, least=0, most=1)]
+Kilometres = Annotated[float, Written(digits=3, least=0, unknown=True)]
+Code = Annotated[str, Written(pattern="^([A-Z]{2})?$")]
 
 
 class PlaceName(NamedTuple):
     """The inhabited place nearest to a point, in the point's country. A part that is not known is empty."""
 
     city: str
+    """City, town or village."""
     region: str
     """First administrative level."""
     country: str
-    code: str
+    code: Code
     """ISO 3166 alpha-2."""
 
     def __str__(self) -> str:
@@ -26,19 +55,19 @@ class PlaceName(NamedTuple):
 class Prediction(NamedTuple):
     """One place that may be where a photo was taken."""
 
-    lat: float
-    """Degrees, -90 to 90."""
-    lng: float
-    """Degrees, -180 to 180."""
-    probability: float
+    lat: Lat
+    """Degrees, WGS 84."""
+    lng: Lng
+    """Degrees, WGS 84."""
+    probability: Probability
     """Of the place among all candidates, or of its cell among all land."""
-    score: float
+    score: Annotated[float, Written(decimals=6, least=-1.001, most=1.001)]
     """Cosine between the query's and the place's vectors; tau times it is the logit."""
-    cell: str = ""
-    """H3 cell around the place, in hexadecimal."""
-    nearby: float = math.nan
-    """Probability within `NEARBY_KM` of the point; NaN where it was not computed."""
-    name: PlaceName | None = None
+    cell: Annotated[str, Written(pattern="^([0-9a-f]{15})?$")] = ""
+    """H3 cell around the place, in hexadecimal; empty where it is not known."""
+    nearby: Annotated[float, Written(digits=6, least=0, most=1, unknown=True)] = math.nan
+    """Probability within 25 km of the point; not known where it was not computed."""
+    name: Annotated[PlaceName | None, Written(name="place")] = None
 
 
 class Area(NamedTuple):
@@ -47,25 +76,25 @@ class Area(NamedTuple):
     name: str
     within: str
     """What it lies in: of a city its region and country, of a region its country; empty for a country."""
-    code: str
+    code: Code
     """ISO 3166 alpha-2 of the country."""
-    probability: float
+    probability: Probability
 
 
 class CellProbability(NamedTuple):
     """An H3 cell and its probability."""
 
-    cell: str
+    cell: Annotated[str, Written(pattern="^[0-9a-f]{15}$")]
     """In hexadecimal."""
-    probability: float
+    probability: Probability
 
 
 class RecordedGps(NamedTuple):
     """Where a photo's own EXIF says it was taken. Reported beside the answer, never used for it."""
 
-    lat: float
-    lng: float
-    distance_km: float
+    lat: Lat
+    lng: Lng
+    distance_km: Kilometres
     """Great-circle, from the best prediction."""
 
 
@@ -73,7 +102,7 @@ class RecordedGps(NamedTuple):
 class Searched:
     """What was searched, and how: everything needed to understand or repeat an answer."""
 
-    candidates: str
+    candidates: Annotated[str, Written(pattern="^(gallery|planet)$")]
     """`gallery` or `planet`."""
     index: str = ""
     """The directory of the index, as given; empty for the released gallery."""
@@ -81,10 +110,13 @@ class Searched:
     """Names the content of the index."""
     constraint: str = ""
     """Where was searched, in words; empty is everywhere."""
-    resolution: int = 9
+    resolution: Annotated[int, Written(least=0, most=15)] = 9
+    """H3 resolution of the cells."""
     effort: str = ""
-    prior_weight: float = 0.0
-    temperature: float = 1.0
+    """How thoroughly was searched."""
+    prior_weight: Annotated[float, Written(least=0)] = 0.0
+    """Of the density of photographs; 0 asks the photo alone."""
+    temperature: Annotated[float, Written(above=0)] = 1.0
     """Logits were divided by it; 1 is the model's own."""
     point: str = "cell"
     """How the best point was chosen."""
@@ -100,26 +132,31 @@ class Answer:
     """
 
     query: str
+    """The photo's path as given, the words asked for, or the name of a vector. Bytes that are no UTF-8 are lone
+    surrogates, as Python's surrogateescape has them."""
+    error: str | None = field(default=None, kw_only=True)
+    """Why there are no predictions, in one sentence."""
     predictions: tuple[Prediction, ...] = ()
     """Best first. The first is the answer; the others are alternatives, apart as `AnswerOptions` says."""
-    error: str | None = None
-    """Why there are no predictions, in one sentence."""
-    radius_50_km: float = math.nan
+    radius_50_km: Kilometres = math.nan
     """Of the circle around the best point that holds half of the probability."""
-    radius_90_km: float = math.nan
+    radius_90_km: Kilometres = math.nan
     """The same for nine tenths."""
     countries: tuple[Area, ...] = ()
     """Most probable first; each with at least 1 %, but always one."""
     regions: tuple[Area, ...] = ()
+    """First administrative levels, in the same way."""
     cities: tuple[Area, ...] = ()
+    """In the same way."""
     cells: tuple[CellProbability, ...] = ()
     """A pruned tree: every H3 cell from resolution 0 to the finest with at least 0.1 %, coarse to fine, then by id."""
-    entropy_bits: float = math.nan
+    entropy_bits: Annotated[float, Written(decimals=4, least=0, unknown=True)] = math.nan
     """Spatial entropy: of the probabilities of cells of resolution 3 (about 100 km across)."""
+    threshold_bits: Annotated[float, Written(decimals=4, unknown=True)] = math.nan
+    """The entropy above which a photo counts as not localizable."""
     localizable: bool | None = None
     """Whether the entropy is below `threshold_bits`: whether the photo says where it was taken at all."""
-    threshold_bits: float = math.nan
-    estimated: float = 0.0
+    estimated: Probability = 0.0
     """Share of the probability that rests on estimates, because those cells were not scored one by one."""
     gps: RecordedGps | None = None
     searched: Searched = field(default_factory=lambda: Searched("gallery"))
@@ -132,3 +169,8 @@ class Answer:
             IndexError: there is none; see `error`.
         """
         return self.predictions[0]
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether temperature, prior weight and radii come from a calibration; else the model's own are shown."""
+        return self.searched.calibrated

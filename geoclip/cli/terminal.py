@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from geoclip.errors import GeoclipError
-from geoclip.writers import one_line
+from geoclip.writers.wording import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -17,7 +17,7 @@ from geoclip.evaluation.measures import MASSES, THRESHOLDS_KM, Interval
 from geoclip.evaluation.reliability import LEAST_CLAIMS
 from geoclip.evaluation.report import Report, RunReport
 from geoclip.evaluation.significance import Comparison
-from geoclip.writers import one_line
+from geoclip.writers.wording import one_line
 
 COUNTRIES = 10
 """Countries listed, at most: those with most photos. All are in the JSON report."""

@@ -17,7 +17,7 @@ from geoclip.evaluation.evaluating import Evaluation
 from geoclip.evaluation.report import Report, Run
 from geoclip.files import check_output, written_whole
 from geoclip.tables.labels import Labels
-from geoclip.writers.formats import utf8
+from geoclip.writers.wording import utf8
 
 SCHEMA = "geoclip-evaluation/1"
 """Names the fields and their meaning, which `report.schema.json` describes; another number where a reader would have to

@@ -17,7 +17,7 @@ from geoclip.evaluation.measures import THRESHOLDS_KM
 from geoclip.evaluation.reliability import Reliability
 from geoclip.evaluation.report import Report, Run
 from geoclip.files import written_whole
-from geoclip.writers import one_line
+from geoclip.writers.wording import one_line
 
 ACCURACY, CALIBRATION = "accuracy.png", "calibration.png"
 DPI = 150

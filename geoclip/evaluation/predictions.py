@@ -15,7 +15,7 @@ from geoclip.errors import InputError
 from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.tables.coordinates import LAT_NAMES, LNG_NAMES, read_table
 from geoclip.tables.labels import NAME_NAMES, Labels
-from geoclip.writers.formats import utf8
+from geoclip.writers.wording import utf8
 from index.grid.sphere import Floats
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")

@@ -23,8 +23,7 @@ from geoclip.map.canvas import empty_map
 from geoclip.map.contents import COLOURS, LEAST, LEAST_PIXELS, LEAST_REST, MOST, sentences, thumbnail, tree_of
 from geoclip.map.geometry import Line, circle_line, web_mercator
 from geoclip.map.outline import outlines
-from geoclip.writers import one_line
-from geoclip.writers.wording import title
+from geoclip.writers.wording import one_line, title
 
 
 def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mapping[str, bytes] | None = None) -> None:

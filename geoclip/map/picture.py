@@ -24,8 +24,7 @@ from geoclip.map import contents
 from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA, Tree
 from geoclip.map.geometry import Line, circle_line
 from geoclip.map.outline import outlines
-from geoclip.writers import one_line
-from geoclip.writers.wording import distance, percent, title
+from geoclip.writers.wording import distance, one_line, percent, title
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
 

@@ -16,7 +16,7 @@ class Format(StrEnum):
     """
 
     TABLE = "table", "table:TableWriter"
-    JSONL = "jsonl", "jsonl:JsonLinesWriter", (".jsonl", ".ndjson"), True
+    JSONL = "jsonl", "record:JsonLinesWriter", (".jsonl", ".ndjson"), True
     CSV = "csv", "csv:CsvWriter", (".csv",), True
     GEOJSON = "geojson", "geojson:GeoJsonWriter", (".geojson",)
     KML = "kml", "kml:KmlWriter", (".kml",)
@@ -76,16 +76,3 @@ class Writer(ABC):
         if kind is None:
             self.close()
             self._stream.flush()
-
-
-def one_line(name: str) -> str:
-    """Return a file name as a terminal can show it: bytes that are no UTF-8 and control characters escaped."""
-    text = utf8(name)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def utf8(name: str) -> str:
-    """Return a file name as text that every format can hold: bytes that are no UTF-8 escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,8 +6,9 @@ from typing import Any
 from geoclip.answers.answer import Answer
 from geoclip.writers.formats import Writer
 from geoclip.writers.map_shapes import circles, drawn_cells
-from geoclip.writers.record import json_text, rounded, significant
+from geoclip.writers.record import json_text
 from geoclip.writers.rings import Polygon, Ring
+from geoclip.writers.wording import rounded, significant
 
 
 class GeoJsonWriter(Writer):

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
-from geoclip.writers.formats import Writer, one_line
+from geoclip.writers.formats import Writer
 from geoclip.writers.map_shapes import circles, drawn_cells
-from geoclip.writers.record import rounded, significant
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.wording import distance, headline, notes, percent, title
+from geoclip.writers.wording import distance, headline, notes, one_line, percent, rounded, significant, title
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">

@@ -7,57 +7,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geoclip.answers.answer import Answer
-from geoclip.writers.formats import Writer, utf8
-from geoclip.writers.record import SCHEMA, record
+from geoclip.writers.formats import Writer
+from geoclip.writers.record import SCHEMA, Kind, fields_of, record
+from geoclip.writers.wording import utf8
 
 GROUP_ROWS = 1000
 """Answers in a row group: as many wait in memory."""
 
-_TEXT, _NUMBER, _TRUTH = pa.string(), pa.float64(), pa.bool_()
+_NAMES = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
 
 
-def _struct(**fields: pa.DataType) -> pa.DataType:
-    return pa.struct(list(fields.items()))
+def _type(kind: Kind) -> pa.DataType:
+    if kind.many:
+        return pa.list_(_type(kind._replace(many=False)))
+    if fields := fields_of(kind.base):
+        return pa.struct([(each.written.name or name, _type(each)) for name, each in fields.items()])
+    return next(_NAMES[base] for base in kind.base.__mro__ if base in _NAMES)
 
 
-_PLACE = _struct(city=_TEXT, region=_TEXT, country=_TEXT, code=_TEXT)
-_PREDICTION = _struct(
-    lat=_NUMBER, lng=_NUMBER, probability=_NUMBER, score=_NUMBER, cell=_TEXT, nearby=_NUMBER, place=_PLACE
-)
-_AREAS = pa.list_(_struct(name=_TEXT, within=_TEXT, code=_TEXT, probability=_NUMBER))
-_SEARCHED = _struct(
-    candidates=_TEXT,
-    index=_TEXT,
-    index_digest=_TEXT,
-    constraint=_TEXT,
-    resolution=pa.int32(),
-    effort=_TEXT,
-    prior_weight=_NUMBER,
-    temperature=_NUMBER,
-    point=_TEXT,
-    calibrated=_TRUTH,
-)
-_COLUMNS = pa.schema(
-    {
-        "query": _TEXT,
-        "error": _TEXT,
-        "predictions": pa.list_(_PREDICTION),
-        "radius_50_km": _NUMBER,
-        "radius_90_km": _NUMBER,
-        "countries": _AREAS,
-        "regions": _AREAS,
-        "cities": _AREAS,
-        "cells": pa.list_(_struct(cell=_TEXT, probability=_NUMBER)),
-        "entropy_bits": _NUMBER,
-        "threshold_bits": _NUMBER,
-        "localizable": _TRUTH,
-        "estimated": _NUMBER,
-        "gps": _struct(lat=_NUMBER, lng=_NUMBER, distance_km=_NUMBER),
-        "calibrated": _TRUTH,
-        "searched": _SEARCHED,
-    },
-    metadata={b"geoclip": json.dumps({"schema": SCHEMA}).encode()},
-)
+_COLUMNS = pa.schema(list(_type(Kind(Answer))), metadata={b"geoclip": json.dumps({"schema": SCHEMA}).encode()})
 
 
 class ParquetWriter(Writer):

@@ -1,15 +1,48 @@
-"""An answer as plain values: what JSON Lines and Parquet hold. `answer.schema.json` beside this file describes it."""
+"""An answer as plain values: what JSON Lines and Parquet hold, as the types of `geoclip.answers.answer` say."""
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from geoclip.answers.answer import Answer, Area, Prediction, RecordedGps
+from geoclip.answers.answer import Answer, Written
+from geoclip.writers.formats import Writer
+from geoclip.writers.wording import rounded, significant
 
 SCHEMA = "geoclip-answer/2"
 """Names the fields and their meaning; another number where a reader would have to change."""
+
+
+class Kind(NamedTuple):
+    """What a field of an answer holds."""
+
+    base: type
+    """str, int, float, bool, or a class with fields."""
+    many: bool = False
+    optional: bool = False
+    written: Written = Written()
+
+
+@cache
+def fields_of(base: type) -> dict[str, Kind]:
+    """Return the fields of a class in the order they are written; none of str and its like."""
+    hints = get_type_hints(base, include_extras=True) if is_dataclass(base) or hasattr(base, "_fields") else {}
+    if base is Answer:
+        hints |= {"calibrated": bool, "searched": hints.pop("searched")}  # the first of a property
+    return {name: _kind(hint) for name, hint in hints.items()}
+
+
+def _kind(hint: Any) -> Kind:
+    if get_origin(hint) is Annotated:
+        inner, written = get_args(hint)
+        return _kind(inner)._replace(written=written)
+    if get_origin(hint) is tuple:
+        return _kind(get_args(hint)[0])._replace(many=True)
+    if isinstance(hint, UnionType):
+        return _kind(get_args(hint)[0])._replace(optional=True)
+    return Kind(hint)
 
 
 def record(answer: Answer) -> dict[str, Any]:
@@ -18,35 +51,24 @@ def record(answer: Answer) -> dict[str, Any]:
     Degrees are rounded to 6 decimals (0.1 m), probabilities to 6 significant digits, kilometres to 3. What is not
     known, NaN in the answer, is None.
     """
-    return {
-        "schema": SCHEMA,
-        "query": answer.query,
-        "error": answer.error,
-        "predictions": [_prediction(p) for p in answer.predictions],
-        "radius_50_km": significant(answer.radius_50_km, 3),
-        "radius_90_km": significant(answer.radius_90_km, 3),
-        "countries": _areas(answer.countries),
-        "regions": _areas(answer.regions),
-        "cities": _areas(answer.cities),
-        "cells": [{"cell": c.cell, "probability": significant(c.probability, 6)} for c in answer.cells],
-        "entropy_bits": rounded(answer.entropy_bits, 4),
-        "threshold_bits": rounded(answer.threshold_bits, 4),
-        "localizable": answer.localizable,
-        "estimated": significant(answer.estimated, 6),
-        "gps": _gps(answer.gps),
-        "calibrated": answer.searched.calibrated,
-        "searched": asdict(answer.searched),
-    }
+    return {"schema": SCHEMA, **_plain(Kind(Answer))(answer)}
 
 
-def rounded(value: float, decimals: int) -> float | None:
-    """Return a number to so many decimals; None where it is not finite."""
-    return round(value, decimals) if math.isfinite(value) else None
-
-
-def significant(value: float, digits: int) -> float | None:
-    """Return a number to so many significant digits; None where it is not finite."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+@cache
+def _plain(kind: Kind) -> Callable[[Any], Any]:
+    """Return what makes values of a kind plain."""
+    if kind.many:
+        one = _plain(kind._replace(many=False))
+        return lambda values: [one(value) for value in values]
+    if kind.optional:
+        known = _plain(kind._replace(optional=False))
+        return lambda value: None if value is None else known(value)
+    if fields := fields_of(kind.base):
+        parts = [(each.written.name or name, name, _plain(each)) for name, each in fields.items()]
+        return lambda value: {key: plain(getattr(value, name)) for key, name, plain in parts}
+    if kind.written.decimals is not None:
+        return partial(rounded, decimals=kind.written.decimals)
+    return (lambda value: value) if kind.written.digits is None else partial(significant, digits=kind.written.digits)
 
 
 def json_text(value: Any) -> str:
@@ -59,23 +81,9 @@ def json_text(value: Any) -> str:
     return text
 
 
-def _prediction(p: Prediction) -> dict[str, Any]:
-    return {
-        "lat": rounded(p.lat, 6),
-        "lng": rounded(p.lng, 6),
-        "probability": significant(p.probability, 6),
-        "score": rounded(p.score, 6),
-        "cell": p.cell,
-        "nearby": significant(p.nearby, 6),
-        "place": None if p.name is None else p.name._asdict(),
-    }
+class JsonLinesWriter(Writer):
+    """One JSON object a line, an answer each, as `answer.schema.json` describes it."""
 
-
-def _areas(areas: Sequence[Area]) -> list[dict[str, Any]]:
-    return [{**area._asdict(), "probability": significant(area.probability, 6)} for area in areas]
-
-
-def _gps(gps: RecordedGps | None) -> dict[str, Any] | None:
-    if gps is None:
-        return None
-    return {"lat": rounded(gps.lat, 6), "lng": rounded(gps.lng, 6), "distance_km": significant(gps.distance_km, 3)}
+    def write(self, answer: Answer) -> None:
+        """See `Writer.write`."""
+        self._stream.write(json_text(record(answer)) + "\n")

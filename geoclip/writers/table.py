@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING, TextIO
 
 from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
-from geoclip.writers.formats import Writer, one_line
-from geoclip.writers.wording import headline, notes, percent
+from geoclip.writers.formats import Writer
+from geoclip.writers.wording import headline, notes, one_line, percent
 
 if TYPE_CHECKING:
     from rich.table import Table

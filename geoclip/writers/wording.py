@@ -1,4 +1,4 @@
-"""An answer in words, for the terminal and for the balloons of a map."""
+"""Names, numbers and answers in words, as terminals, maps and files show them."""
 
 import math
 
@@ -53,3 +53,26 @@ def distance(km: float) -> str:
     if km < 0.9995:
         return f"{float(f'{1000 * km:.2g}'):.0f} m"
     return f"{km:.1f} km" if km < 9.95 else f"{float(f'{km:.3g}'):,.0f} km"
+
+
+def rounded(value: float, decimals: int) -> float | None:
+    """Return a number to so many decimals; None where it is not finite."""
+    return round(value, decimals) if math.isfinite(value) else None
+
+
+def significant(value: float, digits: int) -> float | None:
+    """Return a number to so many significant digits; None where it is not finite."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def one_line(name: str) -> str:
+    """Return a file name as a terminal can show it: bytes that are no UTF-8 and control characters escaped."""
+    text = utf8(name)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def utf8(name: str) -> str:
+    """Return a file name as text that every format can hold: bytes that are no UTF-8 escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
