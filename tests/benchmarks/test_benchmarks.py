@@ -26,6 +26,7 @@ def vectors() -> Any:
     return unit(np.random.default_rng(0).normal(size=(12_000, 64))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_explicit_grids_find_what_brute_force_finds(vectors: Any, tmp_path: Path) -> None:
     wanted = vectors[:40] + 0.02
     exact = np.argsort(-(wanted @ vectors.T), axis=1)[:, :K]
@@ -113,6 +114,7 @@ def lines(path: Path, factor: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_report_and_agreement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = lines(tmp_path / "a.jsonl", 1.0), lines(tmp_path / "b.jsonl", 1.5)
     text = report([first], tmp_path / "figures")

@@ -121,6 +121,7 @@ def test_rotation_is_honoured_unless_the_released_behaviour_is_asked_for(
     )
 
 
+@pytest.mark.slow
 def test_a_release_directory_is_loaded(release: Release, clip_checkpoint: Path, photo: Path) -> None:
     model = GeoCLIP.from_pretrained(released_path(), clip_path=clip_checkpoint)
     assert not model.training
@@ -145,6 +146,7 @@ def test_a_gpu_predicts_what_the_cpu_predicts(release: Release, tiny_tower: nn.M
     torch.testing.assert_close(on_cpu[1], on_gpu[1], rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_encoders_train_but_clip_does_not(release: Release, clip_checkpoint: Path) -> None:
     encoder = ImageEncoder(clip_path=clip_checkpoint, release=release)
     encoder(torch.zeros(1, 3, 224, 224)).sum().backward()
@@ -162,6 +164,7 @@ def gallery(release: Release, encoder: LocationEncoder) -> GalleryVectors:
     return found.lat_lng.astype(np.float64), found.vectors.numpy().astype(np.float64)
 
 
+@pytest.mark.slow
 def test_search_equals_float64(
     locator: Locator, encoder: LocationEncoder, release: Release, gallery: GalleryVectors
 ) -> None:
@@ -203,6 +206,7 @@ def test_search_ignores_length_and_refuses_what_has_none(locator: Locator) -> No
         locator.search(queries, 0)
 
 
+@pytest.mark.slow
 def test_locate_answers_each_photo_in_order_and_names_the_bad(locator: Locator, model: GeoCLIP, tmp_path: Path) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(9)]
     (tmp_path / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -234,6 +238,7 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
     assert taken <= 8
 
 
+@pytest.mark.slow
 def test_words_are_located_with_the_text_tower_alone(release: Release, locator: Locator, clip_checkpoint: Path) -> None:
     encoder = LocationEncoder(precision="fp32")
     words = Locator(
@@ -321,6 +326,7 @@ def test_what_an_album_has_that_cannot_be_read_is_named(locator: Locator, tmp_pa
         locator.locate_together([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(320, 240), (231, 400)])
 def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
     locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path, size: tuple[int, int]
@@ -350,6 +356,7 @@ def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
     assert crops.locate(photos, 1)[0].predictions[0].score != locator.locate(photos, 1)[0].predictions[0].score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.75, 1.0])
 def test_words_are_mixed_into_the_logits(
     locator: Locator, images: ImageEncoder, texts: TextEncoder, gallery: GalleryVectors, tmp_path: Path, weight: float
@@ -372,6 +379,7 @@ def test_words_are_mixed_into_the_logits(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_exif_says_stands_beside_the_answer_and_does_not_change_it(
     locator: Locator, tmp_path: Path, workers: int

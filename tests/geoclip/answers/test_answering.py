@@ -621,6 +621,7 @@ def test_a_region_with_fewer_cells_than_asked_for() -> None:
         assert region.overlaps(np.array([int(answer.best.cell, 16)], np.uint64)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["cell", "25", "geoscore"])
 def test_no_prediction_lies_outside_the_region(point: str) -> None:
     """Leaves that were not opened overlap the region, and have their centre anywhere."""

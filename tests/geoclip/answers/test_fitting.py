@@ -123,6 +123,7 @@ def test_a_top_outside_is_sought_at_the_border(start: float) -> None:
     assert module._most_likely(lambda t, _: -t, start, False)[0] == pytest.approx(np.exp(-2), rel=0.03)
 
 
+@pytest.mark.slow
 def test_temperature_and_prior_weight_of_a_planet_are_found() -> None:
     """Several true places a photo, drawn evenly from its distribution, so that there is less chance in them."""
     each = 12
@@ -168,6 +169,7 @@ def of_planet() -> Calibration:
     return calibrate(planet_locator(), vectors, truth)
 
 
+@pytest.mark.slow
 def test_circles_hold_what_they_say_on_a_gallery() -> None:
     fitted = of_gallery()
     before, after = fitted.report["before"], fitted.report["after"]
@@ -183,6 +185,7 @@ def test_circles_hold_what_they_say_on_a_gallery() -> None:
     assert after["log_likelihood"] > before["log_likelihood"] + 0.5
 
 
+@pytest.mark.slow
 def test_circles_hold_what_they_say_on_a_planet() -> None:
     fitted = of_planet()
     before, after = fitted.report["before"], fitted.report["after"]
@@ -193,6 +196,7 @@ def test_circles_hold_what_they_say_on_a_planet() -> None:
     assert after["log_likelihood"] > before["log_likelihood"]
 
 
+@pytest.mark.slow
 def test_circles_hold_what_they_say_where_no_temperature_is_right() -> None:
     """Every photo was taken at the place that scores ninth: no softmax is like that."""
     vectors, logits, _ = drawn_from_gallery(HOT, 400)

@@ -89,6 +89,7 @@ def sample_points() -> Floats:
     return points
 
 
+@pytest.mark.slow
 def test_names_are_those_of_a_search_through_everything(named: PlaceNames) -> None:
     points = sample_points()
     found = named.names(points)
@@ -134,6 +135,7 @@ def test_longitudes_are_wrapped(named: PlaceNames) -> None:
     assert len(set(named.names(points))) == 1
 
 
+@pytest.mark.slow
 def test_every_place_lies_in_a_country_with_a_name(named: PlaceNames) -> None:
     found = named.names(np.degrees(place_columns()[0]))
     assert all(name.country and len(name.code) == 2 and name.country != name.code for name in found)
@@ -252,6 +254,7 @@ def test_a_country_without_towns_has_no_regions_and_cities(named: PlaceNames) ->
     assert finer == [(), ()]
 
 
+@pytest.mark.slow
 def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = PlaceNames()
     cells = mixed_cells()

@@ -102,6 +102,7 @@ def away_km(found: list[dict[str, Any]]) -> Floats:
 # -- where to look ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_constraint_each_place_is_found(work: Work) -> None:
     found = work.search("-f", "jsonl")
     assert (away_km(found) < 0.3).all()
@@ -109,6 +110,7 @@ def test_without_a_constraint_each_place_is_found(work: Work) -> None:
     assert [record["searched"]["constraint"] for record in found] == [""] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", PLACES)
 def test_country_and_not_country(work: Work, code: str) -> None:
     own = np.array([name == code for name in PLACES])
@@ -123,6 +125,7 @@ def test_country_and_not_country(work: Work, code: str) -> None:
     assert away_km(outside)[own][0] > 2
 
 
+@pytest.mark.slow
 def test_several_countries_and_kinds_together(work: Work) -> None:
     found = work.search("-f", "jsonl", "--country", "France,DE", "--not-near", "47.65,7.72,3")
     assert ((away_km(found) < 0.3) == [True, False, False]).all()
@@ -133,6 +136,7 @@ def test_several_countries_and_kinds_together(work: Work) -> None:
     assert "not within 3 km of 47.65, 7.72" in words
 
 
+@pytest.mark.slow
 def test_bbox_near_and_region_hold_all_answers(work: Work) -> None:
     for flags, inside in (
         (("--bbox", "47.55,7.4,47.7,7.56"), shapely.box(7.4, 47.55, 7.56, 47.7)),
@@ -154,6 +158,7 @@ def test_bbox_near_and_region_hold_all_answers(work: Work) -> None:
     assert ((away_km(near) < 0.3) == [False, True, False]).all()
 
 
+@pytest.mark.slow
 def test_a_constraint_holds_in_the_released_gallery_too(work: Work) -> None:
     """South of the equator and across the antimeridian: values that begin with a dash are values."""
     found = records(geoclip("search", work.vague, "-f", "jsonl", "-k", "20", "--bbox", "-50,165,-10,-170"))
@@ -189,6 +194,7 @@ def test_candidates_gallery_answers_with_places_of_the_index_s_gallery(work: Wor
 # -- how to answer ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_point_750_is_the_point_with_the_most_probability_around_it(
     work: Work, encoder: LocationEncoder, release: Release
 ) -> None:
@@ -211,6 +217,7 @@ def test_point_750_is_the_point_with_the_most_probability_around_it(
     assert max(gains) > 0.05
 
 
+@pytest.mark.slow
 def test_apart(work: Work) -> None:
     spread = work.search("-f", "jsonl", "-k", "5")
     assert {len(record["predictions"]) for record in spread} == {1}  # the index is no 50 km across
@@ -229,6 +236,7 @@ def test_apart(work: Work) -> None:
         assert least <= min(nearest) < most
 
 
+@pytest.mark.slow
 def test_together_is_a_search_for_the_mean_vector(work: Work, tmp_path: Path) -> None:
     done = geoclip("embed", *work.photos, "-o", tmp_path / "v.parquet", "--workers", "1")
     assert done.exit_code == 0, done.stderr
@@ -252,6 +260,7 @@ def test_together_is_a_search_for_the_mean_vector(work: Work, tmp_path: Path) ->
     assert_refused(hopeless, "None of the 1 photos could be read")
 
 
+@pytest.mark.slow
 def test_words_beside_photos(work: Work) -> None:
     def scores(*arguments: str | Path) -> list[list[tuple[str, float]]]:
         done = geoclip("locate", *arguments, "--index", work.index, "-f", "jsonl", "--apart", "0", "--workers", "1")
@@ -265,6 +274,7 @@ def test_words_beside_photos(work: Work) -> None:
     assert default not in (plain, alone * 2)
 
 
+@pytest.mark.slow
 def test_ten_crops_answer_otherwise(work: Work) -> None:
     def best(*flags: str) -> list[float]:
         done = geoclip(
@@ -315,6 +325,7 @@ def test_a_calibration_is_used(work: Work, calibration: Path) -> None:
         assert one["radius_90_km"] < other["radius_90_km"]  # the photos' places are 2 km off
 
 
+@pytest.mark.slow
 def test_a_calibration_by_photos_names_who_has_no_label(work: Work, tmp_path: Path) -> None:
     photos = [make_photo(tmp_path / "photos" / f"{i}.png", seed=i, size=(64, 48)) for i in range(22)]
     rows = "".join(f"other/{photo.name},{47.5 + i / 200},7.6\n" for i, photo in enumerate(photos[1:]))
@@ -334,6 +345,7 @@ def test_a_calibration_by_photos_names_who_has_no_label(work: Work, tmp_path: Pa
     assert_refused(refused, "fitted on a gallery, this search is on a planet")
 
 
+@pytest.mark.slow
 def test_vectors_of_any_length_calibrate_alike(work: Work, labelled: tuple[Path, Path], calibration: Path) -> None:
     long = work.folder / "long.npy"
     np.save(long, 7 * np.load(labelled[1]))
@@ -346,6 +358,7 @@ def test_vectors_of_any_length_calibrate_alike(work: Work, labelled: tuple[Path,
 # -- where answers go -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".geojson", ".kml"])
 def test_every_format_of_a_file_holds_the_answers(work: Work, tmp_path: Path, suffix: str) -> None:
     expected = work.search("-f", "jsonl", "-k", "2", "--apart", "0")
@@ -397,6 +410,7 @@ def _of_kml(path: Path) -> list[tuple[float, float]]:
     return [(float(part[1]), float(part[0])) for part in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".html", ".png"])
 def test_a_map_is_drawn_beside_the_answers(work: Work, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"map{suffix}"
@@ -414,6 +428,7 @@ def test_a_map_is_drawn_beside_the_answers(work: Work, tmp_path: Path, suffix: s
     assert found.exit_code == 0, found.stderr
 
 
+@pytest.mark.slow
 def test_albums_and_words_are_resumed_or_refused(work: Work, tmp_path: Path) -> None:
     words = ("locate", "--text", "a fjord", "--text", "a desert", "-k", "1", "-o", tmp_path / "words.jsonl")
     assert geoclip(*words).exit_code == 0
@@ -433,6 +448,7 @@ def test_albums_and_words_are_resumed_or_refused(work: Work, tmp_path: Path) -> 
 # -- wrong use --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -489,6 +505,7 @@ def test_a_search_that_cannot_be_is_refused_in_a_sentence(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["bad.geojson", "folder.html"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -104,6 +104,7 @@ def test_predictions_side_by_side(tables: Path) -> None:
     assert again["runs"] == json.loads(before)["runs"]
 
 
+@pytest.mark.slow
 def test_predictions_load_neither_torch_nor_weights(tables: Path) -> None:
     code = (
         "import sys, typer\nfrom geoclip.cli.app import app\n"
@@ -156,6 +157,7 @@ def test_python_users_have_the_same_evaluation(tables: Path) -> None:
         geoclip_planet.EvaluationOptions(resamples=99)
 
 
+@pytest.mark.slow
 def test_files_are_written_whole_though_the_reader_of_the_tables_stops(tables: Path) -> None:
     arguments = ["evaluate", "labels.csv", "ours.csv", "-o", "r.json", "--errors", "e.csv", "--plots", "plots"]
     command = [sys.executable, "-m", "geoclip", *arguments]
@@ -296,6 +298,7 @@ def basel(
     return folder
 
 
+@pytest.mark.slow
 def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
     index = ("--index", basel / "index", "--prior-weight", "0")
     done = geoclip(
@@ -334,6 +337,7 @@ def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
     assert again["recall"] == part["recall"]
 
 
+@pytest.mark.slow
 def test_candidates_of_the_gallery_and_constraints(basel: Path, tmp_path: Path) -> None:
     common = ("evaluate", basel / "labels.csv", basel / "vectors.npy", "--index", basel / "index")
     done = geoclip(*common, "--candidates", "gallery", "-o", tmp_path / "g.json")
@@ -352,6 +356,7 @@ def test_candidates_of_the_gallery_and_constraints(basel: Path, tmp_path: Path) 
     assert gallery["median_km"]["value"] != near["runs"][0]["median_km"]["value"]
 
 
+@pytest.mark.slow
 def test_photos_missing_and_unreadable_ones_count(basel: Path, tmp_path: Path) -> None:
     for row in range(4):
         make_photo(tmp_path / "photos" / "deep" / f"{row}.png", seed=row)

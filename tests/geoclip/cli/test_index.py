@@ -38,6 +38,7 @@ def vectors(encoder: LocationEncoder, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     done = geoclip("build", tmp_path / "new", "--region", REGION, "--dry-run")
     assert done.exit_code == 0
@@ -93,6 +94,7 @@ def test_bad_requests_are_refused_in_a_sentence(arguments: tuple[str, ...], comp
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_vectors_are_found_to_the_street(planet: Path, vectors: Path, tmp_path: Path) -> None:
     done = geoclip("search", planet, vectors, "-k", "3", "-o", tmp_path / "hits.jsonl", "--prior-weight", "0")
     assert done.exit_code == 0, done.stderr

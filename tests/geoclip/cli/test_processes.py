@@ -36,6 +36,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "v.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["locate", "--help"]])
 def test_help_answers_within_a_second_of_work(arguments: list[str]) -> None:
     """Of the processor's time: what else runs on the machine does not count."""
@@ -56,6 +57,7 @@ def test_every_command_has_help_with_examples() -> None:
         assert "Examples" in geoclip(name, "--help").stdout
 
 
+@pytest.mark.slow
 def test_search_finds_the_places(vectors: Path) -> None:
     done = geoclip("search", vectors, "-k", "3", "--format", "jsonl")
     assert done.exit_code == 0
@@ -74,6 +76,7 @@ def test_search_finds_the_places(vectors: Path) -> None:
         assert all(p["probability"] <= p["nearby"] + 1e-3 for p in record["predictions"])
 
 
+@pytest.mark.slow
 def test_formats_agree(vectors: Path, tmp_path: Path) -> None:
     table = geoclip("search", vectors, "-k", "1").stdout
     rows = list(csv.DictReader(io.StringIO(geoclip("search", vectors, "-k", "1", "-f", "csv").stdout)))
@@ -92,6 +95,7 @@ def test_formats_agree(vectors: Path, tmp_path: Path) -> None:
     assert "--overwrite" in again.stderr
 
 
+@pytest.mark.slow
 def test_search_stays_below_its_memory(vectors: Path) -> None:
     """Peak resident memory of the whole process, as the kernel counts it."""
     code = (
@@ -104,6 +108,7 @@ def test_search_stays_below_its_memory(vectors: Path) -> None:
     assert megabytes < 1500
 
 
+@pytest.mark.slow
 def test_photos_are_located_and_bad_ones_named(clip_checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     names = ["a.png", "deeper/b.jpg", "deeper/c d.JPG"]
@@ -150,6 +155,7 @@ def test_photos_are_located_and_bad_ones_named(clip_checkpoint: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed(clip_checkpoint: Path, tmp_path: Path) -> None:
     folder, output = tmp_path / "photos", tmp_path / "answers.jsonl"
     odd = os.fsdecode(b"odd-\xff-name.png")
@@ -178,6 +184,7 @@ def test_a_killed_run_is_resumed(clip_checkpoint: Path, tmp_path: Path) -> None:
     assert output.read_bytes() == complete
 
 
+@pytest.mark.slow
 def test_embedded_photos_are_found_like_located_ones(clip_checkpoint: Path, tmp_path: Path) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(3)]
     (tmp_path / "list.txt").write_text("".join(f"{photo}\n" for photo in photos))
@@ -199,6 +206,7 @@ def test_embedded_photos_are_found_like_located_ones(clip_checkpoint: Path, tmp_
         assert float(one["score"]) == pytest.approx(float(other["score"]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_data_stays_on_stdout(vectors: Path) -> None:
     """With a progress bar on stderr, a terminal here, every answer still goes to stdout."""
     terminal, end = pty.openpty()
@@ -216,6 +224,7 @@ def test_on_a_terminal_data_stays_on_stdout(vectors: Path) -> None:
     assert b"predictions" not in shown
 
 
+@pytest.mark.slow
 def test_words_are_located(clip_checkpoint: Path) -> None:
     done = geoclip(
         "locate",
@@ -279,6 +288,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     assert sorted(p.name for p in tmp_path.glob("*.parquet*")) == []
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_and_ctrl_c_end_quietly(vectors: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
     searching = shlex.join(command("search", vectors, "-f", "jsonl"))
     piped = subprocess.run(f"{searching} | head -c 10", shell=True, capture_output=True, check=False, text=True)

@@ -157,6 +157,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_full_size_towers_load_one_at_a_time(clip_checkpoint: Path) -> None:
     image = image_tower(clip_checkpoint)
     assert sum(p.numel() for p in image.parameters()) == 303_966_208
@@ -165,6 +166,7 @@ def test_full_size_towers_load_one_at_a_time(clip_checkpoint: Path) -> None:
         assert image(torch.zeros(1, 3, 224, 224)).shape == (1, 768)
 
 
+@pytest.mark.slow
 def test_text_tower_equals_open_clips_own(clip_checkpoint: Path) -> None:
     import open_clip
 
@@ -177,6 +179,7 @@ def test_text_tower_equals_open_clips_own(clip_checkpoint: Path) -> None:
         torch.testing.assert_close(ours, whole.encode_image(pixels), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bf16_tower_stays_near_fp32(clip_checkpoint: Path) -> None:
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -186,6 +189,7 @@ def test_bf16_tower_stays_near_fp32(clip_checkpoint: Path) -> None:
     assert 0.999 < cosine < 1 - 1e-7
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_is_one_sentence_at_once(tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its settings when imported."""
     code = "from geoclip.encoders.backbone import hub_checkpoint; hub_checkpoint()"
@@ -197,6 +201,7 @@ def test_an_unreachable_hub_is_one_sentence_at_once(tmp_path: Path) -> None:
     assert "Retrying" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repository", ["timm/vit_large_patch14_clip_224.openai", "openai/clip-vit-large-patch14"])
 def test_a_copy_in_the_hubs_cache_is_used_without_a_network(repository: str, tmp_path: Path) -> None:
     name = "model.safetensors" if repository.startswith("openai") else "open_clip_model.safetensors"

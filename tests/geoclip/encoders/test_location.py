@@ -85,6 +85,7 @@ def test_bf16_keeps_the_direction(encoder: LocationEncoder, release: Release) ->
     assert cosine.max() < 1 - 1e-7, "bf16 was not used"
 
 
+@pytest.mark.slow
 def test_denormal_weights_are_dropped_and_no_bit_depends_on_them(release: Release) -> None:
     weights = release.location_encoder()
     tiny = torch.finfo(torch.float32).tiny

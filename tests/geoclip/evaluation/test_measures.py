@@ -130,6 +130,7 @@ def test_exchanged_latitude_and_longitude_are_noticed() -> None:
     assert exchanged_km(answers_at((truth[:2] + 0.1)[:, None, ::-1]), truth[:2]) is None
 
 
+@pytest.mark.slow
 def test_a_million_pairs_in_two_seconds() -> None:
     rng = np.random.default_rng(0)
     truth, found = (np.stack((rng.uniform(-90, 90, 10**6), rng.uniform(-180, 180, 10**6)), axis=1) for _ in range(2))

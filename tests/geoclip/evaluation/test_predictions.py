@@ -274,6 +274,7 @@ def evaluation() -> tuple[Labels, list[Run], Report]:
     return labels, runs, evaluated(("l.csv", ""), runs, whereabouts(truth), None, resamples=200)
 
 
+@pytest.mark.slow
 def test_plots_are_pictures_that_differ_in_more_than_colour(
     evaluation: tuple[Labels, list[Run], Report], tmp_path: Path
 ) -> None:

@@ -350,6 +350,7 @@ def at(box: picture.Box, right: float, up: float) -> tuple[int, int]:
     )
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_best_point_in_both_maps(tmp_path: Path) -> None:
     write_png(fake(48.85, 2.35, HOSTILE), tmp_path / "out.png", thumbnail=photo())
     image = pixels(tmp_path / "out.png")
@@ -372,6 +373,7 @@ def test_the_picture_has_no_band_around_the_world(tmp_path: Path) -> None:
     assert sum(plain) > 0.9 * (right - left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

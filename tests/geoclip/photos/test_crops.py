@@ -114,6 +114,7 @@ def test_an_image_is_left_as_it_was() -> None:
     assert (image.size, image.tobytes()) == ((50, 40), before)
 
 
+@pytest.mark.slow
 def test_workers_give_ten_crops_of_everything_that_can_be_read(tmp_path: Path) -> None:
     samples = [sample for sample in valid_files() if sample.outcome is Outcome.ANSWERED][::4]
     bomb = png_file(60_000, 60_000, b"", colour=2)

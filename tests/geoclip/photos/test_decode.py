@@ -81,6 +81,7 @@ def test_of_long_strips_the_same_middle_is_read(size: tuple[int, int]) -> None:
     assert np.percentile(apart, 97) <= 1
 
 
+@pytest.mark.slow
 def test_a_large_jpeg_is_decoded_in_full() -> None:
     content = encoded(picture("RGB", (900, 500)).resize((9000, 5000)), "JPEG", quality=60)
     assert np.array_equal(pixels(content), expected(Image.open(io.BytesIO(content))))

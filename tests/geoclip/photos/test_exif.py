@@ -102,6 +102,7 @@ def exact(fractions: tuple[tuple[int, int], ...], limit: int) -> Fraction | None
     return total if minutes <= 60 and seconds <= 60 and total <= limit else None
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(lat=likely_parts | parts, lng=likely_parts | parts, refs=st.sampled_from(["NE", "NW", "SE", "SW"]))
 def test_rationals_are_what_fractions_say(lat: Any, lng: Any, refs: str) -> None:

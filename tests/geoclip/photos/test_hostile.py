@@ -93,6 +93,7 @@ def wrong_outcomes(results: list[Measured]) -> dict[str, str | None]:
     }
 
 
+@pytest.mark.slow
 def test_the_corpus_is_what_it_should_be(corpus: list[Measured]) -> None:
     assert len(corpus) >= 700
     assert len({result.entry.path for result in corpus}) == len(corpus)
@@ -102,15 +103,18 @@ def test_the_corpus_is_what_it_should_be(corpus: list[Measured]) -> None:
     assert 50 < sum(damaged) < len(damaged) - 50  # damage that never or always matters tests little
 
 
+@pytest.mark.slow
 def test_known_outcomes(corpus: list[Measured]) -> None:
     assert wrong_outcomes(corpus) == {}
 
 
+@pytest.mark.slow
 def test_every_answer_is_a_full_crop(corpus: list[Measured]) -> None:
     sizes = {len(r.decoded.pixels) for r in corpus if r.decoded.pixels is not None}
     assert sizes == {PIXEL_BYTES}
 
 
+@pytest.mark.slow
 def test_every_error_is_one_sentence(corpus: list[Measured], large: list[Measured]) -> None:
     errors = [r.decoded.error for r in corpus + large if r.decoded.error is not None]
     assert len(errors) > 200
@@ -123,6 +127,7 @@ def test_every_error_is_one_sentence(corpus: list[Measured], large: list[Measure
         assert "Traceback" not in error, error
 
 
+@pytest.mark.slow
 def test_no_file_takes_over_ten_seconds_or_two_gigabytes(corpus: list[Measured]) -> None:
     assert max(r.wall_s for r in corpus) < 10
     assert 0 < max(r.peak_bytes for r in corpus) < 2 * 2**30
@@ -130,6 +135,7 @@ def test_no_file_takes_over_ten_seconds_or_two_gigabytes(corpus: list[Measured])
     assert died == []  # no decoder crashes here; a crash below is simulated
 
 
+@pytest.mark.slow
 def test_large_files(large: list[Measured]) -> None:
     assert wrong_outcomes(large) == {}
     assert {r.entry.path: r.cpu_s for r in large if r.cpu_s > 10} == {}
@@ -137,6 +143,7 @@ def test_large_files(large: list[Measured]) -> None:
     assert max(r.peak_bytes for r in large if r.decoded.error is None) > 2**29  # they are large
 
 
+@pytest.mark.slow
 def test_a_slow_file_is_cut_short_and_named(tmp_path: Path) -> None:
     slow, good = tmp_path / "slow.jpg", tmp_path / "good.jpg"
     write_slow_jpeg(slow)
@@ -183,6 +190,7 @@ def run(photos: list[bytes], **options: Any) -> list[str | None]:
     return [d.error for d in decoded]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", [b"exit", b"segfault", b"abort", b"killed", b"bug", b"memory"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_dying_decoder_costs_one_photo(defect: bytes, workers: int) -> None:
@@ -190,6 +198,7 @@ def test_a_dying_decoder_costs_one_photo(defect: bytes, workers: int) -> None:
     assert run(photos, workers=workers) == [None, CRASHED, None, CRASHED, CRASHED, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", [b"sleep", b"hang", b"deaf"])
 def test_a_hanging_decoder_costs_one_photo_and_its_time(defect: bytes) -> None:
     run([b"good"], workers=1)  # the time to start Python is not the photo's
@@ -199,6 +208,7 @@ def test_a_hanging_decoder_costs_one_photo_and_its_time(defect: bytes) -> None:
     assert 1.6 < time.monotonic() - began < 8
 
 
+@pytest.mark.slow
 def test_a_photo_has_its_full_time_after_another_was_slow() -> None:
     assert run([b"hang"] + [b"good"] * 5, workers=1, timeout_s=0.5)[1:] == [None] * 5
 
@@ -225,6 +235,7 @@ def test_the_kernel_bounds_a_workers_memory() -> None:
     assert WORKER_MEMORY_BYTES == 2 * 2**30
 
 
+@pytest.mark.slow
 def test_a_photo_as_large_as_a_workers_memory_is_reported() -> None:
     assert run([b"good", bytes(2**30), b"good"], workers=1) == [None, CRASHED, None]
 
@@ -270,6 +281,7 @@ def test_a_worker_that_died_idle_is_replaced() -> None:
     assert len({d.pixels for d in decoded}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photo", [b"good", b"deaf"])
 def test_closing_a_run_ends_its_workers_at_once(photo: bytes) -> None:
     stream = decode_all([b"good", *[photo] * 20], workers=2, timeout_s=60, decoder=misbehaving)
@@ -313,6 +325,7 @@ def script() -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_and_its_workers() -> None:
     with script() as process:
         assert process.stdout

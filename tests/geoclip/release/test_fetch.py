@@ -41,6 +41,7 @@ def no_leftovers(cache: Path) -> bool:
     return not cache.exists() or [p.name for p in cache.iterdir()] in ([], ["released-1.3.0"])
 
 
+@pytest.mark.slow
 def test_a_wheel_on_disk_becomes_a_release(wheel: Path, cache: Path) -> None:
     release = fetch(wheel)
     assert release.path == released_path()
@@ -111,6 +112,7 @@ def test_an_interruption_leaves_nothing(
     assert no_leftovers(cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEIGHTS, GALLERY])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name: str, damage: str) -> None:

@@ -92,6 +92,7 @@ def test_the_whole_chain_without_luck_is_crop_and_resize() -> None:
     assert augmented(image, Off(3)).tobytes() == expected.tobytes()
 
 
+@pytest.mark.slow
 def test_chances_are_the_papers() -> None:
     """Of a picture that is one red to the left and one blue to the right: mirrored, grey, of another colour."""
     image = Image.new("RGB", (64, 64), (200, 40, 40))

@@ -100,6 +100,7 @@ def labelled_photos(folder: Path) -> Path:
     return folder / "labels.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "split"), [("validate", "val"), ("test", "test")])
 def test_photos_are_validated_tested_and_counted_at_the_end(
     command: str, split: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -114,6 +115,7 @@ def test_photos_are_validated_tested_and_counted_at_the_end(
     assert caplog.messages[-1].startswith(split)
 
 
+@pytest.mark.slow
 def test_counts_of_fitting_add_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options = ["--model.backbone", "tests.helpers.towers.TinyTower", "--data.train", str(labelled_photos(tmp_path))]
     options += ["--data.val_fraction", "0.4", "--model.gallery", "train", "--trainer.max_epochs", "2"]
@@ -143,6 +145,7 @@ def test_best_and_last_are_those_of_the_newest_run(name: str, runs: Path, cached
         run(["validate", *config, *SMALL, "--model.sigma", "[2.0]", "--data.train", str(cached), "--ckpt_path", name])
 
 
+@pytest.mark.slow
 def test_full_disk_while_tensorboard_writes_is_one_sentence_and_leaves_the_checkpoint(
     cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +170,7 @@ def curve(folder: Path) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars("train/loss")}
 
 
+@pytest.mark.slow
 def test_resumed_in_the_middle_of_an_epoch_the_curve_is_the_same(cached: Path, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     keep = {"filename": "{step}", "every_n_train_steps": 3, "save_top_k": -1}
@@ -267,6 +271,7 @@ def test_a_packaged_configuration_says_what_is_wrong_before_training(
         run(["fit", "--config", "configs/features.yaml", *SMALL, "--data.train", str(cached), *arguments])
 
 
+@pytest.mark.slow
 def test_without_data_it_is_said_what_is_missing(cached: Path) -> None:
     with pytest.raises(InputError, match="no train data"):
         run(["fit", *SMALL, "--trainer.logger", "false"])

@@ -127,6 +127,7 @@ def test_batches_equal_the_table(photos: Path) -> None:
     data.teardown()
 
 
+@pytest.mark.slow
 def test_training_shuffles_and_augments_by_seed(photos: Path) -> None:
     def epochs(seed: int, augment: bool = True) -> list[Batch]:
         data = GeoData(str(photos / "train.csv"), batch_size=7, workers=1, seed=seed, augment=augment)
@@ -201,6 +202,7 @@ def test_the_cache_follows_the_table(tmp_path: Path, cache: Path) -> None:
     assert used() == 12
 
 
+@pytest.mark.slow
 def test_missing_and_unreadable_photos_shorten_their_batch(
     photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -270,6 +272,7 @@ def test_fraction_and_held_out_rows_do_not_depend_on_order(tmp_path: Path) -> No
     assert 10 < len(val) < 60
 
 
+@pytest.mark.slow
 def test_shards_give_the_samples_of_files(photos: Path, tmp_path: Path) -> None:
     for shard in range(2):
         with webdataset.TarWriter(str(tmp_path / f"s-{shard:02}.tar")) as tar:
@@ -422,6 +425,7 @@ def test_two_processes_share_the_batches_of_one(vectors: Path) -> None:
         assert joint.rows[1::2].tolist() == second.rows.tolist()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_sees_the_same_batches(photos: Path, vectors: Path) -> None:
     for source, size in ((photos / "train.csv", 2), (vectors, 8)):
 
@@ -466,6 +470,7 @@ def test_resuming_with_other_data_is_refused(vectors: Path) -> None:
             other.train_dataloader()
 
 
+@pytest.mark.slow
 def test_a_million_rows_open_in_bounded_memory(tmp_path: Path) -> None:
     """How much the peak of a process grows while it opens a table, and opens it again."""
     path = tmp_path / "big.csv"

@@ -139,6 +139,7 @@ def test_bad_rows_of_a_gallery_are_counted_and_left_out(
     assert "3 of 5 rows left out" in line
 
 
+@pytest.mark.slow
 def test_the_command_line_uses_the_weights_and_indexes_refuse_others(
     trained: Trained, gallery: Path, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def checkpoint_of(module: GeoModule, folder: Path) -> Path:
     return folder / "untrained.ckpt"
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_fine_tuning_the_released_encoder_from_fit_to_answers(
     release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

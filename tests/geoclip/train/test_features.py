@@ -89,6 +89,7 @@ def some(rows: int, dim: int = 5) -> NDArray[np.float32]:
     return np.random.default_rng(rows).normal(size=(rows, dim)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_features_are_the_towers(embed: Embed, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     path = tmp_path / "f.parquet"

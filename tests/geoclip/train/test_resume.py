@@ -56,6 +56,7 @@ def losses(folder: Path) -> dict[int, float]:
     return {int(step): float.fromhex(loss) for step, loss in lines}
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     whole.mkdir()
@@ -76,6 +77,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_losses(tmp_path: Path) ->
         torch.testing.assert_close(found, wanted, msg=name)
 
 
+@pytest.mark.slow
 def test_cosine_of_a_run_that_goes_on_for_longer_falls_to_its_new_end(tmp_path: Path) -> None:
     data, path = town_data(train=44, val=10, batch_size=16), tmp_path / "short.ckpt"
     rates = []

@@ -99,6 +99,7 @@ def test_killed_builds_end_in_the_same_bytes(tmp_path: Path, uninterrupted: dict
     assert {"blocks", "grid.npy", "request.json"} <= seen
 
 
+@pytest.mark.slow
 def test_reports_and_leaves_nothing_behind(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     said: list[tuple[str, int, int]] = []
     build(wanted(), encode, tmp_path / "planet", report=lambda *words: said.append(words))
@@ -113,6 +114,7 @@ def test_reports_and_leaves_nothing_behind(tmp_path: Path, uninterrupted: dict[s
     assert verify(tmp_path / "planet") == []
 
 
+@pytest.mark.slow
 def test_the_grid_is_land_the_gallery_and_nothing_outside_the_region(tmp_path: Path) -> None:
     asked = wanted()
     cells = grid(asked)
@@ -278,6 +280,7 @@ def test_another_request_in_the_same_folder_is_refused(
     assert contents(target) == uninterrupted
 
 
+@pytest.mark.slow
 def test_remains_without_a_request_are_nobody_s(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     """A folder whose removal was stopped half-way may hold another build's grid and blocks."""
     target = tmp_path / "planet"

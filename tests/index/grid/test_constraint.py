@@ -53,6 +53,7 @@ def test_one_kind_is_a_union_and_kinds_intersect() -> None:
     assert holds(near, PARIS, LYON, BERLIN) == [True, True, False]
 
 
+@pytest.mark.slow
 def test_not_flags_take_away(tmp_path: Path) -> None:
     path = tmp_path / "Paris.geojson"
     path.write_text(json.dumps(shapely.geometry.mapping(shapely.box(2.2, 48.8, 2.5, 48.95))), encoding="utf-8")
@@ -69,6 +70,7 @@ def test_not_flags_take_away(tmp_path: Path) -> None:
     assert rest.region == ~Region.bbox(-90, -180, 90, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -136,6 +138,7 @@ def towns() -> dict[str, Points]:
     return {code: np.array(places) for code, places in found.items()}
 
 
+@pytest.mark.slow
 def test_every_country_holds_its_inhabited_places() -> None:
     assert len(towns()) >= 245
     shares = {code: float(np.mean(holds(Constraint.parse(country=[code]), *towns()[code]))) for code in towns()}
@@ -256,6 +259,7 @@ def parts_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parts_once")
 @pytest.mark.parametrize(
     ("region", "codes", "count"),

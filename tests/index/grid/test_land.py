@@ -40,6 +40,7 @@ def anywhere(count: int, seed: int) -> NDArray[np.float64]:
     return np.stack((np.degrees(np.arcsin(rng.uniform(-1, 1, count))), rng.uniform(-180, 180, count)), axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("res", [3, 4])
 def test_sorted_distinct_and_about_a_third_of_the_globe(res: int) -> None:
     cells = land(res)
@@ -49,6 +50,7 @@ def test_sorted_distinct_and_about_a_third_of_the_globe(res: int) -> None:
     assert 0.3 < len(cells) / len(children(base_cells(), res)) < 0.45  # land is 0.29, and there is the coast
 
 
+@pytest.mark.slow
 def test_what_lies_inside_a_country_is_land() -> None:
     points = anywhere(20_000, 1)
     inside = shapely.contains_xy(outline(), points[:, 1], points[:, 0])
@@ -105,6 +107,7 @@ def test_towns_are_in() -> None:
     assert is_in(towns, 4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("res", [3, 4])
 def test_a_part_equals_the_whole_restricted(res: int) -> None:
     rng = np.random.default_rng(res)
@@ -118,6 +121,7 @@ def test_a_part_equals_the_whole_restricted(res: int) -> None:
         assert np.array_equal(land_cells(res, within=asked), np.intersect1d(land(res), asked))
 
 
+@pytest.mark.slow
 def test_what_the_caller_adds_is_in() -> None:
     sea = cells_at([(0.0, -30.0), (85.0, 0.0)], 3)
     assert not np.isin(sea, land(3)).any()

@@ -91,6 +91,7 @@ def around(polygons: Any, count: int, seed: int) -> Coordinates:
 # Countries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["RU", "FJ", "AQ", "ZA", "IT", "SM", "KI", "MV"])
 def test_a_country_agrees_with_its_outline(code: str) -> None:
     outline = shapely.union_all([shapely.from_wkb(row.wkb) for row in countries() if row.iso2 == code])
@@ -167,6 +168,7 @@ def test_the_table_of_countries() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_continents() -> None:
     oceania = Region.continent("oceania")
     assert Region.parse("continent:Oceania") == oceania
@@ -303,6 +305,7 @@ def test_both_ways_of_crossing_the_antimeridian() -> None:
     assert Region.geojson(beyond) == Region.geojson(before) == Region.geojson(split) == expected
 
 
+@pytest.mark.slow
 def test_polygons_with_curves_poles_and_bow_ties() -> None:
     angle = np.linspace(0, 2 * np.pi, 90)
     star = np.stack(

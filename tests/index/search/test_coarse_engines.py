@@ -176,6 +176,7 @@ def test_bad_input_is_refused(engine: Engine) -> None:
                 engine.search(ALPS, asked[:1], 1, widths=widths)
 
 
+@pytest.mark.slow
 def test_a_narrow_walk_finds_most_and_a_wide_one_all() -> None:
     asked = some_queries(EUROPE, 64, seed=6)
     truth = ExactCoarse(tree(EUROPE), "cpu").search(asked, 10)

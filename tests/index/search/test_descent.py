@@ -84,6 +84,7 @@ def top(found: DescentResult, k: int) -> tuple[list[int], NDArray[np.float64]]:
     return found.finest.cells[order].tolist(), found.finest.ranks[order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "res", "weight"), [("valley", 8, 0.0), ("valley", 8, 0.7), ("valley", 9, 0.7), ("bay", 8, 0.0)]
 )
@@ -119,6 +120,7 @@ def disjoint(found: DescentResult, coarse: Cells) -> bool:
     return np.array_equal(np.sort(pieces), np.sort(children(coarse, finest)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=20), st.integers(1, 40))
 def test_a_query_gets_the_same_in_any_batch(rows: list[int], k: int) -> None:
@@ -167,6 +169,7 @@ def best_at_first_level(effort: Effort, asked: NDArray[np.float32], coarse: list
     return [float(f.finest.scores.max()) for f in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wave", [1, 4, 1000])
 def test_more_effort_never_finds_less_at_the_first_level(wave: int) -> None:
     asked = asked_about(COARSE, 16, seed=6)

@@ -53,6 +53,7 @@ def posteriors(question: Question, region: Region = ALPS, start_res: int = 3) ->
     return list(planet(region, start_res).posteriors(asked(region), encode, question))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [ALPS, FIJI], ids=["alps", "fiji"])
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_exhaustive_equals_brute_force(weight: float, of: Region) -> None:

@@ -43,6 +43,7 @@ def test_a_sound_index(folder: Path) -> None:
     assert manifest == read_manifest(small_index(SMALL))
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_found(folder: Path) -> None:
     rng = random.Random(FLIPS)
     files = sorted(folder.iterdir())
