@@ -33,7 +33,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("examples.parquet"))
     arguments = parser.parse_args()
-    _, encode, _, gallery = released_model()
+    model = released_model()
+    encode, gallery = model.exact, model.gallery
     rng = np.random.default_rng(SEED)
     lat_lng = np.array(list(EXAMPLES.values()))
     own = encode(lat_lng)

@@ -14,8 +14,10 @@ there, two or more levels below what it stores.
 """
 
 import argparse
+import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +30,9 @@ from benchmarks.simulated import Kind, places, queries
 from geoclip.encoders.cores import on_all_cores
 from index.building.blocks import encode_blocks
 from index.building.plan import BuildPlan
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.files import written_whole
-from index.grid.cells import Cells, cells_at, centres, children
+from index.grid.cells import Cells, cells_at, centres, children, spacing_km
 from index.grid.land import land_cells
 from index.grid.region import Region
 
@@ -66,10 +68,11 @@ class Answered(NamedTuple):
 class Recorder:
     """An encoder that also scores what it encodes against queries."""
 
-    def __init__(self, encode: Encoder, vectors: NDArray[np.float32], tau: float, res: int) -> None:
+    def __init__(self, encode: Encode, vectors: NDArray[np.float32], tau: float, res: int) -> None:
         self._encode, self._tau, self._res = encode, tau, res
         self._queries = torch.from_numpy(np.ascontiguousarray(vectors.T))
         self.encode_s = self.record_s = 0.0
+        self._turn = threading.Lock()
         count = self._queries.shape[1]
         self._best = self.scores = np.full((count, TOP), -np.inf, dtype=np.float32)
         self.reset()
@@ -84,6 +87,10 @@ class Recorder:
 
     def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         """Encode (N, 2) degrees, and record the scores."""
+        with self._turn:
+            return self._recorded(lat_lng)
+
+    def _recorded(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         start = time.perf_counter()
         vectors = self._encode(lat_lng)
         middle = time.perf_counter()
@@ -131,7 +138,7 @@ def truth(folder: Path, tau: float) -> Truth:
     return Truth(np.take_along_axis(cells, order, 1), np.take_along_axis(scores, order, 1), np.log(sums) + tau)
 
 
-def asked_and_found(work: Path, encode: Encoder, gallery: NDArray[np.float64], tau: float) -> Answered:
+def asked_and_found(work: Path, encode: Encode, gallery: NDArray[np.float64], tau: float) -> Answered:
     """Return the queries and answers in WORK, or in a saved file, whose queries are made again and compared.
 
     Args:
@@ -157,14 +164,14 @@ def asked_and_found(work: Path, encode: Encoder, gallery: NDArray[np.float64], t
 
 
 def simulated_queries(
-    kinds: Sequence[Kind], count: int, gallery: NDArray[np.float64], encode: Encoder
+    kinds: Sequence[Kind], count: int, gallery: NDArray[np.float64], encode: Encode
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return vectors, kind after kind, and the places (count, 2) of each kind's."""
     lat_lng = places(gallery, count, SEED)
     return np.concatenate([queries(kind, lat_lng, encode, SEED).vectors for kind in kinds]), lat_lng
 
 
-def ranked(cells: Cells, vectors: NDArray[np.float32], encode: Encoder) -> tuple[Cells, NDArray[np.float32]]:
+def ranked(cells: Cells, vectors: NDArray[np.float32], encode: Encode) -> tuple[Cells, NDArray[np.float32]]:
     """Return the cells (Q, TOP) in the order that an encoder gives for the queries (Q, dim), and their scores."""
     distinct, rows = np.unique(cells, return_inverse=True)
     places = encode(centres(distinct))
@@ -173,7 +180,7 @@ def ranked(cells: Cells, vectors: NDArray[np.float32], encode: Encoder) -> tuple
     return np.take_along_axis(cells, order, 1), np.take_along_axis(scores, order, 1)
 
 
-def save(work: Path, path: Path, tau: float, encode: Encoder) -> None:
+def save(work: Path, path: Path, tau: float, encode: Encode) -> None:
     """Write the ten best of WORK, and how its queries are made, into one file; `encode` in float32 ranks them."""
     about = np.load(work / "queries.npz")
     cells, scores = ranked(truth(work / "truth", tau).cells, about["vectors"], encode)
@@ -215,7 +222,8 @@ def main() -> None:
     cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
     plan = BuildPlan(cells, BLOCK_CELLS)
     np.save(arguments.work / "cells.npy", cells)
-    recorder = Recorder(model.encode, vectors, model.tau, arguments.res + 1)
+    nearby = partial(model.encoder.nearby, spacing_km=spacing_km(arguments.res + 1))
+    recorder = Recorder(nearby, vectors, model.tau, arguments.res + 1)
     folder = arguments.work / "truth"
     folder.mkdir(exist_ok=True)
     number = 0

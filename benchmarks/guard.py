@@ -99,7 +99,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
     vectors = next(iter(here.queries.values()))
     coarse = Question(k=10, resolution=COARSE, effort=EffortName.DEFAULT)
     finest = Question(k=10, resolution=9, effort=EffortName.FAST)
-    findings = list(here.planet.query_scores(vectors[:16], here.model.encode, finest))
+    findings = list(here.planet.query_scores(vectors[:16], here.model.encoder, finest))
     request = Request(5, Gallery.of(points), "guard", region=Region.parse(REGION))
     targets = iter(range(1_000_000))
 
@@ -120,7 +120,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
         "coarse search, 64 queries": partial(search, coarse, 64),
         "lookup to resolution 9, 8 queries": partial(search, finest, 8),
         "posterior, 16 queries": posteriors,
-        "build": lambda: build(request, here.model.encode, folder / f"guard-{next(targets)}", report=lambda *_: None),
+        "build": lambda: build(request, here.model.encoder, folder / f"guard-{next(targets)}", report=lambda *_: None),
     }
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     if sys.argv[1] == "build":
         model = released_model()
         request = Request(6, Gallery.of(model.gallery), "released", region=Region.parse(sys.argv[3]), tau=model.tau)
-        build(request, model.encode, Path(sys.argv[2]), report=lambda *_: None)
+        build(request, model.encoder, Path(sys.argv[2]), report=lambda *_: None)
     else:
         ask(Path(sys.argv[2]), int(sys.argv[3]), EffortName(sys.argv[4]), int(sys.argv[5]))
 

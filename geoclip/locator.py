@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,14 +19,14 @@ from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.precision import Precision, compute_dtype, pick_device
+from geoclip.encoders.precision import Precision, pick_device
 from geoclip.encoders.preprocess import crops_of
 from geoclip.encoders.text import TextEncoder
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, Photo
 from geoclip.photos.pool import Decoded, decode_all
 from geoclip.release.directory import Release, released
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.grid.region import Region
 from index.search.efforts import EffortName
 from index.search.planet import Planet
@@ -80,7 +79,7 @@ class Locator:
         searcher: Searcher,
         *,
         device: torch.device,
-        encode: Encoder,
+        encode: Encode,
         question: Question = Question(),  # noqa: B008 - frozen
         reading: AnswerOptions | None = None,
         constraint: str = "",
@@ -163,7 +162,7 @@ class Locator:
             release,
             searcher,
             device=chosen,
-            encode=partial(encoder.embed, precision=Precision.FP32),
+            encode=encoder.exactly,
             question=question,
             reading=reading,
             constraint=constraint,
@@ -424,8 +423,7 @@ def _opened(
         planet = Planet.open(folder, engine=engine, device=str(device), model=release.model_digest)
     except ValueError as error:
         raise InputError(str(error)) from error
-    exact = compute_dtype(encoder.precision, device) is torch.float32
-    return PlanetSearch(planet, encoder.embed, None if exact else partial(encoder.embed, precision=Precision.FP32))
+    return PlanetSearch(planet, encoder)
 
 
 def _unit(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:

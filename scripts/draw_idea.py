@@ -36,7 +36,7 @@ def main() -> None:
     coarse = planet.engine.search(query, effort.coarse, widths=effort.widths)
     ranking = Ranking(planet.manifest.tau)
     kept = ranking.scored(coarse.cells[0], coarse.scores[0])
-    (found,) = descend(query, [kept], 9, 10, encoder.embed, ranking, effort)
+    (found,) = descend(query, [kept], 9, 10, encoder, ranking, effort)
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     levels: Any = planet.engine

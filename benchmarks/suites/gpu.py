@@ -61,7 +61,7 @@ def _build(records: Records, device: str) -> None:
     request = Request(6, Gallery.of(model.gallery), "released", region=Region.parse(REGION), tau=model.tau)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        build(request, model.encode, Path(folder) / "index", report=lambda *_: None)
+        build(request, model.encoder, Path(folder) / "index", report=lambda *_: None)
         records.add(SUITE, task="build", device=device, region=REGION, seconds=time.perf_counter() - begun)
 
 

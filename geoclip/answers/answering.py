@@ -11,7 +11,7 @@ from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName
 from geoclip.answers.place_names import PlaceNames
 from geoclip.answers.searchers import Places
 from geoclip.errors import InputError
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.grid.cells import Cells, cells_at, names, parents
 from index.grid.region import Region
 from index.grid.sphere import Floats
@@ -70,7 +70,12 @@ class AnswerMaker:
         names: of places, where they are loaded already.
     """
 
-    def __init__(self, reading: AnswerOptions, encode: Encoder, names: PlaceNames | None = None) -> None:
+    def __init__(
+        self,
+        reading: AnswerOptions,
+        encode: Encode,
+        names: PlaceNames | None = None,
+    ) -> None:
         self.reading, self.encode = reading, encode
         self.names = names or PlaceNames()
 

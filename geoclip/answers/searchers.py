@@ -136,28 +136,25 @@ class PlanetSearch:
 
     Args:
         planet: the opened index.
-        encode: the location encoder, as fast as it goes.
-        encode_exactly: the same in float32, for the scores that are answered; None where `encode` is that.
+        encoder: of the index's model.
     """
 
-    def __init__(self, planet: Planet, encode: Encoder, encode_exactly: Encoder | None = None) -> None:
-        self.planet, self._encode, self._encode_exactly = planet, encode, encode_exactly
+    def __init__(self, planet: Planet, encoder: Encoder) -> None:
+        self.planet, self._encoder = planet, encoder
         self.dim = planet.engine.dim
         self.searched = Searched("planet", str(planet.folder), planet.digest)
 
     def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """See `Searcher.search`."""
         try:
-            hits = self.planet.search(
-                queries, self._encode, question, encode_exactly=self._encode_exactly, with_posteriors=with_posteriors
-            )
+            hits = self.planet.search(queries, self._encoder, question, with_posteriors=with_posteriors)
         except ValueError as error:
             raise InputError(str(error)) from error
         return Places(hits.cells, hits.lat_lng, hits.scores, hits.probabilities, hits.estimated, hits.posteriors)
 
     def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
         """See `Searcher.prepared`."""
-        return _PreparedPlanet(self.planet, list(self.planet.query_scores(queries, self._encode, question)), question)
+        return _PreparedPlanet(self.planet, list(self.planet.query_scores(queries, self._encoder, question)), question)
 
 
 class _PreparedGallery:

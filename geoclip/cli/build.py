@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import typer
 
@@ -17,16 +17,12 @@ from geoclip.errors import InputError
 from geoclip.files import cannot_write
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from geoclip.encoders.multi_gpu import MultiGpuEncoder
+    from geoclip.release.directory import Release
     from index.building.build import Cost, Request
     from index.storage.gallery import Gallery
 
 GB = 1e9
-_TRIAL_POINTS = 2048
-
-
 COARSE_RES = {Preset.LITE: 5, Preset.PLANET: 6}
 
 
@@ -46,56 +42,47 @@ class BuildOptions:
     weights: Path | None = None
 
 
-class _TimedEncoder:
-    """The encoder, with the time it took."""
+class _Model(NamedTuple):
+    """What is built with."""
 
-    def __init__(self, options: BuildOptions) -> None:
+    release: "Release"
+    encoder: "MultiGpuEncoder"
+    arithmetic: str
+    """Of the encoder, and its device."""
+
+    @classmethod
+    def load(cls, options: BuildOptions) -> Self:
+        """Put the location encoder on every GPU there is, or on the device asked for."""
         from geoclip.encoders.location import LocationEncoder
         from geoclip.encoders.multi_gpu import MultiGpuEncoder, all_devices
 
-        self.release = release_of(options.weights)
-        encoder = LocationEncoder(self.release.sigma, from_pretrained=False, precision=options.precision)
-        encoder.load_released(self.release.location_encoder())
+        release = release_of(options.weights)
+        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=options.precision)
+        encoder.load_released(release.location_encoder())
         devices = all_devices(options.device)
-        self._fleet = MultiGpuEncoder(encoder.eval(), devices)
-        self.name = f"{precision_name(options.precision, devices[0])} on {devices[0].type}"
-        self.seconds = 0.0
-
-    def __call__(self, lat_lng: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        start = time.perf_counter()
-        vectors = self._fleet.embed(lat_lng)
-        self.seconds += time.perf_counter() - start
-        return vectors
-
-    def points_per_second(self) -> float:
-        """Encode some points and say how fast that was."""
-        import numpy as np
-
-        points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (_TRIAL_POINTS, 2))
-        self._fleet.embed(points)  # the first call sets things up
-        start = time.perf_counter()
-        self._fleet.embed(points)
-        return _TRIAL_POINTS / (time.perf_counter() - start)
+        name = f"{precision_name(options.precision, devices[0])} on {devices[0].type}"
+        return cls(release, MultiGpuEncoder(encoder.eval(), devices), name)
 
 
 def run(target: Path, options: BuildOptions, *, dry_run: bool, overwrite: bool, restart: bool) -> None:
     """Build an index, or say what that would take."""
-    from index.building.build import build, cost, discard, grid, working_folder
+    from index.building.build import build, cost, discard, grid, points_per_second, working_folder
 
     if target.exists() and not overwrite and not dry_run:
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
-    encoder = _TimedEncoder(options)
+    model = _Model.load(options)
     try:
-        request = _request(options, encoder)
+        request = _request(options, model)
         if dry_run:
-            _describe(target, cost(request, grid(request)), encoder)
+            cells = grid(request)
+            _describe(target, cost(request, cells), points_per_second(cells, model.encoder), model.arithmetic)
             return
         if restart:
             discard(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter()
         with stage_progress() as report:
-            build(request, encoder, target, report=report, replace=overwrite)
+            build(request, model.encoder, target, report=report, replace=overwrite)
     except ValueError as error:
         raise InputError(str(error)) from error
     except OSError as error:
@@ -108,8 +95,8 @@ def run(target: Path, options: BuildOptions, *, dry_run: bool, overwrite: bool, 
     seconds = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in target.iterdir())
     say(
-        f"{target} built in {_duration(seconds)}, {100 * encoder.seconds / seconds:.0f} % of it encoding: "
-        f"{size / GB:.2f} GB. Search it with `geoclip locate PHOTO --index {target}`."
+        f"{target} built in {_duration(seconds)}: {size / GB:.2f} GB. "
+        f"Search it with `geoclip locate PHOTO --index {target}`."
     )
 
 
@@ -157,11 +144,11 @@ def verify(folder: Path) -> None:
     say(f"{folder} is sound: every file has the sha256 it was sealed with.")
 
 
-def _request(options: BuildOptions, encoder: _TimedEncoder) -> "Request":
+def _request(options: BuildOptions, model: _Model) -> "Request":
     from index.building.build import Request
     from index.grid.region import Region
 
-    gallery, source = _gallery(options, encoder)
+    gallery, source = _gallery(options, model)
     return Request(
         coarse_res=options.coarse_res,
         start_res=options.start_res,
@@ -170,20 +157,20 @@ def _request(options: BuildOptions, encoder: _TimedEncoder) -> "Request":
         region=Region.parse(options.region) if options.region else None,
         region_name=options.region or "",
         memory_bytes=int(options.memory_gb * GB),
-        model=encoder.release.model_digest,
-        tau=float(encoder.release.logit_scale().exp()),
-        encoder=encoder.name,
+        model=model.release.model_digest,
+        tau=float(model.release.logit_scale().exp()),
+        encoder=model.arithmetic,
     )
 
 
-def _gallery(options: BuildOptions, encoder: _TimedEncoder) -> "tuple[Gallery, str]":
+def _gallery(options: BuildOptions, model: _Model) -> "tuple[Gallery, str]":
     from index.storage.gallery import Gallery
 
     if options.no_gallery:
         return Gallery.empty(), "none"
     if options.gallery is None:
         source = "released with GeoCLIP 1.3.0" if options.weights is None else f"of {options.weights.name}"
-        return Gallery.of(encoder.release.gallery()), source
+        return Gallery.of(model.release.gallery()), source
     gallery = Gallery.read(options.gallery, options.rejected)
     if gallery.bad:
         counts = ", ".join(f"{count} {reason}" for reason, count in gallery.bad.items())
@@ -192,17 +179,16 @@ def _gallery(options: BuildOptions, encoder: _TimedEncoder) -> "tuple[Gallery, s
     return gallery, options.gallery.name
 
 
-def _describe(target: Path, cost: "Cost", encoder: _TimedEncoder) -> None:
+def _describe(target: Path, cost: "Cost", rate: float, arithmetic: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    rate = encoder.points_per_second()
     folder = next(path for path in (target, *target.parents) if path.is_dir()) if target.parts else Path()
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = {
         "cells": f"{cost.cells:,}",
         "encodings": f"{cost.encodings:,} in {cost.blocks:,} blocks",
-        "time": f"about {_duration(cost.encodings / rate)} of encoding at {rate:,.0f} points a second, {encoder.name}",
+        "time": f"about {_duration(cost.encodings / rate)} of encoding at {rate:,.0f} points a second, {arithmetic}",
         "memory": f"{cost.memory_bytes / GB:.1f} GB",
         "disk": f"{cost.index_bytes / GB:.2f} GB, and {cost.scratch_bytes / GB:.2f} GB while it is built",
         "free there": f"{shutil.disk_usage(folder).free / GB:.0f} GB",

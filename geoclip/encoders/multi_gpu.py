@@ -1,7 +1,9 @@
 """The location encoder on every GPU there is: points are shared out evenly, the vectors come back in order."""
 
 import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,11 +26,25 @@ class MultiGpuEncoder:
 
     def embed(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.float32]:
         """Embed coordinates (N, 2) as unit vectors (N, 512) float32; see `LocationEncoder.embed`."""
+        return self._shared_out(LocationEncoder.embed, lat_lng_deg)
+
+    def exactly(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.float32]:
+        """See `LocationEncoder.exactly`."""
+        return self._shared_out(LocationEncoder.exactly, lat_lng_deg)
+
+    def nearby(
+        self, lat_lng_deg: NDArray[np.float64], spacing_km: float, *, steady: bool = True
+    ) -> NDArray[np.float32]:
+        """See `LocationEncoder.nearby`."""
+        return self._shared_out(partial(LocationEncoder.nearby, spacing_km=spacing_km, steady=steady), lat_lng_deg)
+
+    def _shared_out(
+        self, method: Callable[[LocationEncoder, NDArray[np.float64]], NDArray[np.float32]], points: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
         if len(self.encoders) == 1:
-            return self.encoders[0].embed(lat_lng_deg)
-        shares = np.array_split(lat_lng_deg, len(self.encoders))
-        parts = self._threads.map(lambda job: job[0].embed(job[1]), zip(self.encoders, shares, strict=True))
-        return np.concatenate(list(parts))
+            return method(self.encoders[0], points)
+        shares = np.array_split(points, len(self.encoders))
+        return np.concatenate(list(self._threads.map(method, self.encoders, shares)))
 
 
 def all_devices(device: str) -> list[torch.device]:

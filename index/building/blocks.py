@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file, save
 
 from index.building.plan import BuildPlan
 from index.building.representatives import Representatives, joined, of_cells
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.files import written_whole
 
 _CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors
@@ -21,7 +22,7 @@ OnBlock = Callable[[int, int], object]
 """Called with the points encoded so far, counting earlier runs, and all points."""
 
 
-def encode_blocks(plan: BuildPlan, folder: Path, encode: Encoder, on_block: OnBlock | None = None) -> None:
+def encode_blocks(plan: BuildPlan, folder: Path, encode: Encode, on_block: OnBlock | None = None) -> None:
     """Encode and write the blocks that `folder` lacks."""
     folder.mkdir(parents=True, exist_ok=True)
     done, total = 0, plan.encodings
@@ -63,9 +64,12 @@ def write_block(path: Path, block: Representatives) -> None:
         temporary.write_bytes(save(parts))
 
 
-def _encode_block(plan: BuildPlan, number: int, encode: Encoder) -> Representatives:
+def _encode_block(plan: BuildPlan, number: int, encode: Encode) -> Representatives:
+    """Encode a block, two chunks at a time: while one is encoded, the other is cut into points or averaged."""
     cells = plan.block(number)
-    return joined(of_cells(cells[at : at + _CHUNK_CELLS], encode) for at in range(0, len(cells), _CHUNK_CELLS))
+    chunks = [cells[at : at + _CHUNK_CELLS] for at in range(0, len(cells), _CHUNK_CELLS)]
+    with ThreadPoolExecutor(2) as pool:
+        return joined(pool.map(lambda chunk: of_cells(chunk, encode), chunks))
 
 
 def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:

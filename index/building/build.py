@@ -9,22 +9,25 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from index.building.accuracy import chosen_spacing
 from index.building.blocks import encode_blocks, read_blocks
 from index.building.levels import write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
 from index.encoder import Encoder
 from index.files import written_whole
-from index.grid.cells import Cells, areas_km2, parents
+from index.grid.cells import Cells, areas_km2, centres, children, parents, resolution, spacing_km
 from index.grid.land import land_cells
 from index.grid.region import Region
 from index.storage.artifact import check_replaceable, replaced_name, seal
@@ -36,6 +39,7 @@ from index.storage.prior import Prior
 OnStage = Callable[[str, int, int], object]
 """Called with the name of the stage, what is done of it, and all of it; 0 of 0 where nothing is counted."""
 
+_TRIAL_CELLS = 1024
 _VERSIONS = ("numpy", "torch", "h3ronpy", "global-land-mask", "reverse-geocode", "pyarrow", "safetensors")
 
 
@@ -118,12 +122,23 @@ def cost(request: Request, cells: Cells) -> Cost:
     return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
 
 
-def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, replace: bool = False) -> None:
+def points_per_second(cells: Cells, encoder: Encoder) -> float:
+    """Encode the children of some cells in the middle of a grid, and say how fast that was."""
+    middle = max(len(cells) // 2 - _TRIAL_CELLS // 2, 0)
+    trial = centres(children(cells[middle : middle + _TRIAL_CELLS], resolution(cells[:1]) + 1))
+    spacing = spacing_km(resolution(cells[:1]) + 1)
+    encoder.nearby(trial[:16], spacing)  # the first call sets things up
+    start = time.perf_counter()
+    encoder.nearby(trial, spacing)
+    return len(trial) / (time.perf_counter() - start)
+
+
+def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, replace: bool = False) -> None:
     """Build an index, or go on with a build that was stopped.
 
     Args:
         request: what to build.
-        encode: the location encoder.
+        encoder: of the model.
         target: the directory to be made.
         report: is told how it goes.
         replace: put the new index in the place of one that is there.
@@ -148,6 +163,8 @@ def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, r
         final.mkdir()
         cells = _grid(work / "grid.npy", request, report)
         plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
+        spacing, least = chosen_spacing(cells, 1, encoder)
+        encode = partial(encoder.nearby, spacing_km=spacing)
         encode_blocks(plan, work / "blocks", encode, lambda done, total: report("Encoding", done, total))
         report("Fitting the prior", 0, 0)
         gallery, prior = _gallery_and_prior(request, cells)
@@ -157,7 +174,7 @@ def build(request: Request, encode: Encoder, target: Path, *, report: OnStage, r
         report("Writing the index", 0, 0)
         write_levels(lambda: read_blocks(plan, work / "blocks"), cells, request.start_res, final, scratch)
         report("Sealing", 0, 0)
-        seal(final, _manifest(request, plan, gallery, prior), target, replace=replace)
+        seal(final, _manifest(request, plan, gallery, prior, least), target, replace=replace)
         shutil.rmtree(work)
 
 
@@ -242,13 +259,13 @@ def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
         np.save(file, array)
 
 
-def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior) -> Manifest:
+def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior, least_cosine: float) -> Manifest:
     described = request.described()
     return Manifest(
         model=request.model,
         tau=request.tau,
         dim=request.dim,
-        encoder={"arithmetic": request.encoder},
+        encoder={"arithmetic": request.encoder, "least_cosine": round(least_cosine, 6)},
         coarse_res=request.coarse_res,
         start_res=request.start_res,
         cells=len(plan.cells),

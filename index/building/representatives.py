@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.grid.cells import Cells, centres, children, children_counts, parents, resolution
 
 
@@ -34,7 +34,7 @@ def joined(parts: Iterable[Representatives]) -> Representatives:
     return Representatives(np.concatenate(cells), np.concatenate(vectors), np.concatenate(lengths))
 
 
-def of_cells(cells: Cells, encode: Encoder) -> Representatives:
+def of_cells(cells: Cells, encode: Encode) -> Representatives:
     """Return the representatives of cells (N,) of one resolution: means of their children's centres' vectors."""
     offspring = children(cells, resolution(cells) + 1)
     owners = np.repeat(np.arange(len(cells)), children_counts(cells, resolution(cells) + 1))

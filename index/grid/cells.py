@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from index.grid.sphere import wrapped
+from index.grid.sphere import EARTH_RADIUS_KM, wrapped
 
 Cells = NDArray[np.uint64]
 
@@ -191,6 +191,12 @@ def cells_at(lat_lng: ArrayLike, res: int) -> Cells:
         return np.zeros(0, dtype=np.uint64)
     lng = wrapped(points[:, 1])
     return _uint64(h3ronpy.vector.coordinates_to_cells(np.ascontiguousarray(points[:, 0]), lng, res, radians=False))
+
+
+def spacing_km(res: int) -> float:
+    """Return how far apart the centres of neighbouring cells of a resolution are, on average over the globe."""
+    area = 4 * np.pi * EARTH_RADIUS_KM**2 / (2 + 120 * 7**res)
+    return float(np.sqrt(2 / np.sqrt(3) * area))
 
 
 def areas_km2(cells: Cells) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ lies too far below the best children found so far is not opened at all. How far 
 was measured (`index/search/efforts.py`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -138,7 +139,7 @@ def descend(
     coarse: Sequence[Scored],
     res: int,
     k: int,
-    encode: Encoder,
+    encoder: Encoder,
     ranking: Ranking,
     effort: Effort,
 ) -> list[DescentResult]:
@@ -149,7 +150,7 @@ def descend(
         coarse: for each query its coarse cells; at least one.
         res: the resolution of the answer, from one below the coarse cells to 11.
         k: how many cells the caller wants; cells are not opened once they cannot be among the best k.
-        encode: degrees in, unit vectors out.
+        encoder: of the model.
         ranking: what cells are ranked by.
         effort: beams and margins.
 
@@ -173,14 +174,14 @@ def descend(
         while waiting:
             waves = [(state, state.next_wave(step.wave, k, step.margin)) for state in waiting]
             waves = [(state, wave) for state, wave in waves if len(wave)]
-            _open(waves, encode, ranking)
+            _open(waves, encoder, ranking)
             waiting = [state for state, _ in waves]
         for state in states:
             state.end_level()
     return [DescentResult(tuple(state.levels), state.encodings) for state in states]
 
 
-def _open(waves: list[tuple[_Query, Cells]], encode: Encoder, ranking: Ranking) -> None:
+def _open(waves: list[tuple[_Query, Cells]], encoder: Encoder, ranking: Ranking) -> None:
     """Encode the children of all waves' cells, each once, and score them for the queries that want them."""
     if not waves:
         return
@@ -188,7 +189,7 @@ def _open(waves: list[tuple[_Query, Cells]], encode: Encoder, ranking: Ranking) 
     level = resolution(distinct[:1]) + 1
     offspring = children(distinct, level)
     ends = np.cumsum(children_counts(distinct, level))
-    vectors = encode(centres(offspring))
+    vectors = encoder.nearby(centres(offspring), math.inf, steady=False)
     base = ranking.base(offspring)
     for state, wave in waves:
         at = np.searchsorted(distinct, wave)

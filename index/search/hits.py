@@ -59,14 +59,12 @@ class HitMaker:
 
     Args:
         question: what is asked.
-        encode: the location encoder.
-        encode_exactly: the encoder in float32, for the final scores; None where `encode` is that already.
+        encoder: of the model.
         gallery: its places are tried inside the cells found; None tries none.
     """
 
     question: Question
-    encode: Encoder
-    encode_exactly: Encoder | None
+    encoder: Encoder
     gallery: Gallery | None
 
     def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> PlanetHits:
@@ -100,8 +98,8 @@ class HitMaker:
             best, mass = _by_mass(finest.cells, best, posterior, question.mass_resolution, question.k)
         best, mass = best[: question.k], mass[: question.k]
         cells, scores, where = finest.cells[best], finest.scores[best], centres(finest.cells[best])
-        if self.encode_exactly is not None and scored.result.encodings and question.mass_resolution is not None:
-            scores = self.encode_exactly(where) @ query  # the best of each group by the other encoder: masses too
+        if scored.result.encodings and question.mass_resolution is not None:
+            scores = self.encoder.exactly(where) @ query  # the best of each group by the other encoder: masses too
         if self.gallery is not None:
             gains = self._at_gallery_places(self.gallery, query, cells, scores, where)
             if question.mass_resolution is None:  # a place that scores better also ranks better
@@ -118,13 +116,13 @@ class HitMaker:
         encoder's.
         """
         some = [one for one in scored if one.result.encodings]
-        if self.encode_exactly is None or self.question.mass_resolution is not None or not some:
+        if self.question.mass_resolution is not None or not some:
             return [None] * len(scored)
         finest = [one.result.finest for one in some]
         best = [np.lexsort((level.cells, -level.ranks))[: 2 * self.question.k] for level in finest]
         parts = [level.part(rows) for level, rows in zip(finest, best, strict=True)]
         ends = np.cumsum([len(part.cells) for part in parts])[:-1]
-        vectors = np.split(self.encode_exactly(centres(np.concatenate([part.cells for part in parts]))), ends)
+        vectors = np.split(self.encoder.exactly(centres(np.concatenate([part.cells for part in parts]))), ends)
         exact = {
             id(one): _ExactScores(rows, part.rescored(own @ one.query))
             for one, rows, part, own in zip(some, best, parts, vectors, strict=True)
@@ -147,7 +145,7 @@ class HitMaker:
         if not len(cells) or not sum(map(len, rows)):
             return gains
         places = gallery.lat_lng[np.concatenate(rows)]
-        place_scores = (self.encode_exactly or self.encode)(places) @ query
+        place_scores = self.encoder.exactly(places) @ query
         if self.question.region is not None:  # a cell on its border has places beyond
             place_scores[~self.question.region.contains(cells_at(places, FINEST))] = -np.inf
         at = 0

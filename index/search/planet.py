@@ -62,27 +62,25 @@ class Planet:
     def search(
         self,
         vectors: NDArray[np.float32],
-        encode: Encoder,
+        encoder: Encoder,
         question: Question,
         *,
-        encode_exactly: Encoder | None = None,
         with_posteriors: bool = False,
     ) -> PlanetHits:
         """Return the best cells for vectors.
 
         Args:
             vectors: (N, dim) float32, unit length.
-            encode: the location encoder of the index's model.
+            encoder: of the index's model.
             question: what is asked.
-            encode_exactly: the encoder in float32, for the final scores; None where `encode` is that already.
             with_posteriors: also return the posteriors.
 
         Raises:
             ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
         """
-        scores = self.query_scores(vectors, encode, question)
+        scores = self.query_scores(vectors, encoder, question)
         tries_places = question.gallery and question.resolution > self.manifest.coarse_res
-        maker = HitMaker(question, encode, encode_exactly, self.gallery if tries_places else None)
+        maker = HitMaker(question, encoder, self.gallery if tries_places else None)
         parts, posteriors = [maker.hits((), ())], list[Posterior]()
         while some := list(islice(scores, EXACT_BATCH)):
             own = [self.posterior(one, question) for one in some]
@@ -90,15 +88,15 @@ class Planet:
             posteriors += own if with_posteriors else ()
         return joined_hits(parts)._replace(posteriors=tuple(posteriors))
 
-    def posteriors(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[Posterior]:
+    def posteriors(self, vectors: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[Posterior]:
         """Yield the distribution over the planet for each vector. Arguments and errors as for `search`."""
-        return (self.posterior(one, question) for one in self.query_scores(vectors, encode, question))
+        return (self.posterior(one, question) for one in self.query_scores(vectors, encoder, question))
 
-    def query_scores(self, vectors: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[QueryScores]:
+    def query_scores(self, vectors: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[QueryScores]:
         """Yield what the search for each vector scored. Arguments and errors as for `search`."""
         queries = checked_queries(vectors, question.k, self.engine.dim)
         self._check(question)
-        return self._searched(queries, encode, question)
+        return self._searched(queries, encoder, question)
 
     def posterior(self, scores: QueryScores, question: Question) -> Posterior:
         """Return the distribution that scores give.
@@ -121,7 +119,7 @@ class Planet:
         if question.region is not None and not self._allowed(question.region).any():
             raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
-    def _searched(self, queries: NDArray[np.float32], encode: Encoder, question: Question) -> Iterator[QueryScores]:
+    def _searched(self, queries: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[QueryScores]:
         effort = named(question.effort)
         ranking = self._ranking(question)
         allowed = None if question.region is None else self._allowed(question.region)
@@ -137,14 +135,14 @@ class Planet:
                 log_prior=log_prior,
                 allowed=allowed,
             )
-            found = self._descended(batch, coarse, encode, ranking, effort, question)
+            found = self._descended(batch, coarse, encoder, ranking, effort, question)
             yield from map(QueryScores, batch, found, coarse.start_scores)
 
     def _descended(
         self,
         queries: NDArray[np.float32],
         coarse: CoarseHits,
-        encode: Encoder,
+        encoder: Encoder,
         ranking: Ranking,
         effort: Effort,
         question: Question,
@@ -155,7 +153,7 @@ class Planet:
             scored.append(ranking.scored(cells[real], scores[real]))
         if question.resolution == self.manifest.coarse_res:
             return [DescentResult((cells,), 0) for cells in scored]
-        return descend(queries, scored, question.resolution, question.k, encode, ranking, effort)
+        return descend(queries, scored, question.resolution, question.k, encoder, ranking, effort)
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""

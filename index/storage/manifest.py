@@ -69,7 +69,7 @@ class Manifest:
     """Inverse temperature of the model's scores."""
     dim: Annotated[int, Field(ge=32, le=65_536, multiple_of=32)]
     encoder: dict[str, str]
-    """Arithmetic and device that the vectors were made with."""
+    """Arithmetic and device that the vectors were made with, and their smallest cosine to exact ones on a sample."""
     coarse_res: Annotated[int, Field(ge=3, le=8)]
     start_res: Resolution
     cells: Annotated[int, Field(ge=1, le=1 << 31)]

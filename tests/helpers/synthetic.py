@@ -1,6 +1,8 @@
 """A location encoder that costs nothing, and small indexes made with it."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from index.grid.cells import cells_at, centres
 from index.grid.region import Region
 from index.storage.gallery import Gallery
 from tests.helpers.shared import made_once
+
+Encode = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 DIM = 64
 TAU = 39.687
@@ -27,7 +31,7 @@ _WAVES = _rng.normal(size=(3, DIM // 2)) * _SCALES
 _TURNS = _rng.uniform(0.2, 0.8, DIM // 2)  # what a phase gains once around the globe: no whole turn, so it jumps
 
 
-def encode(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+def _encoded(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
     """Map degrees (N, 2) to unit vectors (N, 64): random Fourier features of the sphere at four scales.
 
     Near places are similar and far ones are not, except across the antimeridian, where the encoder jumps like the
@@ -39,6 +43,30 @@ def encode(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
     features = np.concatenate((np.cos(phases) * _WEIGHTS, np.sin(phases) * _WEIGHTS), axis=1)
     result: NDArray[np.float32] = (features / np.sqrt((_WEIGHTS**2).sum())).astype(np.float32)
     return result
+
+
+@dataclass(frozen=True)
+class SyntheticEncoder:
+    """An index's encoder made of functions."""
+
+    quick: Encode = _encoded
+    exact: Encode = _encoded
+
+    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Encode (N, 2) degrees exactly."""
+        return self.exact(lat_lng)
+
+    def exactly(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        """See `Encoder.exactly`."""
+        return self.exact(lat_lng)
+
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, steady: bool = True) -> NDArray[np.float32]:
+        """See `Encoder.nearby`."""
+        del spacing_km, steady
+        return self.quick(lat_lng)
+
+
+encode = SyntheticEncoder()
 
 
 def queries(lat_lng: NDArray[np.float64], noise: float = 0.6, seed: int = 0) -> NDArray[np.float32]:

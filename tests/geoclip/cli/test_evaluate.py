@@ -282,7 +282,7 @@ def basel(
     small = synthetic.request(Region.disk(47.56, 7.6, 5.0))
     wanted = replace(small, dim=512, model=release.model_digest, tau=float(release.logit_scale().exp()))
     synthetic.begin(wanted, folder / "index")
-    build(wanted, encoder.embed, folder / "index", report=lambda *_: None)
+    build(wanted, encoder, folder / "index", report=lambda *_: None)
     rng = np.random.default_rng(2)
     turn, far = rng.uniform(0, 2 * np.pi, 30), 0.03 * np.sqrt(rng.random(30))
     truth = np.stack((47.56 + far * np.sin(turn), 7.6 + 1.4 * far * np.cos(turn)), axis=1)

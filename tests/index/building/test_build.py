@@ -20,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from index.building.accuracy import sampled
 from index.building.blocks import read_block
 from index.building.build import OtherBuildError, Request, build, cost, discard, grid, working_folder
 from index.building.representatives import Representatives
@@ -33,7 +34,7 @@ from index.storage import artifact
 from index.storage.artifact import verify
 from index.storage.directory import read_manifest
 from index.storage.gallery import Gallery
-from tests.helpers.synthetic import FIJI, begin, encode, gallery, make, request
+from tests.helpers.synthetic import FIJI, SyntheticEncoder, begin, encode, gallery, make, request
 
 KILLS = int(os.environ.get("GEOCLIP_KILLS", "12"))
 SMALL = Region.disk(46.6, 8.2, 60.0)
@@ -162,16 +163,16 @@ class StoppedError(Exception):
     """Raised by an encoder that is stopped."""
 
 
-def stopping(after: int) -> Callable[[NDArray[np.float64]], NDArray[np.float32]]:
-    """Return an encoder that stops the build after so many calls."""
-    calls = iter(range(after))
+def stopping(after: int) -> SyntheticEncoder:
+    """Return an encoder that stops the build after so many blocks; its first call is the sample that is compared."""
+    calls = iter(range(after + 1))
 
     def encode_or_stop(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         if next(calls, None) is None:
             raise StoppedError
         return encode(lat_lng)
 
-    return encode_or_stop
+    return SyntheticEncoder(encode_or_stop)
 
 
 def stopped(target: Path, after: int) -> None:
@@ -184,15 +185,16 @@ def stopped(target: Path, after: int) -> None:
 def test_what_was_encoded_is_not_encoded_again(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     target = tmp_path / "planet"
     stopped(target, 2)
-    total = len(np.load(working_folder(target) / "grid.npy"))
-    encoded = 0
+    cells = np.load(working_folder(target) / "grid.npy")
+    total, sample = len(cells), sampled(cells, 1)
+    encoded = -len(sample)
 
     def counting(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         nonlocal encoded
         encoded += len(lat_lng)
         return encode(lat_lng)
 
-    build(wanted(), counting, target, report=no_report)
+    build(wanted(), SyntheticEncoder(counting), target, report=no_report)
     assert encoded == 7 * (total - 2 * 64)
     assert contents(target) == uninterrupted
 
@@ -311,7 +313,7 @@ def test_two_builds_at_once_are_refused(tmp_path: Path, uninterrupted: dict[str,
         refused += 1
         return encode(lat_lng)
 
-    build(wanted(), meanwhile, target, report=no_report)
+    build(wanted(), SyntheticEncoder(meanwhile), target, report=no_report)
     assert refused > 3
     assert contents(target) == uninterrupted
 

@@ -41,7 +41,11 @@ class CountingEncoder:
     def __init__(self) -> None:
         self.waves: list[NDArray[np.float64]] = []
 
-    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+    def exactly(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        return self.nearby(lat_lng, 0.0)
+
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, steady: bool = True) -> NDArray[np.float32]:
+        del spacing_km, steady
         self.waves.append(lat_lng)
         return encode(lat_lng)
 

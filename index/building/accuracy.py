@@ -1,0 +1,41 @@
+"""Whether an encoder may interpolate: compared with its exact vectors on a sample of the points that are built on."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.encoder import Encoder
+from index.grid.cells import Cells, centres, children, resolution, spacing_km
+
+LEAST_COSINE = 0.9998
+"""To the exact vector: what bf16 alone keeps. Below that, nothing is interpolated."""
+_RUNS, _RUN_CELLS = 32, 3
+
+
+def chosen_spacing(cells: Cells, depth: int, encoder: Encoder) -> tuple[float, float]:
+    """Return what the encoder should take for the distance of points, and the smallest cosine then measured.
+
+    Args:
+        cells: (N,) sorted, of one resolution.
+        depth: how many resolutions below them the points are whose vectors are wanted.
+        encoder: of the model.
+
+    Returns:
+        The distance between the points in km, or infinity where interpolating falls below `LEAST_COSINE`; and the
+        smallest cosine between a sample's exact vectors and those.
+    """
+    res, where = resolution(cells[:1]) + depth, sampled(cells, depth)
+    exact = encoder.exactly(where)
+    for spacing in (spacing_km(res), math.inf):
+        least = float(np.einsum("nd,nd->n", exact, encoder.nearby(where, spacing)).min())
+        if least >= LEAST_COSINE:
+            break
+    return spacing, least
+
+
+def sampled(cells: Cells, depth: int) -> NDArray[np.float64]:
+    """Return the points (N, 2), in degrees, of some cells from all over a grid and their neighbours."""
+    starts = np.unique(np.linspace(0, max(len(cells) - _RUN_CELLS, 0), _RUNS).astype(np.int64))
+    sample = np.unique(np.concatenate([cells[start : start + _RUN_CELLS] for start in starts]))
+    return centres(children(sample, resolution(cells[:1]) + depth))
