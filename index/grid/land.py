@@ -7,16 +7,30 @@ The raster (`global-land-mask`, from GLOBE) misses atolls and small islands; Geo
 import gzip
 import importlib.resources
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.grid.cells import Cells, base_cells, cells_at, centres, children, parents, resolution, with_neighbours
+from index.grid.cells import (
+    Cells,
+    base_cells,
+    cells_at,
+    centres,
+    children,
+    children_counts,
+    resolution,
+    spacing_km,
+    with_neighbours,
+)
+from index.grid.raster import Raster
 
 FINEST_GRID = 9
 """The finest resolution a grid can have: its children are the finest cells that the raster can still tell apart."""
 
-_BLOCK_DEPTH = 5  # a block is a cell and its 16,807 descendants five levels down: bounds the memory of a pass
+_AT_ONCE = 200_000
+"""Cells that are looked up together: bounds the memory of a pass."""
 
 
 def land_cells(res: int, *, also: Cells | None = None, within: Cells | None = None) -> Cells:
@@ -38,14 +52,14 @@ def land_cells(res: int, *, also: Cells | None = None, within: Cells | None = No
     for cells in (also, within):
         if cells is not None and len(cells) and resolution(cells) != res:
             raise ValueError(f"Cells of resolution {resolution(cells)} were given for a grid of resolution {res}.")
-    block_res = max(res - _BLOCK_DEPTH, 0)
     if within is None:
-        blocks = children(base_cells(), block_res)
+        near = children(base_cells(), res)
     else:
-        blocks = with_neighbours(np.unique(parents(within, block_res)))
-    raster = [_on_raster(children(blocks[i : i + 1], res)) for i in range(len(blocks))]
+        near = with_neighbours(within)  # what is land makes land of its neighbours
     settled = np.unique(cells_at(inhabited_places(), res))
-    land = with_neighbours(np.union1d(np.concatenate([settled[:0], *raster]), settled))
+    if within is not None:
+        settled = np.intersect1d(settled, near, assume_unique=True)
+    land = with_neighbours(np.union1d(_on_raster(near), settled))
     if also is not None:
         land = np.union1d(land, also)
     return land if within is None else np.intersect1d(land, within, assume_unique=True)
@@ -59,17 +73,23 @@ def inhabited_places() -> NDArray[np.float64]:
 
 
 def _on_raster(cells: Cells) -> Cells:
-    """Return those cells whose centre, or a child's centre, is land on the raster."""
-    land = _raster(centres(cells))
-    rest = cells[~land]
+    """Return those of some sorted cells whose centre, or a child's centre, is land on the raster."""
+    if not len(cells):
+        return cells
+    margin = spacing_km(resolution(cells)) / 100  # in degrees, more than from a cell's centre to a child's
+    lat = centres(cells)[:, 0]
+    raster = Raster.over(max(lat.min() - margin, -90.0), min(lat.max() + margin, 90.0))
+    parts = [cells[start : start + _AT_ONCE] for start in range(0, len(cells), _AT_ONCE)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(lambda part: part[_any_land(part, raster)], parts)))
+
+
+def _any_land(cells: Cells, raster: Raster) -> NDArray[np.bool_]:
+    land = raster.is_land(centres(cells))
+    rest = np.flatnonzero(~land)
     if len(rest):
-        offspring = children(rest, resolution(rest) + 1)
-        coast = np.unique(parents(offspring[_raster(centres(offspring))], resolution(rest)))
-        return np.union1d(cells[land], coast)
-    return cells
-
-
-def _raster(lat_lng: NDArray[np.float64]) -> NDArray[np.bool_]:
-    from global_land_mask import globe  # reads the raster, 0.9 GB, so not before it is needed
-
-    return np.asarray(globe.is_land(lat_lng[:, 0], lat_lng[:, 1]), dtype=bool)
+        finer = resolution(cells) + 1
+        counts = children_counts(cells[rest], finer)
+        coast = raster.is_land(centres(children(cells[rest], finer)))
+        land[rest] = np.logical_or.reduceat(coast, np.cumsum(counts) - counts)
+    return land

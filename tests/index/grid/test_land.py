@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, resolution
 from index.grid.countries import countries
 from index.grid.land import inhabited_places, land_cells
+from index.grid.raster import Raster
 
 OUTSIDE_THE_GRID = {
     "Ashmore and Cartier Islands",  # no town, and too small for the raster, like the next two
@@ -134,6 +135,17 @@ def test_what_the_caller_adds_is_in() -> None:
 
 def test_nothing_within_nothing() -> None:
     assert land_cells(4, within=np.zeros(0, dtype=np.uint64)).shape == (0,)
+
+
+@pytest.mark.parametrize(("south", "north"), [(-90.0, 90.0), (46.0, 47.0), (89.99, 90.0), (-90.0, -89.999), (0.0, 0.0)])
+def test_the_raster_is_the_packages(south: float, north: float) -> None:
+    from global_land_mask import globe
+
+    rng = np.random.default_rng(7)
+    points = np.stack((rng.uniform(south, north, 20_000), rng.uniform(-180, 180, 20_000)), axis=1)
+    points[:4] = [(south, -180.0), (south, 180.0), (north, -180.0), (north, 179.9999)]
+    expected = globe.is_land(points[:, 0], points[:, 1])
+    assert np.array_equal(Raster.over(south, north).is_land(points), expected)
 
 
 @pytest.mark.parametrize("res", [-1, 10])

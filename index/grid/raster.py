@@ -1,0 +1,62 @@
+"""The land raster of `global-land-mask` (1 km, from GLOBE): only the rows that are needed, one bit a square."""
+
+import importlib.util
+import zipfile
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FILE = "globe_combined_mask_compressed.npz"
+_STEP = 256
+"""Rows that are unpacked at once, 11 MB."""
+
+
+class Raster:
+    """Which places of a band of latitudes are land; most lakes are.
+
+    Args:
+        first_row: of the band, from the north.
+        lat: (R,) degrees of all rows of the raster, southwards.
+        lng: (C,) degrees of its columns, eastwards.
+        ocean: (rows of the band, C / 8) bits, most significant first.
+    """
+
+    def __init__(
+        self, first_row: int, lat: NDArray[np.float64], lng: NDArray[np.float64], ocean: NDArray[np.uint8]
+    ) -> None:
+        self._first_row, self._lat, self._lng, self._ocean = first_row, lat, lng, ocean
+
+    @classmethod
+    def over(cls, south: float, north: float) -> Self:
+        """Read a band of latitudes.
+
+        The file is one packed stream, 0.9 GB unpacked, that begins in the north and is read as far as the band goes.
+        """
+        package = importlib.util.find_spec("global_land_mask")
+        if package is None or package.origin is None:
+            raise ModuleNotFoundError("The package global-land-mask is missing; `pip install global-land-mask`.")
+        with zipfile.ZipFile(Path(package.origin).with_name(_FILE)) as archive:
+            lat, lng = (np.load(archive.open(f"{axis}.npy")) for axis in ("lat", "lon"))
+            first, last = _nearest(np.array([north, south]), lat).tolist()
+            bands = []
+            with archive.open("mask.npy") as stream:
+                np.lib.format.read_magic(stream)
+                (rows, width), _, _ = np.lib.format.read_array_header_1_0(stream)
+                for start in range(0, last + 1, _STEP):
+                    band = np.frombuffer(stream.read(min(_STEP, rows - start) * width), bool).reshape(-1, width)
+                    bands.append(np.packbits(band[max(first - start, 0) : last + 1 - start], axis=1))
+        return cls(first, lat, lng, np.concatenate(bands))
+
+    def is_land(self, lat_lng: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which points (N, 2) of the band, in degrees, are land."""
+        row, column = _nearest(lat_lng[:, 0], self._lat) - self._first_row, _nearest(lat_lng[:, 1], self._lng)
+        result: NDArray[np.bool_] = (self._ocean[row, column >> 3] >> (7 - (column & 7)).astype(np.uint8)) & 1 == 0
+        return result
+
+
+def _nearest(degrees: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return positions on an axis of equal steps, rounded as the package does."""
+    inside = np.clip(degrees, axis.min(), axis.max())
+    return ((inside - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
