@@ -59,4 +59,5 @@ class Raster:
 def _nearest(degrees: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return positions on an axis of equal steps, rounded as the package does."""
     inside = np.clip(degrees, axis.min(), axis.max())
-    return ((inside - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
+    result: NDArray[np.int64] = ((inside - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
+    return result

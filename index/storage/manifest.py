@@ -69,7 +69,9 @@ class Manifest:
     """Inverse temperature of the model's scores."""
     dim: Annotated[int, Field(ge=32, le=65_536, multiple_of=32)]
     encoder: dict[str, str]
-    """Arithmetic and device that the vectors were made with, and their smallest cosine to exact ones on a sample."""
+    """Arithmetic and device that the vectors were made with."""
+    least_cosine: Annotated[float, Field(ge=-1, le=1)]
+    """Between vectors that it was built with and exact ones, on a sample of its places."""
     coarse_res: Annotated[int, Field(ge=3, le=8)]
     start_res: Resolution
     cells: Annotated[int, Field(ge=1, le=1 << 31)]
