@@ -50,7 +50,6 @@ ROOMS = {
     "geoclip.journal": {"geoclip.errors", "geoclip.files"},
     "geoclip.writers": {
         "geoclip.answers",
-        "geoclip.distance",
         "geoclip.errors",
         "geoclip.files",
         "geoclip.journal",
@@ -59,7 +58,6 @@ ROOMS = {
     },
     "geoclip.map": {
         "geoclip.answers",
-        "geoclip.distance",
         "geoclip.errors",
         "geoclip.files",
         "geoclip.writers",

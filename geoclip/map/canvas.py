@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from bokeh.document import Document
 from bokeh.models import (
     ColumnDataSource,
@@ -16,10 +17,14 @@ from bokeh.models import (
 )
 from bokeh.models.renderers import TileRenderer
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA
-from geoclip.map.geometry import WEB_MERCATOR_RADIUS_M
+from geoclip.writers.rings import Line
 
+WEB_MERCATOR_RADIUS_M = 6378137.0
+WEB_MERCATOR_LAT = 85.0511287798
+"""Where Web Mercator (EPSG:3857) cuts the poles off, so that the world is a square."""
 _WORLD_M = 2 * math.pi * WEB_MERCATOR_RADIUS_M
 
 
@@ -98,3 +103,10 @@ def _layers(plot: figure) -> dict[str, Any]:
 
 def _source(columns: str) -> ColumnDataSource:
     return ColumnDataSource({name: [] for name in columns.split()})
+
+
+def web_mercator(lat_lng: Line) -> NDArray[np.float64]:
+    """Return (V, 2) metres east and north of (0, 0) in EPSG:3857; latitudes beyond its edge are put on the edge."""
+    lat = np.radians(np.clip(lat_lng[:, 0], -WEB_MERCATOR_LAT, WEB_MERCATOR_LAT))
+    metres: Line = WEB_MERCATOR_RADIUS_M * np.stack((np.radians(lat_lng[:, 1]), np.arcsinh(np.tan(lat))), axis=1)
+    return metres

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from geoclip.answers.answer import Answer, CellProbability
 from geoclip.errors import InputError
-from geoclip.map.geometry import Line, cell_rings
+from geoclip.writers.rings import Line, cell_lines
 from geoclip.writers.wording import distance, notes, percent
 from index.grid.cells import FINEST, Cells, parents, resolutions
 
@@ -78,7 +78,7 @@ def tree_of(listed: Sequence[CellProbability]) -> Tree:
                 rests[rows[parent]] -= probability
                 listed_children[rows[parent]] += 1
     free = np.maximum(7 - listed_children, 1) / 7
-    return Tree(cells, levels, probabilities, rests, free, cell_rings(cells))
+    return Tree(cells, levels, probabilities, rests, free, cell_lines(cells))
 
 
 def resolution_for(metres_per_pixel: float) -> int:

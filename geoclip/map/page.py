@@ -19,10 +19,10 @@ from bokeh.resources import INLINE
 
 from geoclip.answers.answer import Answer, Prediction
 from geoclip.files import written_whole
-from geoclip.map.canvas import empty_map
+from geoclip.map.canvas import empty_map, web_mercator
 from geoclip.map.contents import COLOURS, LEAST, LEAST_PIXELS, LEAST_REST, MOST, sentences, thumbnail, tree_of
-from geoclip.map.geometry import Line, circle_line, web_mercator
 from geoclip.map.outline import outlines
+from geoclip.writers.rings import Line, circle_line
 from geoclip.writers.wording import one_line, title
 
 
@@ -68,7 +68,7 @@ def _content(answer: Answer, photo: bytes | None) -> dict[str, Any]:
     circles = []
     if answer.predictions:
         radii = (answer.radius_50_km, answer.radius_90_km)
-        circles = [_metres(circle_line(answer.best.lat, answer.best.lng, radius)) for radius in radii]
+        circles = [_metres(circle_line((answer.best.lat, answer.best.lng), radius)) for radius in radii]
     return {
         "query": one_line(answer.query),
         "error": answer.error,

@@ -22,8 +22,8 @@ from geoclip.answers.answer import NEARBY_KM, Answer
 from geoclip.files import written_whole
 from geoclip.map import contents
 from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA, Tree
-from geoclip.map.geometry import Line, circle_line
 from geoclip.map.outline import outlines
+from geoclip.writers.rings import Line, circle_line
 from geoclip.writers.wording import distance, one_line, percent, title
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
@@ -122,7 +122,7 @@ def _cells(axes: Axes, box: Box, view: View, tree: Tree) -> None:
 def _places(axes: Axes, view: View, answer: Answer) -> None:
     best = answer.best
     for radius, dash in ((answer.radius_50_km, "solid"), (answer.radius_90_km, "dashed")):
-        seen = _seen([circle_line(best.lat, best.lng, radius)], view)
+        seen = _seen([circle_line((best.lat, best.lng), radius)], view)
         axes.add_collection(LineCollection(seen, colors="white", linewidths=3))
         axes.add_collection(LineCollection(seen, colors=POINT, linewidths=1.4, linestyles=dash))
     for rank, place in reversed(list(enumerate(answer.predictions, 1))):
@@ -146,7 +146,7 @@ def _zoom(answer: Answer) -> View:
     best = answer.best
     low, high = np.array((best.lat, best.lng)) - _BEST_REGION_DEG, np.array((best.lat, best.lng)) + _BEST_REGION_DEG
     for radius in (answer.radius_90_km, answer.radius_50_km):
-        line = circle_line(best.lat, best.lng, radius)
+        line = circle_line((best.lat, best.lng), radius)
         if len(line) and np.ptp(line[:, 1]) < _WIDEST_DEG:
             low, high = line.min(axis=0), line.max(axis=0)
             break

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from geoclip.answers.answer import Answer, CellProbability
 from geoclip.writers.rings import Polygon, circle, outline
-from index.grid.cells import boundaries
+from index.grid.cells import Cells, boundaries, parents, resolutions
 
 
 class Circle(NamedTuple):
@@ -40,27 +40,17 @@ def circles(answer: Answer) -> list[Circle]:
 def drawn_cells(answer: Answer) -> list[DrawnCell]:
     """Return the leaves of the pruned tree with their outlines."""
     found = leaves(answer.cells)
-    if not found:
-        return []
-    corners = boundaries(np.array([int(leaf.cell, 16) for leaf in found], dtype=np.uint64))
-    return [
-        DrawnCell(leaf.cell, leaf.probability, outline([_pair(corner) for corner in ring]))
-        for leaf, ring in zip(found, corners, strict=True)
-    ]
+    outlines = map(outline, boundaries(_ids(found)))
+    return [DrawnCell(leaf.cell, leaf.probability, shape) for leaf, shape in zip(found, outlines, strict=True)]
 
 
 def leaves(cells: Sequence[CellProbability]) -> list[CellProbability]:
     """Return those cells of a pruned tree none of whose children is in it, in the same order."""
-    inner = {_parent(int(one.cell, 16)) for one in cells}
-    return [one for one in cells if int(one.cell, 16) not in inner]
+    ids = _ids(cells)
+    levels = resolutions(ids)
+    inner = [parents(ids[levels == res], res - 1) for res in set(levels.tolist()) - {0}]
+    return [one for one, outer in zip(cells, ~np.isin(ids, np.concatenate([*inner, ids[:0]])), strict=True) if outer]
 
 
-def _parent(cell: int) -> int:
-    """Return the id of the parent of an H3 cell; of a cell of resolution 0, some number that is no cell."""
-    resolution = (cell >> 52) & 0xF
-    return (cell - (1 << 52)) | (0b111 << 3 * (15 - resolution))  # one resolution less, and its digit unused
-
-
-def _pair(corner: Any) -> tuple[float, float]:
-    lat, lng = corner
-    return float(lat), float(lng)
+def _ids(cells: Sequence[CellProbability]) -> Cells:
+    return np.array([int(one.cell, 16) for one in cells], dtype=np.uint64)

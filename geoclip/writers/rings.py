@@ -1,116 +1,134 @@
-"""Circles and outlines of cells as polygons of longitude and latitude: cut at the antimeridian, closed over the poles.
+"""Circles and outlines of cells as polygons or lines on maps: cut at the antimeridian or unwrapped, closed over poles.
 
-They follow RFC 7946 (GeoJSON), section 3.1.6 and 3.1.9: rings are closed, outer ones counter-clockwise and holes
+Polygons follow RFC 7946 (GeoJSON), section 3.1.6 and 3.1.9: rings are closed, outer ones counter-clockwise and holes
 clockwise; nothing crosses the antimeridian. Points are (lat, lng) in degrees.
 """
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
-from geoclip.distance import EARTH_RADIUS_KM
+import numpy as np
+from numpy.typing import NDArray
+
+from index.grid import sphere
+from index.grid.cells import Cells, boundaries
 
 Point = tuple[float, float]
 Ring = list[Point]
 Polygon = list[Ring]
 """The outer ring, then holes."""
 
+Line = NDArray[np.float64]
+"""(V, 2) points whose longitudes go on beyond 180 degrees, so that no step is as long as 180. A map draws a line three
+times, 360 degrees apart, and its frame cuts off what is outside."""
+
 SMALLEST_KM = 0.01
 """Circles below this radius are not drawn: coordinates are rounded to 6 decimals, 0.1 m."""
 
 _CIRCLE_POINTS = 72  # the chords leave out 0.1 % of the radius
+_LINE_POINTS = 361
 _STEP_DEG = 1.0  # between points: edges are straight on a map, but great circles on the globe, 0.5 km away at most
 _SHORTEST = 1e-6  # radians, 6 m: near a pole, longitudes stay apart however near the points are
 _POLE_DEG = 90 - 5e-6  # beyond it, within 0.6 m, a point's longitude means nothing
 _DECIMALS = 6
+_HALF_AROUND_KM = math.pi * sphere.EARTH_RADIUS_KM
 
 
 def circle(centre: Point, radius_km: float) -> list[Polygon]:
     """Return the disk of points within a great-circle distance; no polygon if it is below `SMALLEST_KM`."""
-    angle = radius_km / EARTH_RADIUS_KM
     if radius_km < SMALLEST_KM:
         return []
-    if angle > math.pi - SMALLEST_KM / EARTH_RADIUS_KM:
+    if radius_km > _HALF_AROUND_KM - SMALLEST_KM:
         return [[_closed(_around_the_world([], []))]]
-    lat, lng = math.radians(centre[0]), math.radians(centre[1])
-    outward = _vector(centre)
-    north = (-math.sin(lat) * math.cos(lng), -math.sin(lat) * math.sin(lng), math.cos(lat))
-    east = (-math.sin(lng), math.cos(lng), 0.0)
-    ring = []
-    for i in range(_CIRCLE_POINTS):
-        turn = 2 * math.pi * i / _CIRCLE_POINTS  # from east to north: counter-clockwise
-        side = [math.cos(turn) * e + math.sin(turn) * n for e, n in zip(east, north, strict=True)]
-        ring.append(_point([math.cos(angle) * o + math.sin(angle) * s for o, s in zip(outward, side, strict=True)]))
-    return outline(ring)
+    return outline(sphere.circle(centre, radius_km, _CIRCLE_POINTS))
 
 
-def outline(ring: Sequence[Point]) -> list[Polygon]:
+def circle_line(centre: Point, radius_km: float) -> Line:
+    """Return the circle as a line that starts and ends in its northernmost point.
+
+    Around a pole it ends 360 degrees from where it started. Empty where the radius is not finite or reaches around
+    the globe.
+    """
+    if not radius_km < _HALF_AROUND_KM:
+        return np.zeros((0, 2))
+    bearing = np.linspace(0.0, 2 * np.pi, _LINE_POINTS)
+    starts = np.broadcast_to(centre, (_LINE_POINTS, 2))
+    return _centred(_unwrapped(sphere.moved(starts, radius_km * np.cos(bearing), radius_km * np.sin(bearing))))
+
+
+def cell_lines(cells: Cells) -> list[Line]:
+    """Return the outlines of H3 cells; the first point is not repeated.
+
+    That of a cell around a pole goes once around the map and back along the pole.
+    """
+    lines = []
+    for corners in boundaries(cells):
+        line = _once_around(corners)
+        if abs(line[-1, 1] - line[0, 1]) < 180.0:
+            line = line[:-1]
+        else:
+            pole = np.full(len(line), math.copysign(90.0, line[0, 0]))
+            line = np.concatenate((line, np.stack((pole, line[::-1, 1]), axis=1)))
+        lines.append(_centred(line))
+    return lines
+
+
+def outline(ring: Line) -> list[Polygon]:
     """Return what lies to the left of a ring as polygons.
 
     Args:
-        ring: corners, counter-clockwise as seen from above, not closed, joined by great circles of less than 180
+        ring: (V, 2) corners, counter-clockwise as seen from above, not closed, joined by great circles of less than 180
             degrees; what lies inside, or all outside, must be convex on the sphere (as disks and H3 cells are).
     """
-    points = _unwrapped(_filled(ring))
-    start, end = points[0], points[-1]
-    turns = round((end[1] + _shorter_way(end[1], start[1]) - start[1]) / 360)
+    line = _once_around(ring)
+    *points, last = ((lat, lng) for lat, lng in line.tolist())
+    turns = round((last[1] - points[0][1]) / 360)
     if turns:
-        return _proper([[_over_pole(points, turns)]])
+        return _proper([[_over_pole([*points, last], turns)]])
     if _area(points) < 0:  # both poles are inside
         return _proper([_all_but(points[::-1])])
     return _proper([[piece] for piece in _cut(points)])
 
 
-def _vector(point: Point) -> tuple[float, float, float]:
-    lat, lng = math.radians(point[0]), math.radians(point[1])
-    return math.cos(lat) * math.cos(lng), math.cos(lat) * math.sin(lng), math.sin(lat)
+def _once_around(ring: Line) -> Line:
+    """Return a ring along great circles from its first point to the same again, without points at a pole."""
+    points = np.concatenate((ring, ring[:1]))
+    while (long := _long_steps(points)).any():
+        vectors = sphere.unit_vectors(points)
+        middles = sphere.coordinates((vectors[:-1] + vectors[1:])[long])
+        points = np.insert(points, np.flatnonzero(long) + 1, middles, axis=0)
+    points = points[:-1][np.abs(points[:-1, 0]) < _POLE_DEG]
+    return _unwrapped(np.concatenate((points, points[:1])))
 
 
-def _point(vector: Sequence[float]) -> Point:
-    x, y, z = vector
-    return math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(y, x))
+def _long_steps(points: Line) -> NDArray[np.bool_]:
+    """Return which steps (V - 1,) from point to point are to be halved."""
+    lat, lng = np.diff(points, axis=0).T
+    long: NDArray[np.bool_] = np.maximum(np.abs(lat), np.abs(sphere.wrapped(lng))) > _STEP_DEG
+    if long.any():
+        long &= np.linalg.norm(np.diff(sphere.unit_vectors(points), axis=0), axis=1) >= _SHORTEST
+    return long
 
 
-def _shorter_way(a: float, b: float) -> float:
-    """Return the step from longitude `a` to `b`, in [-180, 180)."""
-    return (b - a + 180) % 360 - 180
+def _unwrapped(points: Line) -> Line:
+    return np.stack((points[:, 0], np.cumsum(sphere.wrapped(np.diff(points[:, 1], prepend=0.0)))), axis=1)
 
 
-def _filled(ring: Sequence[Point]) -> Ring:
-    """Return the ring with points added along its great circles, and without points at a pole."""
-    points = [p for a, b in zip(ring, [*ring[1:], ring[0]], strict=True) for p in (a, *_between(a, b))]
-    return [p for p in points if abs(p[0]) < _POLE_DEG]
+def _centred(line: Line) -> Line:
+    """Return the line moved by whole turns so that the middle of its longitudes is within -180 to 180."""
+    middle = (line[:, 1].min() + line[:, 1].max()) / 2
+    moved: Line = line - np.array((0.0, 360.0 * np.round(middle / 360.0)))
+    return moved
 
 
-def _between(a: Point, b: Point) -> Ring:
-    if abs(b[0] - a[0]) <= _STEP_DEG and abs(_shorter_way(a[1], b[1])) <= _STEP_DEG:
-        return []
-    first, second = _vector(a), _vector(b)
-    if math.dist(first, second) < _SHORTEST:
-        return []
-    middle = _point([x + y for x, y in zip(first, second, strict=True)])
-    return [*_between(a, middle), middle, *_between(middle, b)]
-
-
-def _unwrapped(ring: Ring) -> Ring:
-    """Return the ring with longitudes that go on beyond 180 degrees; the first is in [-180, 180)."""
-    lng = _shorter_way(0.0, ring[0][1])
-    result = []
-    for (_, before), (lat, here) in pairwise([ring[0], *ring]):
-        lng += _shorter_way(before, here)
-        result.append((lat, lng))
-    return result
-
-
-def _over_pole(points: Ring, turns: int) -> Ring:
+def _over_pole(around: Ring, turns: int) -> Ring:
     """Return the ring around what holds one pole: `turns` is 1 for the north pole, -1 for the south pole."""
     edge = 180.0 * turns
-    around = [*points, (points[0][0], points[0][1] + 360 * turns)]
     crossing = next(i for i, (_, lng) in enumerate(around[1:]) if turns * (lng - edge) >= 0)
     lat = _lat_at(around[crossing], around[crossing + 1], edge)
     beyond = [(lat, lng - 360 * turns) for lat, lng in around[crossing + 1 : -1]]
     pole = 90.0 * turns
-    return [(lat, -edge), *beyond, *points[: crossing + 1], (lat, edge), (pole, edge), (pole, -edge)]
+    return [(lat, -edge), *beyond, *around[: crossing + 1], (lat, edge), (pole, edge), (pole, -edge)]
 
 
 def _cut(points: Ring) -> list[Ring]:

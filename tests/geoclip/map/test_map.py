@@ -19,9 +19,10 @@ from geoclip.answers.answer import Answer, CellProbability, PlaceName, Predictio
 from geoclip.distance import haversine_km
 from geoclip.errors import InputError
 from geoclip.map import picture, write_map, write_png
+from geoclip.map.canvas import web_mercator
 from geoclip.map.contents import LAND, LEAST_PIXELS, LEAST_REST, POINT, SEA, resolution_for, thumbnail, tree_of
-from geoclip.map.geometry import cell_rings, circle_line, web_mercator
 from geoclip.map.outline import outlines
+from geoclip.writers.rings import cell_lines, circle_line
 from index.grid.cells import areas_km2, base_cells, cells_at, children, parents
 
 HOSTILE = "a </script><b onclick=alert(1)>$x_y$ {{ 7 * 7 }} @name \udcff.jpg"
@@ -109,25 +110,25 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 def test_rings_have_the_area_of_their_cells_also_around_the_poles_and_across_the_antimeridian() -> None:
     spots = [(90.0, 0.0), (-90.0, 0.0), FIJI, (65.0, -179.99), (48.85, 2.35), (0.0, 0.0), (82.0, 100.0)]
     cells = np.concatenate([base_cells(), *(cells_at(spots, res) for res in (1, 2, 3, 4, 6, 9))])
-    found = [sphere_area_km2(ring) for ring in cell_rings(cells)]
+    found = [sphere_area_km2(ring) for ring in cell_lines(cells)]
     np.testing.assert_allclose(found, areas_km2(cells), rtol=0.004)
 
 
 def test_no_edge_spans_half_the_map() -> None:
     cells = np.concatenate([base_cells(), children(base_cells(), 1), cells_at([FIJI, (90, 0), (-90, 0)], 4)])
-    for ring in cell_rings(cells):
+    for ring in cell_lines(cells):
         assert np.abs(np.diff(ring[:, 1], append=ring[0, 1])).max() < 180
         assert abs(ring[:, 1].min() + ring[:, 1].max()) / 2 <= 180
 
 
 def test_no_cells_have_no_rings() -> None:
-    assert cell_rings(np.zeros(0, np.uint64)) == []
+    assert cell_lines(np.zeros(0, np.uint64)) == []
 
 
 @settings(max_examples=100, deadline=None)
 @given(lat=st.floats(-90, 90), lng=st.floats(-180, 180), radius=st.floats(0.05, 19_900))
 def test_circles_keep_their_distance_and_do_not_jump(lat: float, lng: float, radius: float) -> None:
-    line = circle_line(lat, lng, radius)
+    line = circle_line((lat, lng), radius)
     np.testing.assert_allclose(haversine_km(line, (lat, lng)), radius, rtol=1e-6, atol=1e-3)
     assert np.abs(np.diff(line[:, 1])).max() <= 180.0
     ends = line[-1] - line[0]
@@ -137,12 +138,12 @@ def test_circles_keep_their_distance_and_do_not_jump(lat: float, lng: float, rad
 
 @pytest.mark.parametrize("radius", [math.nan, math.inf, 20_100.0])
 def test_a_radius_without_a_circle_gives_an_empty_line(radius: float) -> None:
-    assert circle_line(10, 10, radius).shape == (0, 2)
+    assert circle_line((10, 10), radius).shape == (0, 2)
 
 
 def test_a_circle_around_a_pole_goes_once_around() -> None:
-    assert np.ptp(circle_line(80, 30, 2000)[:, 1]) == pytest.approx(360)
-    assert np.ptp(circle_line(0, 30, 2000)[:, 1]) < 60
+    assert np.ptp(circle_line((80, 30), 2000)[:, 1]) == pytest.approx(360)
+    assert np.ptp(circle_line((0, 30), 2000)[:, 1]) < 60
 
 
 def test_web_mercator_is_the_textbook_formula() -> None:
