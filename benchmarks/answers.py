@@ -12,7 +12,6 @@ Photo-like simulated queries, and for the last table as many vectors of pure noi
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import command, machine
 from benchmarks.released_model import released_model
 from benchmarks.simulated import Kind, places, queries
-from geoclip.answers.answering import AnswerMaker, entropy_bits
+from geoclip.answers.answering import entropy_bits
 from geoclip.answers.fitting import calibrate
 from geoclip.distance import geoscore, haversine_km
 from geoclip.locator import Locator
@@ -59,13 +58,13 @@ def main() -> None:
 
 def points(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -> list[dict[str, Any]]:
     """Return the accuracy of each way to choose the point."""
-    readers = {p: AnswerMaker(replace(locator.reading, point=p), locator.reader.encode) for p in POINTS}
+    makers = {p: locator.answerer.maker(locator.asked(point=p)) for p in POINTS}
     away: dict[str, list[float]] = {p: [] for p in POINTS}
     for at in range(0, len(vectors), TOGETHER):
-        found = locator.found(vectors[at : at + TOGETHER])
+        found = locator.answerer.found(vectors[at : at + TOGETHER], locator.asked())
         for row, place in enumerate(truth[at : at + TOGETHER]):
-            for point, reader in readers.items():
-                _, best = reader.best(found, row)
+            for point, maker in makers.items():
+                _, best = maker.best(found, row)
                 away[point].append(float(haversine_km((best.lat, best.lng), place)))
     records = []
     print("point      within 1 / 25 / 200 / 750 / 2500 km        median km  GeoScore")
@@ -85,7 +84,7 @@ def points(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -> lis
 
 def calibration(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -> dict[str, Any]:
     """Return what a calibration on half of the queries does to the other half."""
-    fitted = calibrate(locator, vectors, truth)
+    fitted = calibrate(locator.answerer, locator.asked(), vectors, truth)
     print(
         f"temperature {fitted.temperature:.3f}, prior weight {fitted.prior_weight:.3f}, "
         f"levels {fitted.level_50:.3f} and {fitted.level_90:.3f}"
@@ -107,12 +106,14 @@ def localizable(locator: Locator, vectors: NDArray[np.float32], truth: Floats) -
     rng = np.random.default_rng(SEED)
     noise = rng.standard_normal(vectors.shape).astype(np.float32)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    asked = locator.asked()
+    maker = locator.answerer.maker(asked)
     entropy, away = [], []
     for at in range(0, 2 * len(vectors), TOGETHER):
         some = np.concatenate((vectors, noise))[at : at + TOGETHER]
-        found = locator.found(some)
+        found = locator.answerer.found(some, asked)
         for row, place in enumerate(np.concatenate((truth, truth))[at : at + TOGETHER]):
-            _, best = locator.reader.best(found, row)
+            _, best = maker.best(found, row)
             entropy.append(entropy_bits(found.posteriors[row]))
             away.append(float(haversine_km((best.lat, best.lng), place)))
     bits, km = np.array(entropy), np.array(away)

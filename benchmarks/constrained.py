@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = released_model(arguments.device)
     vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.queries, SEED), model.exact, SEED).vectors
-    planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
+    planet = model.open(arguments.index, engine=arguments.engine, device=arguments.device)
     plain = Question(k=10, resolution=arguments.resolution, prior_weight=arguments.prior_weight)
     about = {"command": command(), "machine": machine(), "device": arguments.device, "engine": arguments.engine}
     about |= {"threads": os.environ.get("OMP_NUM_THREADS", "all"), "index": {"cells": len(planet.cells)}}
@@ -90,7 +90,7 @@ def compared(
     constraint = Constraint.parse(**flags)
     parse_s = time.perf_counter() - begun
     assert constraint.region is not None
-    asked = replace(plain, region=constraint.region)
+    asked = replace(plain, constraint=constraint)
     first = run(planet, model, vectors[:1], asked).ms[0]
     turns: list[tuple[Timed, Timed]] = []
     for n in range(len(vectors)):
@@ -112,7 +112,7 @@ def run(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) 
     result = Timed([], [])
     for row in range(len(vectors)):
         begun = time.perf_counter()
-        hits = model.search(planet, vectors[row : row + 1], question)
+        hits = planet.search(vectors[row : row + 1], question)
         result.ms.append(1000 * (time.perf_counter() - begun))
         result.encodings.append(int(hits.encodings[0]))
     return result

@@ -99,7 +99,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
     vectors = next(iter(here.queries.values()))
     coarse = Question(k=10, resolution=COARSE, effort=EffortName.DEFAULT)
     finest = Question(k=10, resolution=9, effort=EffortName.FAST)
-    findings = list(here.planet.query_scores(vectors[:16], here.model.encoder, finest))
+    findings = list(here.planet.query_scores(vectors[:16], finest))
     request = Request(5, Gallery.of(points), "guard", region=Region.parse(REGION))
     targets = iter(range(1_000_000))
 
@@ -108,7 +108,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
             encoder.embed(points[start : start + 32])
 
     def search(question: Question, count: int) -> None:
-        here.model.search(here.planet, vectors[:count], question)
+        here.planet.search(vectors[:count], question)
 
     def posteriors() -> list[Posterior]:
         return [here.planet.posterior(finding, finest) for finding in findings]

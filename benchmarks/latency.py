@@ -40,7 +40,7 @@ def main() -> None:
     model = released_model(arguments.device)
     vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.batch, SEED), model.exact, SEED).vectors
     begun = time.perf_counter()
-    planet = Planet.open(arguments.index, engine=arguments.engine, device=arguments.device)
+    planet = model.open(arguments.index, engine=arguments.engine, device=arguments.device)
     opened = time.perf_counter() - begun
     coarse = planet.manifest.coarse_res
     tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=EffortName(n)) for n in arguments.efforts}
@@ -81,7 +81,7 @@ def one_by_one(planet: Planet, model: ReleasedModel, vectors: Any, question: Que
     times, encodings = [], []
     for n in range(-5, len(vectors)):  # the first five warm up
         begun = time.perf_counter()
-        hits = model.search(planet, vectors[abs(n)][None], question)
+        hits = planet.search(vectors[abs(n)][None], question)
         if n >= 0:
             times.append(1000 * (time.perf_counter() - begun))
             encodings.append(int(hits.encodings[0]))
@@ -92,7 +92,7 @@ def one_by_one(planet: Planet, model: ReleasedModel, vectors: Any, question: Que
 def together(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> dict[str, Any]:
     """Time all queries in one call."""
     begun = time.perf_counter()
-    model.search(planet, vectors, question)
+    planet.search(vectors, question)
     return {"batch": len(vectors), "per_second": len(vectors) / (time.perf_counter() - begun)}
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.exhaustive import truth
 from benchmarks.machine import command, machine
+from benchmarks.released_model import released_model
 from index.grid.cells import children_counts, parents
-from index.search.planet import Planet
 from index.search.posterior import SPREAD
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    planet = Planet.open(arguments.index)
+    planet = released_model().open(arguments.index)
     tau, start = planet.manifest.tau, planet.engine.start
     exact = np.logaddexp.reduce(truth(arguments.work / "truth", tau).log_sums, axis=0)
     saved = np.load(arguments.work / "queries.npz")

@@ -52,7 +52,7 @@ def _photo(model: GeoCLIP, photo: str) -> dict[str, Task]:
 
 def _search(model: GeoCLIP, seed: int) -> dict[str, Task]:
     vectors, _ = model.gallery_features()
-    locator, exact, flat = Locator.open(device="cpu"), ExactEngine(vectors), FlatEngine(vectors)
+    locator, exact, flat = Locator.open("none", device="cpu"), ExactEngine(vectors), FlatEngine(vectors)
     random = np.random.default_rng(seed)
     tasks = {}
     for n in BATCHES:

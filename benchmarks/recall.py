@@ -27,6 +27,7 @@ from benchmarks.machine import command, machine
 from benchmarks.released_model import ReleasedModel, released_model
 from benchmarks.simulated import Kind
 from index.grid.cells import Cells, parents
+from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.search.efforts import Effort, EffortName, Step, named
 from index.search.planet import Planet
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     model = released_model()
-    planet = Planet.open(arguments.index)
+    planet = model.open(arguments.index)
     vectors, kinds, cells = asked_and_found(arguments.work, model.exact, model.gallery, model.tau)
     each = len(vectors) // len(kinds)
     rows = {kind: np.arange(n * each, n * each + min(each, arguments.queries)) for n, kind in enumerate(kinds)}
@@ -64,7 +65,7 @@ def main() -> None:
     region = arguments.region
     if region is not None:  # the exhaustive answer has whole coarse cells
         region = Region.of_cells(planet.cells[region.overlaps(planet.cells)])
-    asked = Question(k=10, resolution=res, region=region, gallery=False)
+    asked = Question(k=10, resolution=res, constraint=Constraint(region), gallery=False)
     records += measured_efforts(planet, model, vectors, cells, rows, efforts, "effort", asked)
     if arguments.curve:
         few = {kind: some[: arguments.curve] for kind, some in rows.items()}
@@ -133,7 +134,7 @@ def measured_efforts(
     for name, effort in efforts.items():
         for kind, some in rows.items():
             begun = time.perf_counter()
-            hits = model.search(planet, vectors[some], replace(asked, effort=effort))
+            hits = planet.search(vectors[some], replace(asked, effort=effort))
             seconds = time.perf_counter() - begun
             one = float((hits.cells[:, 0] == best[some, 0]).mean())
             ten = float(np.mean([np.isin(a, b).mean() for a, b in zip(best[some, :10], hits.cells, strict=True)]))

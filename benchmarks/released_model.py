@@ -1,5 +1,6 @@
 """The released model as the benchmarks of the index need it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +8,7 @@ from numpy.typing import NDArray
 
 from geoclip.encoders.location import LocationEncoder
 from index.encoder import Encode
-from index.search.hits import PlanetHits
 from index.search.planet import Planet
-from index.search.question import Question
 
 
 class ReleasedModel(NamedTuple):
@@ -30,9 +29,9 @@ class ReleasedModel(NamedTuple):
         """In float32: what queries and truth are made with, so that they are the same on every machine."""
         return self.encoder.exactly
 
-    def search(self, planet: Planet, vectors: NDArray[np.float32], question: Question) -> PlanetHits:
-        """Search as a locator does: fast on the way down, exactly for the scores that are answered."""
-        return planet.search(vectors, self.encoder, question)
+    def open(self, index: Path, *, engine: str = "auto", device: str = "cpu") -> Planet:
+        """Open an index as a locator does."""
+        return Planet.open(index, self.encoder, engine=engine, device=device)
 
 
 def released_model(device: str = "cpu") -> ReleasedModel:

@@ -16,7 +16,6 @@ from benchmarks.machine import command, machine
 from benchmarks.released_model import released_model
 from geoclip.distance import haversine_km
 from index.grid.cells import cells_at, centres
-from index.search.planet import Planet
 from index.search.question import Question
 
 LIMITS_M = {9: 250.0, 11: 40.0}
@@ -35,7 +34,7 @@ def main() -> None:
 
     model = released_model()
     gallery = model.gallery
-    planet = Planet.open(arguments.index)
+    planet = model.open(arguments.index)
     rng = np.random.default_rng(SEED)
     half = arguments.count // 2
     cells = planet.cells[rng.choice(len(planet.cells), 4 * half, replace=False)]
@@ -44,7 +43,7 @@ def main() -> None:
     points = np.concatenate((gallery[rng.choice(len(gallery), half, replace=False)], spread))
     vectors = model.exact(points)
     for res, limit in LIMITS_M.items():
-        hits = model.search(planet, vectors, Question(k=1, resolution=res, effort=arguments.effort, gallery=False))
+        hits = planet.search(vectors, Question(k=1, resolution=res, effort=arguments.effort, gallery=False))
         metres = 1000 * haversine_km(points, hits.lat_lng[:, 0])
         within = float((metres <= limit).mean())
         record = {

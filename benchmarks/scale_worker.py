@@ -16,7 +16,6 @@ from index.building.build import Request, build
 from index.grid.cells import cells_at
 from index.grid.region import Region
 from index.search.efforts import EffortName
-from index.search.planet import Planet
 from index.search.question import Question
 from index.storage.gallery import Gallery
 
@@ -39,15 +38,15 @@ def ask(folder: Path, resolution: int, effort: EffortName, count: int) -> None:
     before = psutil.Process().memory_info().rss
     stored = evict(folder)
     begun = time.perf_counter()
-    planet = Planet.open(folder)
+    planet = model.open(folder)
     cold = time.perf_counter() - begun
     inside = model.gallery[np.isin(cells_at(model.gallery, planet.manifest.coarse_res), planet.cells)]
     vectors = queries(Kind.PHOTO_LIKE, places(inside, min(count, len(inside)), SEED), model.exact, SEED).vectors
     question = Question(k=10, resolution=resolution, effort=effort)
-    first = timed(partial(model.search, planet, vectors[:1], question))
-    times = [timed(partial(model.search, planet, vectors[n : n + 1], question)) for n in range(len(vectors))]
+    first = timed(partial(planet.search, vectors[:1], question))
+    times = [timed(partial(planet.search, vectors[n : n + 1], question)) for n in range(len(vectors))]
     added = psutil.Process().memory_info().rss - before
-    warm = timed(lambda: Planet.open(folder))
+    warm = timed(lambda: model.open(folder))
     facts = {"resolution": resolution, "effort": str(effort)}
     facts |= {"cells": len(planet.cells) * 7 ** (resolution - planet.manifest.coarse_res)}
     facts |= {"index_bytes": stored, "cold_open_s": cold, "cold_first_ms": 1000 * first, "warm_open_s": warm}

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer, Prediction
+    from geoclip.embed_files import embed_coordinates, embed_photos
+    from geoclip.embedder import PhotoEmbedder, Words
     from geoclip.encoders.image import ImageEncoder
     from geoclip.encoders.location import LocationEncoder
     from geoclip.encoders.text import TextEncoder
-    from geoclip.evaluation.evaluating import EvaluationOptions, evaluate
+    from geoclip.evaluation.evaluating import evaluate
+    from geoclip.evaluation.options import EvaluationOptions
+    from geoclip.index_builder import build_index
     from geoclip.locator import Locator
     from geoclip.model import GeoCLIP
+    from geoclip.options import SearchOptions
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,20 +27,32 @@ __all__ = [
     "ImageEncoder",
     "LocationEncoder",
     "Locator",
+    "PhotoEmbedder",
     "Prediction",
+    "SearchOptions",
     "TextEncoder",
+    "Words",
+    "build_index",
+    "embed_coordinates",
+    "embed_photos",
     "evaluate",
 ]
 
 _HOME = {
     "Answer": "answers.answer",
-    "EvaluationOptions": "evaluation.evaluating",
+    "EvaluationOptions": "evaluation.options",
     "GeoCLIP": "model",
     "ImageEncoder": "encoders.image",
     "LocationEncoder": "encoders.location",
     "Locator": "locator",
+    "PhotoEmbedder": "embedder",
     "Prediction": "answers.answer",
+    "SearchOptions": "options",
     "TextEncoder": "encoders.text",
+    "Words": "embedder",
+    "build_index": "index_builder",
+    "embed_coordinates": "embed_files",
+    "embed_photos": "embed_files",
     "evaluate": "evaluation.evaluating",
 }
 

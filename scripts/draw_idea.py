@@ -27,8 +27,8 @@ def main() -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    planet = Planet.open(sys.argv[1])
     encoder = LocationEncoder(precision="fp32")
+    planet = Planet.open(sys.argv[1], encoder)
     noise = np.random.default_rng(4).standard_normal(512)
     query = encoder.embed([PLACE])[0] + 1.3 * noise / np.linalg.norm(noise)
     query = (query / np.linalg.norm(query)).astype(np.float32)[None]

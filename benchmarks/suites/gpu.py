@@ -17,7 +17,6 @@ from geoclip.encoders.location import GPU_CHUNK
 from index.building.build import Request, build
 from index.grid.region import Region
 from index.search.efforts import EffortName
-from index.search.planet import Planet
 from index.search.question import Question
 from index.storage.gallery import Gallery
 
@@ -67,20 +66,20 @@ def _build(records: Records, device: str) -> None:
 
 def _lookups(records: Records, size: Size, device: str, index: Path, engine: str) -> None:
     model = released_model("cuda")
-    planet = Planet.open(index, engine=engine, device="cuda")
+    planet = model.open(index, engine=engine, device="cuda")
     vectors = queries(
         Kind.PHOTO_LIKE, places(model.gallery, size.queries, records.seed), model.exact, records.seed
     ).vectors
     for effort in (EffortName.FAST, EffortName.DEFAULT):
         question = Question(k=10, resolution=9, effort=effort)
-        model.search(planet, vectors, question)
+        planet.search(vectors, question)
         times = []
         for n in range(size.singles):
             begun = time.perf_counter()
-            model.search(planet, vectors[n : n + 1], question)
+            planet.search(vectors[n : n + 1], question)
             times.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        model.search(planet, vectors, question)
+        planet.search(vectors, question)
         rate = len(vectors) / (time.perf_counter() - begun)
         records.add(
             SUITE, task="lookup", device=device, engine=engine, effort=str(effort), per_second=rate,

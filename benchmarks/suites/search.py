@@ -63,14 +63,13 @@ def _ours(records: Records, size: Size, here: World) -> None:
     about = _opened(
         here,
         copy,
-        lambda: planets.append(Planet.open(copy)),
-        lambda vectors: here.model.search(planets[-1], vectors, question).cells,
+        lambda: planets.append(here.model.open(copy)),
+        lambda vectors: planets[-1].search(vectors, question).cells,
     )
     for name, effort in BEAMS.items():
         question = Question(k=K, resolution=size.resolution, effort=effort, gallery=False)
         encodings = {
-            kind: float(here.model.search(here.planet, own[:64], question).encodings.mean())
-            for kind, own in here.queries.items()
+            kind: float(here.planet.search(own[:64], question).encodings.mean()) for kind, own in here.queries.items()
         }
         _measure(records, size, here, _descent(here, question), _ours_at(name) | {"encodings": encodings} | about)
     coarse = Question(k=K, resolution=COARSE, effort=EffortName.DEFAULT, gallery=False)
@@ -92,7 +91,7 @@ def _opened(here: World, saved: Path, opening: Callable[[], object], search: Sea
 
 
 def _descent(here: World, question: Question) -> Search:
-    return lambda vectors: here.model.search(here.planet, vectors, question).cells
+    return lambda vectors: here.planet.search(vectors, question).cells
 
 
 def _explicit(grid: Any, setting: dict[str, int], cells: Cells) -> Search:

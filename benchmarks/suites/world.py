@@ -74,7 +74,7 @@ def exact(vectors: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.
 def _index(target: Path, region: Region, model: ReleasedModel) -> Planet:
     request = Request(COARSE, Gallery.of(model.gallery), "released", region=region, tau=model.tau)
     build(request, model.encoder, target, report=_silent)
-    return Planet.open(target)
+    return model.open(target)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
+from geoclip.options import Candidates, SearchOptions
+
 NEARBY_KM = 25.0
 """The distance within which a prediction's `nearby` counts probability: a city's, and a threshold of the field."""
 
@@ -102,7 +104,7 @@ class RecordedGps(NamedTuple):
 class Searched:
     """What was searched, and how: everything needed to understand or repeat an answer."""
 
-    candidates: Annotated[str, Written(pattern="^(gallery|planet)$")]
+    candidates: Annotated[Candidates, Written(pattern="^(gallery|planet)$")]
     """`gallery` or `planet`."""
     index: str = ""
     """The directory of the index, as given; empty for the released gallery."""
@@ -110,7 +112,7 @@ class Searched:
     """Names the content of the index."""
     constraint: str = ""
     """Where was searched, in words; empty is everywhere."""
-    resolution: Annotated[int, Written(least=0, most=15)] = 9
+    resolution: Annotated[int, Written(least=0, most=15)] = SearchOptions.resolution
     """H3 resolution of the cells."""
     effort: str = ""
     """How thoroughly was searched."""
@@ -118,7 +120,7 @@ class Searched:
     """Of the density of photographs; 0 asks the photo alone."""
     temperature: Annotated[float, Written(above=0)] = 1.0
     """Logits were divided by it; 1 is the model's own."""
-    point: str = "cell"
+    point: str = SearchOptions.point
     """How the best point was chosen."""
     calibrated: bool = False
     """Whether temperature, prior weight and radii come from `geoclip calibrate`."""
@@ -159,7 +161,7 @@ class Answer:
     estimated: Probability = 0.0
     """Share of the probability that rests on estimates, because those cells were not scored one by one."""
     gps: RecordedGps | None = None
-    searched: Searched = field(default_factory=lambda: Searched("gallery"))
+    searched: Searched = field(default_factory=lambda: Searched(Candidates.GALLERY))
 
     @property
     def best(self) -> Prediction:

@@ -1,22 +1,24 @@
-"""Reads a distribution as people do: a point, how sure, what else it could be, in which country. Makes `Answer`s."""
+"""Reads a posterior as people do: a point, how sure, what else it could be, in which country. Makes `Answer`s."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Searched
 from geoclip.answers.place_names import PlaceNames
-from geoclip.answers.searchers import Places
+from geoclip.distance import haversine_km
 from geoclip.errors import InputError
+from geoclip.options import SearchOptions
 from index.encoder import Encode
 from index.grid.cells import Cells, cells_at, names, parents
-from index.grid.region import Region
 from index.grid.sphere import Floats
 from index.search.discs import Discs
+from index.search.hits import Places
 from index.search.posterior import Posterior
+from index.search.question import Question
 
 ENTROPY_RES = 3
 """Entropy is of cells of this resolution, about 100 km across."""
@@ -29,13 +31,13 @@ POINTS = "cell, geoscore or a distance in km, such as 25"
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How an answer is read off a distribution.
+    """How an answer is read off a posterior.
 
     Raises:
         InputError: a value is out of range.
     """
 
-    point: str = "cell"
+    point: str = SearchOptions.point
     """How the best point is chosen: `cell`, the best-ranked fine cell; a distance in km, the point with the most
     probability within it; `geoscore`, the point with the largest expected GeoGuessr score."""
     apart_km: float = 50.0
@@ -65,44 +67,30 @@ class AnswerMaker:
     """Makes answers of what a search found.
 
     Args:
-        reading: how.
+        question: what was asked: at most k predictions, none of them in a fine cell outside the region.
+        how: they are read off.
         encode: the location encoder in float32, for scores of points that no search scored.
-        names: of places, where they are loaded already.
+        names: of places.
     """
 
-    def __init__(
-        self,
-        reading: AnswerOptions,
-        encode: Encode,
-        names: PlaceNames | None = None,
-    ) -> None:
-        self.reading, self.encode = reading, encode
-        self.names = names or PlaceNames()
+    def __init__(self, question: Question, how: AnswerOptions, encode: Encode, names: PlaceNames) -> None:
+        self._k, self._region = question.k, question.region
+        self._how, self._encode, self._names = how, encode, names
 
     def answers(
-        self,
-        queries: Sequence[str],
-        vectors: NDArray[np.float32],
-        places: Places,
-        k: int,
-        searched: Searched,
-        region: Region | None = None,
+        self, queries: Sequence[str], vectors: NDArray[np.float32], places: Places, searched: Searched
     ) -> list[Answer]:
         """Return an answer for each query.
 
         Args:
             queries: (N,) what they are called.
             vectors: (N, dim) float32, as they were searched.
-            places: what the search found, with posteriors; of at least k places.
-            k: predictions in an answer, at most.
+            places: what the search found, with posteriors inside the region; of at least k places.
             searched: what was searched.
-            region: where was searched; no prediction lies in a fine cell outside it. None is everywhere.
         """
-        places = _clipped(places, region)
-        found = [self._predictions(places, row, k, region) for row in range(len(queries))]
+        found = [self._predictions(places, row, self._k) for row in range(len(queries))]
         self._score(found, vectors)
         titles = iter(self._titles(found))
-        searched = replace(searched, point=self.reading.point, calibrated=self.reading.calibrated)
         answers = []
         for row, (query, (discs, predictions)) in enumerate(zip(queries, found, strict=True)):
             named = tuple(p._replace(name=next(titles)) for p in predictions)
@@ -110,9 +98,9 @@ class AnswerMaker:
             answers.append(self._answer(query, named, discs, posterior, float(places.estimated[row]), searched))
         return answers
 
-    def best(self, places: Places, row: int, region: Region | None = None) -> tuple[Discs, Prediction]:
-        """Return a query's distribution as discs, and its best point; the score of a point no search scored is NaN."""
-        discs, predictions = self._predictions(_clipped(places, region), row, 1, region)
+    def best(self, places: Places, row: int) -> tuple[Discs, Prediction]:
+        """Return a query's posterior as discs, and its best point; the score of a point no search scored is NaN."""
+        discs, predictions = self._predictions(places, row, 1)
         return discs, predictions[0]
 
     def _answer(
@@ -125,13 +113,13 @@ class AnswerMaker:
         searched: Searched,
     ) -> Answer:
         entropy = entropy_bits(posterior)
-        countries, regions, cities = self.names.areas(posterior.cells, posterior.mass)
+        countries, regions, cities = self._names.areas(posterior.cells, posterior.mass)
         best = np.array([predictions[0].lat, predictions[0].lng])
         return Answer(
             query,
             predictions,
-            radius_50_km=discs.radius(best, self.reading.level_50),
-            radius_90_km=discs.radius(best, self.reading.level_90),
+            radius_50_km=discs.radius(best, self._how.level_50),
+            radius_90_km=discs.radius(best, self._how.level_90),
             countries=countries,
             regions=regions,
             cities=cities,
@@ -141,13 +129,13 @@ class AnswerMaker:
                 for name, mass in zip(names(cells), masses, strict=True)
             ),
             entropy_bits=entropy,
-            localizable=entropy <= self.reading.threshold_bits,
-            threshold_bits=self.reading.threshold_bits,
+            localizable=entropy <= self._how.threshold_bits,
+            threshold_bits=self._how.threshold_bits,
             estimated=estimated,
             searched=searched,
         )
 
-    def _predictions(self, places: Places, row: int, k: int, region: Region | None) -> tuple[Discs, list[Prediction]]:
+    def _predictions(self, places: Places, row: int, k: int) -> tuple[Discs, list[Prediction]]:
         posterior = places.posteriors[row]
         discs = Discs.of(posterior)
         real = np.isfinite(places.scores[row])
@@ -162,23 +150,29 @@ class AnswerMaker:
             )
         ]
         where = np.concatenate((np.array([(p.lat, p.lng) for p in hits]), discs.lat_lng[:_CANDIDATES]))
-        allowed = np.ones(len(where), dtype=bool) if region is None else _inside(region, where, posterior.finest)
-        chosen = self._chosen(discs, where[allowed], region, posterior.finest)
+        allowed = self._allowed(where, posterior.finest)
+        chosen = self._chosen(discs, where[allowed], posterior.finest)
         first = hits[0] if chosen is None else self._at(chosen, posterior)
-        if self.reading.apart_km == 0:
+        if self._how.apart_km == 0:
             listed = hits[:k] if chosen is None else [first, *hits[: k - 1]]
         else:
             listed = [first, *self._others(first, hits, where, allowed, discs, posterior, k - 1)]
         nearby = discs.within(np.array([(p.lat, p.lng) for p in listed]), NEARBY_KM)
         return discs, [p._replace(nearby=float(n)) for p, n in zip(listed, nearby, strict=True)]
 
-    def _chosen(self, discs: Discs, inside: Floats, region: Region | None, finest: int) -> Floats | None:
+    def _allowed(self, lat_lng: Floats, finest: int) -> NDArray[np.bool_]:
+        """Return which points (C, 2) lie in a fine cell that overlaps the region, as all that is found does."""
+        if self._region is None:
+            return np.ones(len(lat_lng), dtype=bool)
+        return self._region.overlaps(cells_at(lat_lng, finest))
+
+    def _chosen(self, discs: Discs, inside: Floats, finest: int) -> Floats | None:
         """Return the best point; where that is outside the region, the best of some points (C, 2) inside it."""
-        if self.reading.point == "cell":
+        if self._how.point == "cell":
             return None
-        gain_km = None if self.reading.point == "geoscore" else float(self.reading.point)
+        gain_km = None if self._how.point == "geoscore" else float(self._how.point)
         best = discs.best_point(gain_km)
-        if region is None or _inside(region, best[None], finest)[0]:
+        if self._allowed(best[None], finest)[0]:
             return best
         found: Floats = inside[int(np.argmax(discs.gains(inside, gain_km)))]
         return found
@@ -205,7 +199,7 @@ class AnswerMaker:
         latest = np.array([[first.lat, first.lng]])
         result: list[Prediction] = []
         while len(result) < count:
-            apart &= _distances(points, latest) >= self.reading.apart_km
+            apart &= haversine_km(points, latest) >= self._how.apart_km
             left *= 1 - discs.shares(latest, NEARBY_KM)[0]
             gains = np.where(apart, shares @ left, -1.0)
             best = int(np.argmax(gains))
@@ -216,7 +210,7 @@ class AnswerMaker:
         return result
 
     def _at(self, lat_lng: Floats, posterior: Posterior) -> Prediction:
-        """Return the prediction for a point: its leaf of the distribution; the score is filled in later."""
+        """Return the prediction for a point: its leaf of the posterior; the score is filled in later."""
         cell, mass = leaf_at(posterior, lat_lng)
         return Prediction(float(lat_lng[0]), float(lat_lng[1]), mass, math.nan, f"{cell:x}")
 
@@ -226,20 +220,16 @@ class AnswerMaker:
         if not open_:
             return
         points = np.array([(found[row][1][n].lat, found[row][1][n].lng) for row, n in open_])
-        encoded = self.encode(points)
+        encoded = self._encode(points)
         for (row, n), vector in zip(open_, encoded, strict=True):
             found[row][1][n] = found[row][1][n]._replace(score=float(vector @ vectors[row]))
 
     def _titles(self, found: list[tuple[Discs, list[Prediction]]]) -> Sequence[PlaceName]:
         points = [(p.lat, p.lng) for _, listed in found for p in listed]
-        return self.names.names(np.array(points)) if points else ()
+        return self._names.names(np.array(points)) if points else ()
 
 
 _CANDIDATES = 128  # discs that can be alternatives: the heaviest
-
-
-def _clipped(places: Places, region: Region | None) -> Places:
-    return places if region is None else replace(places, posteriors=tuple(b.within(region) for b in places.posteriors))
 
 
 def entropy_bits(posterior: Posterior) -> float:
@@ -250,7 +240,7 @@ def entropy_bits(posterior: Posterior) -> float:
 
 
 def leaf_at(posterior: Posterior, lat_lng: Floats) -> tuple[int, float]:
-    """Return the leaf of a distribution that holds a point (2,), and its probability; at sea, the fine cell and 0."""
+    """Return the leaf of a posterior that holds a point (2,), and its probability; at sea, the fine cell and 0."""
     finest: Cells = cells_at(lat_lng[None], posterior.finest)
     for res in range(posterior.finest, -1, -1):
         cell = parents(finest, res)[0]
@@ -258,14 +248,3 @@ def leaf_at(posterior: Posterior, lat_lng: Floats) -> tuple[int, float]:
         if len(row):
             return int(cell), float(posterior.mass[row].sum())
     return int(finest[0]), 0.0
-
-
-def _inside(region: Region, lat_lng: Floats, finest: int) -> NDArray[np.bool_]:
-    """Return which points (C, 2) lie in a fine cell that overlaps a region, as all that is found does."""
-    return region.overlaps(cells_at(lat_lng, finest))
-
-
-def _distances(points: Floats, to: Floats) -> Floats:
-    from geoclip.distance import haversine_km
-
-    return haversine_km(points, to)

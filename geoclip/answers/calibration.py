@@ -8,6 +8,7 @@ from typing import Any, Self
 from geoclip.answers.answering import AnswerOptions
 from geoclip.errors import InputError
 from geoclip.files import written_whole
+from geoclip.options import Candidates
 from index.search.question import Question
 
 _KIND = "geoclip-calibration/1"
@@ -25,8 +26,8 @@ class Calibration:
     level_90: float
     model: str
     """Digest of the model it was fitted with."""
-    candidates: str
-    """`gallery` or `planet`."""
+    candidates: Candidates
+    """What it was fitted on."""
     photos: int
     """How many were used, the held-out half included."""
     report: dict[str, Any] = field(default_factory=dict)
@@ -49,8 +50,8 @@ class Calibration:
         known = {f.name for f in fields(cls)}
         if not isinstance(content, dict) or content.pop("kind", None) != _KIND or set(content) != known:
             raise InputError(f"{path} is no {_KIND}; {advice}")
-        found = cls(**content)
         try:
+            found = cls(**content | {"candidates": Candidates(content["candidates"])})
             found.applied(Question(), AnswerOptions())
         except (TypeError, ValueError) as error:
             raise InputError(f"{path} holds a value that no calibration has ({error}); {advice}") from error
@@ -61,7 +62,7 @@ class Calibration:
         with written_whole(path) as temporary:
             temporary.write_text(json.dumps({"kind": _KIND} | asdict(self), indent=2) + "\n", encoding="utf-8")
 
-    def check(self, model: str, candidates: str) -> None:
+    def check(self, model: str, candidates: Candidates) -> None:
         """Refuse to be used with another model or other candidates.
 
         Raises:
@@ -76,10 +77,10 @@ class Calibration:
                 f"The calibration was fitted on a {self.candidates}, this search is on a {candidates}; calibrate again."
             )
 
-    def applied(self, question: Question, reading: AnswerOptions) -> tuple[Question, AnswerOptions]:
-        """Return the question and the reading with what was fitted."""
-        weight = self.prior_weight if self.candidates == "planet" else 0.0
+    def applied(self, question: Question, how: AnswerOptions) -> tuple[Question, AnswerOptions]:
+        """Return the question, and how answers are read, with what was fitted."""
+        weight = self.prior_weight if self.candidates is Candidates.PLANET else 0.0
         return (
             replace(question, temperature=self.temperature, prior_weight=weight),
-            replace(reading, level_50=self.level_50, level_90=self.level_90, calibrated=True),
+            replace(how, level_50=self.level_50, level_90=self.level_90, calibrated=True),
         )

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoclip.answers.answerer import Answerer
 from geoclip.answers.calibration import Calibration
+from geoclip.answers.source import Asked
 from geoclip.distance import haversine_km
 from geoclip.errors import InputError
-from geoclip.locator import Locator
+from geoclip.options import Candidates, SearchOptions
 from index.grid.cells import FINEST, cells_at, children_counts, descendant_range, parents
 from index.grid.sphere import Floats
 from index.search.discs import Discs
@@ -49,12 +51,15 @@ class Measured:
     median_km: float
 
 
-def calibrate(locator: Locator, vectors: NDArray[np.float32], lat_lng: Floats, *, seed: int = 0) -> Calibration:
+def calibrate(
+    answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats, *, seed: int = 0
+) -> Calibration:
     """Fit and measure.
 
     Args:
-        locator: with the question and reading to be calibrated; its own calibration, if any, is the start.
-        vectors: (N, 512) of the labelled photos.
+        answerer: to be calibrated.
+        asked: what is asked of it; a calibration that is applied already is the start.
+        vectors: (N, dim) of the labelled photos.
         lat_lng: (N, 2) degrees, where they were taken.
         seed: of the division into halves.
 
@@ -65,39 +70,39 @@ def calibrate(locator: Locator, vectors: NDArray[np.float32], lat_lng: Floats, *
         raise InputError(f"{len(vectors)} labelled photos are too few to calibrate; give at least {LEAST}.")
     order = np.random.default_rng(seed).permutation(len(vectors))
     fitting, held_out = order[::2], order[1::2]
-    searcher, question = locator.searcher, locator.question
-    on_planet = searcher.searched.candidates == "planet"
+    question, searcher = asked.question, answerer.searcher
+    on_planet = searcher.candidates is Candidates.PLANET
     few = fitting[:_FIT]
-    start = replace(question, prior_weight=question.prior_weight or 0.5) if on_planet else question
-    prepared = searcher.prepared(vectors[few], start)
+    start = replace(question, prior_weight=question.prior_weight or SearchOptions.prior_weight)
+    posteriors_at = searcher.posteriors_at(vectors[few], start if on_planet else question)
     temperature, weight = _most_likely(
-        lambda t, w: _log_likelihood(prepared.posteriors(t, w), lat_lng[few]), question.prior_weight, on_planet
+        lambda t, w: _log_likelihood(posteriors_at(t, w), lat_lng[few]), question.prior_weight, on_planet
     )
     chosen = replace(question, temperature=temperature, prior_weight=weight if on_planet else 0.0)
-    tuned = locator.with_reading(chosen, replace(locator.reading, level_50=0.5, level_90=0.9))
-    reached = _reached(tuned, vectors[fitting], lat_lng[fitting])
+    tuned = Asked(chosen, replace(asked.how, level_50=0.5, level_90=0.9))
+    reached = _reached(answerer, tuned, vectors[fitting], lat_lng[fitting])
     level_50, level_90 = (_level(reached, share) for share in (0.5, 0.9))
-    final = locator.with_reading(chosen, replace(tuned.reading, level_50=level_50, level_90=level_90))
-    before, after = (measure(each, vectors[held_out], lat_lng[held_out]) for each in (locator, final))
+    final = Asked(chosen, replace(asked.how, level_50=level_50, level_90=level_90))
+    before, after = (measure(answerer, each, vectors[held_out], lat_lng[held_out]) for each in (asked, final))
     return Calibration(
         temperature=temperature,
         prior_weight=chosen.prior_weight,
         level_50=level_50,
         level_90=level_90,
-        model=locator.release.model_digest,
-        candidates=searcher.searched.candidates,
+        model=answerer.source.model,
+        candidates=searcher.candidates,
         photos=len(vectors),
         report={"before": asdict(before), "after": asdict(after)},
     )
 
 
-def measure(locator: Locator, vectors: NDArray[np.float32], lat_lng: Floats) -> Measured:
-    """Compare what a locator claims about vectors (N, 512) with where they belong (N, 2)."""
+def measure(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats) -> Measured:
+    """Compare what is answered for vectors (N, dim) with where they belong (N, 2)."""
     claims, truths, away, inside, likelihood = [], [], [], [], []
-    for (posterior, discs, best), truth in zip(_looked_up(locator, vectors), lat_lng, strict=True):
+    for (posterior, discs, best), truth in zip(_looked_up(answerer, asked, vectors), lat_lng, strict=True):
         km = float(haversine_km(best, truth))
         away.append(km)
-        inside.append([km <= discs.radius(best, p) for p in (locator.reading.level_50, locator.reading.level_90)])
+        inside.append([km <= discs.radius(best, p) for p in (asked.how.level_50, asked.how.level_90)])
         claims += [float(discs.within(best[None], d)[0]) for d in DISTANCES_KM]
         truths += [km <= d for d in DISTANCES_KM]
         likelihood.append(_log_likelihood(iter([posterior]), truth[None]))
@@ -114,22 +119,25 @@ def measure(locator: Locator, vectors: NDArray[np.float32], lat_lng: Floats) -> 
     )
 
 
-def _looked_up(locator: Locator, vectors: NDArray[np.float32]) -> Iterator[tuple[Posterior, Discs, Floats]]:
-    """Yield for each vector its distribution, as discs too, and its best point (2,)."""
+def _looked_up(
+    answerer: Answerer, asked: Asked, vectors: NDArray[np.float32]
+) -> Iterator[tuple[Posterior, Discs, Floats]]:
+    """Yield for each vector its posterior, as discs too, and its best point (2,)."""
+    maker = answerer.maker(asked)
     for at in range(0, len(vectors), _TOGETHER):
-        places = locator.found(vectors[at : at + _TOGETHER])
+        places = answerer.found(vectors[at : at + _TOGETHER], asked)
         for row, posterior in enumerate(places.posteriors):
-            discs, best = locator.reader.best(places, row)
+            discs, best = maker.best(places, row)
             yield posterior, discs, np.array([best.lat, best.lng])
 
 
-_TOGETHER = 64  # distributions in memory at once
+_TOGETHER = 64  # posteriors in memory at once
 
 
-def _reached(locator: Locator, vectors: NDArray[np.float32], lat_lng: Floats) -> Floats:
+def _reached(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats) -> Floats:
     """Return for each vector the probability inside the circle around the best point that reaches the true place."""
     reached = []
-    for (_, discs, best), truth in zip(_looked_up(locator, vectors), lat_lng, strict=True):
+    for (_, discs, best), truth in zip(_looked_up(answerer, asked, vectors), lat_lng, strict=True):
         reached.append(float(discs.within(best[None], max(float(haversine_km(best, truth)), 1e-3))[0]))
     return np.array(reached)
 

@@ -156,7 +156,7 @@ class _Gazetteer:
 _CONTESTANTS = 16  # nearest places that are compared
 
 
-class _Places(NamedTuple):
+class _Towns(NamedTuple):
     """The inhabited places. Of each name there are the distinct values and each place's row among them."""
 
     lat_lng: Floats
@@ -181,7 +181,7 @@ class _Tree(NamedTuple):
     """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none."""
 
     @classmethod
-    def of(cls, places: _Places) -> tuple["_Tree", Nodes]:
+    def of(cls, places: _Towns) -> tuple["_Tree", Nodes]:
         """Return the tree, and the node of each place's city."""
         country_names = _country_names()
         codes = ["", *sorted({*country_names, *places.codes} - {""})]
@@ -256,7 +256,7 @@ def _country_names() -> dict[str, str]:
     return names | {country.iso2: country.name for country in by_length if country.iso2}
 
 
-def _read_places() -> _Places:
+def _read_places() -> _Towns:
     """Read GeoNames' inhabited places."""
     import pyarrow as pa
     import pyarrow.json
@@ -272,4 +272,4 @@ def _read_places() -> _Places:
         encoded = table[column].combine_chunks().fill_null("").dictionary_encode()
         names += [encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy(zero_copy_only=False)]
     people = table["population"].combine_chunks().fill_null(0).to_numpy().astype(np.float64)
-    return _Places(np.stack((table["latitude"], table["longitude"]), axis=1), people, *names)
+    return _Towns(np.stack((table["latitude"], table["longitude"]), axis=1), people, *names)

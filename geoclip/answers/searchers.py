@@ -1,7 +1,7 @@
-"""What a locator searches: the places of a gallery, or the whole planet through an index. Vectors in, `Places` out."""
+"""What can be searched: the places of a gallery, or the whole planet through an index. Vectors in, `Places` out."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -9,44 +9,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geoclip.answers.answer import Searched
 from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
-from index import ExactEngine
-from index.encoder import Encoder
+from geoclip.options import Candidates
 from index.grid.cells import FINEST, Cells, cells_at
 from index.grid.region import Region
-from index.search.hits import QueryScores
+from index.search.engine.exact import ExactEngine
+from index.search.hits import Places
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
 
-
-@dataclass(frozen=True)
-class Places:
-    """The best places for N vectors, best first; arrays are (N, k)."""
-
-    cells: Cells
-    """H3 cells around the places, uint64; 0 where there are fewer than k places."""
-    lat_lng: NDArray[np.float64]
-    """(N, k, 2) degrees; NaN where there are fewer than k places."""
-    scores: NDArray[np.float32]
-    """Cosine; -inf where there are fewer than k places."""
-    probabilities: NDArray[np.float64]
-    """In a gallery, softmax of tau * score over all its places. On a planet, the posterior probability of the cell
-    over all land. 0 where there are fewer than k places. Not calibrated."""
-    estimated: NDArray[np.float64]
-    """(N,) share of the probability that rests on estimates, because those cells were not scored one by one."""
-    posteriors: tuple[Posterior, ...] = ()
-    """The whole distribution for each vector, where asked for."""
+PosteriorsAt = Callable[[float, float], Iterator[Posterior]]
+"""Posteriors of vectors that were searched already, for a temperature and a prior weight, at little cost."""
 
 
 class Searcher(Protocol):
     """Finds places for vectors."""
 
     dim: int
-    searched: Searched
-    """What this is, for answers."""
+    candidates: Candidates
+    index: str
+    """The directory of the index; empty for a gallery."""
+    index_digest: str
+    """Names the content of the index."""
 
     def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """Return the best places for vectors (N, dim) of length 1, or shorter where they are means of such.
@@ -55,18 +41,11 @@ class Searcher(Protocol):
             InputError: the question cannot be answered here.
         """
 
-    def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
+    def posteriors_at(self, queries: NDArray[np.float32], question: Question) -> PosteriorsAt:
         """Search for vectors (N, dim) once; the question's prior weight must be above 0 on a planet."""
 
 
-class Prepared(Protocol):
-    """Vectors whose search is done: distributions for other temperatures and prior weights at little cost."""
-
-    def posteriors(self, temperature: float, prior_weight: float) -> Iterator[Posterior]:
-        """Yield the distribution for each vector."""
-
-
-class GallerySearch:
+class GallerySearcher:
     """Ranks the distinct places of a gallery by score, as the released package does.
 
     Args:
@@ -75,12 +54,13 @@ class GallerySearch:
         device: where to compute.
     """
 
+    candidates, index, index_digest = Candidates.GALLERY, "", ""
+
     def __init__(self, gallery: EmbeddedGallery, tau: float, device: torch.device) -> None:
         self._lat_lng, self._tau = gallery.lat_lng, tau
         self._vectors = gallery.vectors.to(device)
         self._engine = ExactEngine(gallery.vectors, device=device)
         self.dim = self._engine.dim
-        self.searched = Searched("gallery")
         self._cells = lru_cache(maxsize=2)(self._make_cells)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
@@ -97,27 +77,24 @@ class GallerySearch:
         cells[found] = cells_at(lat_lng[found], question.resolution)
         probabilities = np.exp(tau * hits.scores.astype(np.float64) - log_partition[:, None])
         probabilities = np.where(found, probabilities, 0.0)
-        posteriors = tuple(self.posteriors(queries, question)) if with_posteriors else ()
-        return Places(cells, lat_lng, hits.scores, probabilities, np.zeros(len(queries)), posteriors)
+        posteriors = tuple(self._posteriors(queries, question)) if with_posteriors else ()
+        none = np.zeros(len(queries))
+        return Places(cells, lat_lng, hits.scores, probabilities, none, none.astype(np.int64), posteriors)
 
-    def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
-        """See `Searcher.prepared`."""
-        return _PreparedGallery(self, queries, question)
+    def posteriors_at(self, queries: NDArray[np.float32], question: Question) -> PosteriorsAt:
+        """See `Searcher.posteriors_at`; there is no prior."""
+        return lambda temperature, _: self._posteriors(queries, replace(question, temperature=temperature))
 
-    def posteriors(self, queries: NDArray[np.float32], question: Question) -> Iterator[Posterior]:
+    def _posteriors(self, queries: NDArray[np.float32], question: Question) -> Iterator[Posterior]:
         """Yield for each vector the softmax over all places, summed in the cells they lie in."""
         allowed, tau = self._allowed(question.region), self._tau / question.temperature
-        return (self._posterior(query, question, tau, allowed) for query in queries)
-
-    def _posterior(
-        self, query: NDArray[np.float32], question: Question, tau: float, allowed: NDArray[np.bool_] | None
-    ) -> Posterior:
         cells, rows = self._cells(question.resolution)
-        logits = tau * (self._vectors @ torch.from_numpy(query).to(self._vectors.device)).double().cpu().numpy()
-        if allowed is not None:
-            logits[~allowed] = -np.inf
-        mass = np.exp(logits - logits.max())
-        return Posterior(cells, np.bincount(rows, mass, minlength=len(cells)) / mass.sum(), question.resolution)
+        for query in queries:
+            logits = tau * (self._vectors @ torch.from_numpy(query).to(self._vectors.device)).double().cpu().numpy()
+            if allowed is not None:
+                logits[~allowed] = -np.inf
+            mass = np.exp(logits - logits.max())
+            yield Posterior(cells, np.bincount(rows, mass, minlength=len(cells)) / mass.sum(), question.resolution)
 
     def _make_cells(self, res: int) -> tuple[Cells, NDArray[np.int64]]:
         return np.unique(cells_at(self._lat_lng, res), return_inverse=True)
@@ -131,58 +108,28 @@ class GallerySearch:
         return allowed
 
 
-class PlanetSearch:
-    """Searches an index of the planet.
+class PlanetSearcher:
+    """Searches an opened index of the planet."""
 
-    Args:
-        planet: the opened index.
-        encoder: of the index's model.
-    """
+    candidates = Candidates.PLANET
 
-    def __init__(self, planet: Planet, encoder: Encoder) -> None:
-        self.planet, self._encoder = planet, encoder
-        self.dim = planet.engine.dim
-        self.searched = Searched("planet", str(planet.folder), planet.digest)
+    def __init__(self, planet: Planet) -> None:
+        self.planet, self.dim = planet, planet.engine.dim
+        self.index, self.index_digest = str(planet.folder), planet.digest
 
     def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """See `Searcher.search`."""
         try:
-            hits = self.planet.search(queries, self._encoder, question, with_posteriors=with_posteriors)
+            return self.planet.search(queries, question, with_posteriors=with_posteriors)
         except ValueError as error:
             raise InputError(str(error)) from error
-        return Places(hits.cells, hits.lat_lng, hits.scores, hits.probabilities, hits.estimated, hits.posteriors)
 
-    def prepared(self, queries: NDArray[np.float32], question: Question) -> "Prepared":
-        """See `Searcher.prepared`."""
-        return _PreparedPlanet(self.planet, list(self.planet.query_scores(queries, self._encoder, question)), question)
+    def posteriors_at(self, queries: NDArray[np.float32], question: Question) -> PosteriorsAt:
+        """See `Searcher.posteriors_at`."""
+        scores = list(self.planet.query_scores(queries, question))
 
+        def posteriors(temperature: float, prior_weight: float) -> Iterator[Posterior]:
+            asked = replace(question, temperature=temperature, prior_weight=prior_weight)
+            return (self.planet.posterior(each, asked) for each in scores)
 
-class _PreparedGallery:
-    def __init__(self, gallery: GallerySearch, queries: NDArray[np.float32], question: Question) -> None:
-        self._gallery, self._queries, self._question = gallery, queries, question
-
-    def posteriors(self, temperature: float, prior_weight: float) -> Iterator[Posterior]:
-        """See `Prepared.posteriors`; there is no prior."""
-        del prior_weight
-        return self._gallery.posteriors(self._queries, replace(self._question, temperature=temperature))
-
-
-class _PreparedPlanet:
-    def __init__(self, planet: Planet, findings: list[QueryScores], question: Question) -> None:
-        self._planet, self._findings, self._question = planet, findings, question
-
-    def posteriors(self, temperature: float, prior_weight: float) -> Iterator[Posterior]:
-        """See `Prepared.posteriors`."""
-        question = replace(self._question, temperature=temperature, prior_weight=prior_weight)
-        return (self._planet.posterior(finding, question) for finding in self._findings)
-
-
-def with_k(question: Question, k: int) -> Question:
-    """Return the question for another number of places.
-
-    Raises:
-        InputError: k is below 1.
-    """
-    if k < 1:
-        raise InputError(f"k is {k}; ask for at least 1 place.")
-    return replace(question, k=k)
+        return posteriors

@@ -6,52 +6,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
-from geoclip.cli.session import Encoding, RunCounts, Search, ensure_fetched, open_locator, photo_inputs
+from geoclip.cli.output import RunCounts
+from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import STDOUT, check_output
 from geoclip.locator import Locator
+from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.tables.labels import Labels
 from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
 
 
-def run(labels: Path, inputs: list[str], *, output: Path, overwrite: bool, encoding: Encoding, search: Search) -> None:
+def run(
+    labels: Path,
+    inputs: list[str],
+    output: Path,
+    overwrite: bool,
+    index: IndexOptions,
+    search: SearchOptions,
+    photo: PhotoOptions,
+    model: ModelOptions,
+    machine: MachineOptions,
+) -> None:
     """Fit a calibration and keep it."""
     from geoclip.answers.fitting import calibrate
 
     check_output(output, overwrite=overwrite)
     known = Labels.read(labels)
-    ensure_fetched()
-    locator = open_locator(encoding, search)
-    vectors, truth, left_out = _labelled(known, inputs, encoding, locator)
+    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    vectors, truth, left_out = _labelled(known, inputs, locator, machine.processes)
     if left_out:
         say(f"{left_out} of the inputs have no row in {labels} and are left out.")
     with progress("Calibrating"):
-        fitted = calibrate(locator, vectors, truth)
+        fitted = calibrate(locator.answerer, locator.answerer.asked(search), vectors, truth)
     fitted.save(output)
     _describe(fitted.report, fitted.temperature, fitted.prior_weight, to_stderr=output == STDOUT)
     say(f"{output} holds the calibration of {fitted.photos} photos; use it with --calibration {output}.")
 
 
 def _labelled(
-    known: Labels, inputs: list[str], encoding: Encoding, locator: Locator
+    known: Labels, inputs: list[str], locator: Locator, workers: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Return vectors (N, 512) and true places (N, 2) of the inputs that have a label, and how many have none."""
     names, vectors = [], []
-    tally = RunCounts()
+    counts = RunCounts()
     files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
     photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
     for path in files:
-        for batch in read_vectors(path, dim=locator.searcher.dim, model_digest=locator.release.model_digest):
+        for batch in read_vectors(path, dim=locator.answerer.searcher.dim, model_digest=locator.answerer.source.model):
             names += batch.names
             vectors += list(at_most_unit(batch.vectors))
     if photos:
         with progress("Embedding") as update:
-            for decoded, vector in locator.embed(photo_inputs(photos, None), workers=encoding.processes):
-                if tally.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
+            for decoded, vector in locator.embedder.embed(photo_inputs(photos, None), workers=workers):
+                if counts.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
                     names.append(decoded.name)
                     vectors.append(vector)
-                update(tally.answered + tally.failed, None)
+                update(counts.answered + counts.failed, None)
     if not names:
         raise InputError("There are no photos or vectors to calibrate with.")
     rows = known.rows(names)

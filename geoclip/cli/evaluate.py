@@ -3,46 +3,60 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from geoclip.cli.session import Encoding, Search, open_locator
+from geoclip.answers.source import index_folder
+from geoclip.cli.session import open_embedder, open_locator
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
-from geoclip.evaluation.evaluating import EvaluationOptions, evaluate
+from geoclip.evaluation.evaluating import evaluate
 from geoclip.evaluation.inputs import InputKind, evaluation_inputs
+from geoclip.evaluation.options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.evaluation.outputs import Outputs
 from geoclip.evaluation.predictions import Columns
+from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
+
+if TYPE_CHECKING:
+    from geoclip.locator import Locator
 
 
 def run(
     labels: Path,
     inputs: Sequence[str],
-    *,
-    label_columns: Columns,
-    columns: Sequence[Sequence[str]],
-    protocol: EvaluationOptions,
-    outputs: Outputs,
-    encoding: Encoding,
-    search: Search,
+    comparing: EvaluationOptions,
+    columns: ColumnOptions,
+    files: ReportOptions,
+    index: IndexOptions,
+    search: SearchOptions,
+    photo: PhotoOptions,
+    model: ModelOptions,
+    machine: MachineOptions,
 ) -> None:
     """Evaluate tables of answers, vectors and photos side by side; exit 1 if photos are missing or unreadable."""
+    outputs = Outputs(**vars(files))
     outputs.check()
-    _check_options({each.kind for each in evaluation_inputs(inputs, columns)}, encoding, search)
-    given = {"labels": labels, "inputs": list(inputs), "label_columns": label_columns, "columns": columns}
-    given |= {"protocol": protocol, "encoding": encoding, "search": search}
-    if protocol.gallery is None and search.index is not None:
-        protocol = replace(protocol, gallery=search.index / "gallery.parquet")
+    named = columns.name_column, columns.lat_column, columns.lng_column
+    _check({each.kind for each in evaluation_inputs(inputs, named)}, photo, index, search)
+    given = {"labels": labels, "inputs": list(inputs), "columns": columns, "comparing": comparing, "index": index}
+    given |= {"search": search, "photo": photo, "model": model, "machine": machine}
+    if comparing.gallery is None and (folder := index_folder(index.index)):
+        comparing = replace(comparing, gallery=folder / "gallery.parquet")
+
+    def opened() -> "Locator":
+        return open_locator(open_embedder(photo, model, machine), index, search, machine)
+
     found = evaluate(
         labels,
         inputs,
-        protocol,
-        locator=partial(open_locator, encoding, search),
-        label_columns=label_columns,
-        columns=columns,
-        workers=encoding.processes,
+        comparing,
+        locator=opened,
+        search=search,
+        label_columns=Columns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column),
+        columns=named,
+        workers=machine.processes,
         progress=progress,
         on_problem=say,
     )
@@ -54,8 +68,8 @@ def run(
     raise typer.Exit(1 if any(counts.answered < counts.labelled for counts in photos) else 0)
 
 
-def _check_options(kinds: set[InputKind], encoding: Encoding, search: Search) -> None:
-    if InputKind.PHOTOS not in kinds and encoding.crops != 1:
-        raise InputError(f"--crops {encoding.crops} needs photos; vectors and predictions are made already.")
-    if kinds == {InputKind.PREDICTIONS} and replace(search, index=None) != Search():
+def _check(kinds: set[InputKind], photo: PhotoOptions, index: IndexOptions, search: SearchOptions) -> None:
+    if InputKind.PHOTOS not in kinds and photo.crops != PhotoOptions.crops:
+        raise InputError(f"--crops {photo.crops} needs photos; vectors and predictions are made already.")
+    if kinds == {InputKind.PREDICTIONS} and (search, replace(index, index=None)) != (SearchOptions(), IndexOptions()):
         raise InputError("Options of the search need photos or vectors; predictions are made already.")

@@ -7,96 +7,92 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.session import Encoding, RunCounts, Search, open_locator, options_of, photo_inputs, photo_key
+from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
+from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
+from geoclip.embedder import Words
 from geoclip.errors import InputError
+from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
 from geoclip.writers import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
-    from geoclip.locator import Locator, Words
-    from geoclip.photos.decode import Photo
+    from geoclip.answers.answer import Answer
 
 
 def run(
     photos: list[str],
-    *,
-    texts: list[str],
-    text_weight: float,
-    together: bool,
     from_list: Path | None,
-    top: int,
-    output: Output,
-    map_file: Path | None,
-    encoding: Encoding,
-    search: Search,
+    together: bool,
+    words: WordOptions,
+    output: OutputOptions,
+    index: IndexOptions,
+    search: SearchOptions,
+    photo: PhotoOptions,
+    model: ModelOptions,
+    machine: MachineOptions,
 ) -> None:
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
+    target = output.checked()
     beside_photos = bool(photos or from_list)
-    if beside_photos and len(texts) > 1:
-        raise InputError(f"{len(texts)} --text are given beside photos; give one, about all of them.")
+    if beside_photos and len(words.text) > 1:
+        raise InputError(f"{len(words.text)} --text are given beside photos; give one, about all of them.")
     if together and not beside_photos:
         raise InputError("--together needs photos; name those of one place.")
-    if together and output.resumes:
+    if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
-    drawn = MapFile(map_file)
-    inputs = photo_inputs(photos, from_list) if beside_photos or not texts else iter(())
-    locator = open_locator(encoding, search)
-    said = (tuple(texts), text_weight) if beside_photos else None
-    if not together:
-        output.describe(options_of(locator, encoding, search, top=top, text=said))
-    if texts and not beside_photos:
-        with progress("Loading CLIP"):
-            fresh = list(output.remaining(texts, lambda text: (text.encode(), b""), len(texts)))
-            answers = locator.locate_text(fresh, top) if fresh else []
-        with output:
-            for answer in answers:
-                output.write(answer)
-                drawn.add(answer)
-        drawn.finish(encoding)
-        return
-    from geoclip.locator import Words
-
-    words = Words(texts[0], text_weight) if texts else None
+    drawn = MapFile(output.map_file, photo, machine)
+    inputs = photo_inputs(photos, from_list) if beside_photos or not words.text else iter(())
+    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    asked = locator.answerer.asked(search)
+    said = Words(words.text[0], words.text_weight) if words.text and beside_photos else None
     if together:
-        raise typer.Exit(_together(inputs, top, words, output, drawn, encoding, locator))
-    tally = RunCounts()
-    known = len(photos) if from_list is None and all(Path(photo).is_file() for photo in photos) else None
-    inputs = output.remaining(inputs, photo_key, locator.batch)
-    stream = locator.stream(inputs, top, workers=encoding.processes, words=words)
+        with progress("Reading photos"):
+            answer, failed = locator.locate_together(inputs, workers=machine.processes, words=said, asked=asked)
+        raise typer.Exit(_written(answer, failed, target, drawn))
+    target.describe(options_of(locator.answerer, index, search, photo, model, words if beside_photos else None))
+    if words.text and not beside_photos:
+        with progress("Loading CLIP"):
+            fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
+            answers = locator.locate_text(fresh, asked=asked) if fresh else []
+        with target:
+            for answer in answers:
+                target.write(answer)
+                drawn.add(answer)
+        drawn.finish()
+        return
+    known = len(photos) if from_list is None and all(Path(each).is_file() for each in photos) else None
+    inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
+    stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
+    raise typer.Exit(_streamed(stream, known, target, drawn))
+
+
+def _streamed(stream: "Iterator[Answer]", known: int | None, target: Output, drawn: MapFile) -> int:
+    """Write answers as they come, `known` in number; return the exit code."""
+    counts = RunCounts()
     with progress("Loading CLIP"):
         first = next(stream, None)  # the output is touched only once there is an answer
     if first is not None:
-        with output, progress("Locating", known, beside_answers=output.to_stdout) as update:
+        with target, progress("Locating", known, beside_answers=target.to_stdout) as update:
             for answer in chain([first], stream):
-                output.write(answer)
-                if tally.count(answer):
+                target.write(answer)
+                if counts.count(answer):
                     drawn.add(answer)
-                update(tally.answered + tally.failed, known)
-    if tally.answered + tally.failed + output.done == 0:
+                update(counts.answered + counts.failed, known)
+    if counts.answered + counts.failed + target.done == 0:
         raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
-    drawn.finish(encoding)
-    raise typer.Exit(tally.exit_code("answered"))
+    drawn.finish()
+    return counts.exit_code("answered")
 
 
-def _together(
-    inputs: "Iterable[Photo]",
-    top: int,
-    words: "Words | None",
-    output: Output,
-    drawn: MapFile,
-    encoding: Encoding,
-    locator: "Locator",
-) -> int:
-    """Answer once for all photos; return the exit code."""
-    tally = RunCounts()
-    with progress("Reading photos"):
-        answer, failed = locator.locate_together(inputs, top, workers=encoding.processes, words=words)
+def _written(answer: "Answer", failed: "list[Answer]", target: Output, drawn: MapFile) -> int:
+    """Write the one answer for all photos; return the exit code."""
+    counts = RunCounts()
     for photo in failed:
-        tally.count(photo)
-    with output:
-        output.write(answer)
+        counts.count(photo)
+    with target:
+        target.write(answer)
     drawn.add(answer)
-    drawn.finish(encoding)
+    drawn.finish()
     return 1 if failed else 0

@@ -1,6 +1,7 @@
 """`--map`: answers collected for a map, drawn when all are there."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from geoclip.files import check_output
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
-    from geoclip.cli.session import Encoding
+    from geoclip.options import MachineOptions, PhotoOptions
 
 MOST = 100
 """Answers on one map."""
@@ -21,17 +22,20 @@ class MapFile:
 
     Args:
         path: .html or .png; None draws nothing.
+        photo: how photos are read, for thumbnails.
+        machine: decodes them.
 
     Raises:
         InputError: another suffix, or a folder.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, photo: "PhotoOptions", machine: "MachineOptions") -> None:
         if path is not None:
             if path.suffix.lower() not in (".html", ".png"):
                 raise InputError(f"The map {path} cannot be drawn; name it .html or .png.")
             check_output(path, overwrite=True)
         self._path = path
+        self._limits, self._workers = replace(photo, crops=1).limits(), machine.processes
         self._answers: list[Answer] = []
         self._left_out = 0
 
@@ -44,13 +48,13 @@ class MapFile:
         else:
             self._left_out += 1
 
-    def finish(self, encoding: "Encoding") -> None:
+    def finish(self) -> None:
         """Draw, if there is something to draw."""
         if self._path is None or not self._answers:
             return
         from geoclip.map import write_map, write_png
 
-        thumbnails = _thumbnails([answer.query for answer in self._answers], encoding)
+        thumbnails = self._thumbnails([answer.query for answer in self._answers])
         shown = self._answers if self._path.suffix.lower() == ".html" else self._answers[:1]
         if self._path.suffix.lower() == ".html":
             write_map(shown, self._path, thumbnails=thumbnails)
@@ -59,20 +63,18 @@ class MapFile:
         if left_out := len(self._answers) - len(shown) + self._left_out:
             say(f"{self._path} shows the first {len(shown)}; {left_out} more answers are not on it.")
 
+    def _thumbnails(self, names: list[str]) -> dict[str, bytes]:
+        """Return what CLIP saw of the photos among the queries, as JPEG: decoded in workers, as always."""
+        from PIL import Image
 
-def _thumbnails(names: list[str], encoding: "Encoding") -> dict[str, bytes]:
-    """Return what CLIP saw of the photos among the queries, as JPEG: decoded in workers, as always."""
-    from PIL import Image
+        from geoclip.photos.decode import SIZE, SUFFIXES
+        from geoclip.photos.pool import decode_all
 
-    from geoclip.photos.decode import SIZE, SUFFIXES, DecodeLimits
-    from geoclip.photos.pool import decode_all
-
-    photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file()]
-    limits = DecodeLimits(max_pixels=encoding.max_megapixels * 1_000_000, as_released=encoding.as_released)
-    thumbnails = {}
-    for decoded in decode_all(photos, limits, workers=encoding.processes):
-        if decoded.pixels is not None:
-            file = io.BytesIO()
-            Image.frombytes("RGB", (SIZE, SIZE), decoded.pixels).save(file, "JPEG", quality=80)
-            thumbnails[decoded.name] = file.getvalue()
-    return thumbnails
+        photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file()]
+        thumbnails = {}
+        for decoded in decode_all(photos, self._limits, workers=self._workers):
+            if decoded.pixels is not None:
+                file = io.BytesIO()
+                Image.frombytes("RGB", (SIZE, SIZE), decoded.pixels).save(file, "JPEG", quality=80)
+                thumbnails[decoded.name] = file.getvalue()
+        return thumbnails

@@ -15,28 +15,40 @@ import typer
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
+from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.session import Encoding, RunCounts, Search, open_locator, options_of, photo_inputs, photo_key
+from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
+from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
-from geoclip.encoders.location import EMBEDDING_DIM
 from geoclip.errors import InputError
+from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
 from geoclip.writers import Output
+from index.storage.manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from geoclip.answers.answerer import Answerer
+    from geoclip.answers.source import Asked
     from geoclip.locator import Locator
     from geoclip.photos.decode import Photo
 
-_MANIFEST = "manifest.json"
 _MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}  # how files of vectors begin
 _TOGETHER = 128  # vectors searched before the first answer is written
 
 
 def run(
-    inputs: list[str], *, top: int, output: Output, map_file: Path | None, encoding: Encoding, search: Search
+    inputs: list[str],
+    output: OutputOptions,
+    index: IndexOptions,
+    search: SearchOptions,
+    photo: PhotoOptions,
+    model: ModelOptions,
+    machine: MachineOptions,
 ) -> None:
     """Answer for vectors and photos as they come; exit 1 if some photos could not be read."""
-    inputs, search = _index_first(inputs, search)
+    target = output.checked()
+    if index.index is None and inputs and (folder := index_folder(inputs[0])) and (folder / MANIFEST).is_file():
+        inputs, index = inputs[1:], replace(index, index=inputs[0])
     vectors = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
     photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
     if not inputs:
@@ -44,36 +56,29 @@ def run(
     for path in vectors:
         if not path.exists():
             raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
-    if not search.index and photos and photos != ["-"]:
+    if index.index is None and photos and photos != ["-"]:
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
-    drawn = MapFile(map_file)
-    locator = open_locator(encoding, search)
-    tally = RunCounts()
-    output.describe(options_of(locator, encoding, search, top=top))
-    answers = _answers(vectors, photos, top, output, encoding, locator)
-    with output, progress("Searching", beside_answers=output.to_stdout) as update:
+    drawn = MapFile(output.map_file, photo, machine)
+    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    counts = RunCounts()
+    target.describe(options_of(locator.answerer, index, search, photo, model))
+    answers = _answers(vectors, photos, target, locator, locator.answerer.asked(search), machine.processes)
+    with target, progress("Searching", beside_answers=target.to_stdout) as update:
         for answer in answers:
-            output.write(answer)
-            if tally.count(answer):
+            target.write(answer)
+            if counts.count(answer):
                 drawn.add(answer)
-            update(tally.answered + tally.failed, None)
-    drawn.finish(encoding)
-    if tally.failed:
-        raise typer.Exit(tally.exit_code("answered"))
-
-
-def _index_first(inputs: list[str], search: Search) -> tuple[list[str], Search]:
-    """Take an index from the head of the inputs."""
-    if search.index is None and inputs and (Path(inputs[0]) / _MANIFEST).is_file():
-        return inputs[1:], replace(search, index=Path(inputs[0]))
-    return inputs, search
+            update(counts.answered + counts.failed, None)
+    drawn.finish()
+    if counts.failed:
+        raise typer.Exit(counts.exit_code("answered"))
 
 
 def _answers(
-    vectors: list[Path], photos: list[str], top: int, output: Output, encoding: Encoding, locator: "Locator"
+    vectors: list[Path], photos: list[str], target: Output, locator: "Locator", asked: "Asked", workers: int
 ) -> Iterator[Answer]:
     for path in vectors:
-        yield from _of_vectors(path, top, output, locator)
+        yield from _of_vectors(path, target, locator.answerer, asked)
     given: list[Iterable[Photo]] = []
     if "-" in photos:
         content = sys.stdin.buffer.read()
@@ -82,7 +87,7 @@ def _answers(
             with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
                 file.write(content)
                 file.flush()
-                yield from _of_vectors(Path(file.name), top, output, locator)
+                yield from _of_vectors(Path(file.name), target, locator.answerer, asked)
         else:
             photo = io.BytesIO(content)
             photo.name = "-"
@@ -90,18 +95,18 @@ def _answers(
     if photos:
         given.append(photo_inputs(photos, None))
     if given:
-        inputs = output.remaining(chain(*given), photo_key, locator.batch)
-        yield from locator.stream(inputs, top, workers=encoding.processes)
+        inputs = target.remaining(chain(*given), photo_key, locator.embedder.batch)
+        yield from locator.stream(inputs, workers=workers, asked=asked)
 
 
-def _of_vectors(path: Path, top: int, output: Output, locator: "Locator") -> Iterator[Answer]:
-    for batch in read_vectors(path, dim=EMBEDDING_DIM, model_digest=locator.release.model_digest):
+def _of_vectors(path: Path, target: Output, answerer: "Answerer", asked: "Asked") -> Iterator[Answer]:
+    for batch in read_vectors(path, dim=answerer.searcher.dim, model_digest=answerer.source.model):
         rows = list(zip(batch.names, at_most_unit(batch.vectors), strict=True))
         for at in range(0, len(rows), _TOGETHER):
             together = rows[at : at + _TOGETHER]
-            if left := list(output.remaining(together, _vector_key, len(together))):
+            if left := list(target.remaining(together, _vector_key, len(together))):
                 names, vectors = zip(*left, strict=True)
-                yield from locator.answers(names, np.stack(vectors), top)
+                yield from answerer.answers(names, np.stack(vectors), asked)
 
 
 def _vector_key(row: tuple[str, NDArray[np.float32]]) -> tuple[bytes, bytes]:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from geoclip.errors import GeoclipError
 from geoclip.writers.wording import one_line
@@ -27,6 +28,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_rows(rows: dict[str, str], file: TextIO) -> None:
+    """Print named facts, one a line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(file=file, highlight=False).print(table)
 
 
 def say(message: str) -> None:

@@ -1,5 +1,6 @@
 """CLIP's two towers, built by open_clip one at a time. The only door to open_clip and its model hub."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def image_tower(
     """Return CLIP ViT-L/14's image tower: (N, 3, 224, 224) to (N, 768). The text tower is never in memory.
 
     Args:
-        checkpoint: a file or folder with CLIP's weights; None takes open_clip's hub.
+        checkpoint: a file or folder with CLIP's weights; None is `$GEOCLIP_CLIP_CHECKPOINT`, else open_clip's hub.
         pretrained: False gives random weights.
         dtype: arithmetic of the matrix products; layer norms stay float32.
 
@@ -63,7 +64,7 @@ def _tower(tower: Tower, checkpoint: Path | None, *, pretrained: bool, dtype: to
     )
     module: nn.Module
     if pretrained:
-        path = checkpoint if checkpoint is not None else hub_checkpoint()
+        path = checkpoint or _named_checkpoint() or hub_checkpoint()
         with torch.device("meta"):  # no memory and no random numbers for weights about to be replaced
             module = make()
         _load(module, read_tower(path, tower), path)
@@ -72,6 +73,12 @@ def _tower(tower: Tower, checkpoint: Path | None, *, pretrained: bool, dtype: to
     if dtype is not torch.float32:
         convert_weights_to_lp(module, dtype)
     return module.eval().requires_grad_(False)
+
+
+def _named_checkpoint() -> Path | None:
+    """Return the file or folder that the environment names."""
+    named = os.environ.get("GEOCLIP_CLIP_CHECKPOINT")
+    return Path(named).expanduser() if named else None
 
 
 def _config() -> dict[str, Any]:

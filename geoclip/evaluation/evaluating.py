@@ -14,10 +14,12 @@ from geoclip.errors import InputError
 from geoclip.evaluation.answer_table import AnswerTable, label_rows
 from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
 from geoclip.evaluation.measures import distances, exchanged_km
+from geoclip.evaluation.options import EvaluationOptions
 from geoclip.evaluation.overlap import Overlap, overlap
 from geoclip.evaluation.predictions import USUAL, Columns, read_answers, read_labels, read_places
 from geoclip.evaluation.report import Report, Run, evaluated
 from geoclip.files import sha256_of
+from geoclip.options import SearchOptions
 from geoclip.tables.labels import Labels
 
 if TYPE_CHECKING:
@@ -26,33 +28,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int, int | None], object]]]
 """Begins a stage, of a name and a total; what it yields is called with the number done and None."""
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How answers are compared with the true places.
-
-    Raises:
-        InputError: the distance is unknown, or a number is out of range.
-    """
-
-    distance: str = Distance.HAVERSINE
-    """One of `Distance`."""
-    top: int = 5
-    """Places in an answer, where this program makes it."""
-    resamples: int = 2000
-    """For intervals and tests; fewer for more than 25,000 photos."""
-    seed: int = 0
-    """Of the resamples."""
-    gallery: Path | None = None
-    """Coordinates to look for the true places in; None is the gallery that is searched, if any is."""
-
-    def __post_init__(self) -> None:
-        if self.distance not in list(Distance):
-            raise InputError(f"The distance is {self.distance!r}; choose from {', '.join(Distance)}.")
-        for name, least in (("top", 1), ("resamples", 100), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}; give {least} or more.")
 
 
 @dataclass(frozen=True)
@@ -77,6 +52,7 @@ def evaluate(
     options: EvaluationOptions = EvaluationOptions(),
     *,
     locator: "Locator | Callable[[], Locator] | None" = None,
+    search: SearchOptions = SearchOptions(),
     label_columns: Columns = USUAL,
     columns: Sequence[Sequence[str]] = ((), (), ()),
     workers: int = 0,
@@ -90,8 +66,8 @@ def evaluate(
         inputs: photos and folders, which together are one system; and files of vectors or of predictions, each of which
             is another.
         options: how they are compared.
-        locator: answers for photos and vectors: one, or what opens one where there are any; None opens the released
-            gallery.
+        locator: answers for photos and vectors: one, or what opens one where there are any; None is `Locator.open()`.
+        search: what is asked of it.
         label_columns: the columns of the labels.
         columns: of tables of predictions; see `inputs.evaluation_inputs`.
         workers: processes that decode photos; 0 decodes in this one.
@@ -102,7 +78,7 @@ def evaluate(
         InputError: a file cannot be read or lacks what is needed, or no input has a row in the labels.
     """
     path = Path(labels)
-    evaluator = _Evaluator(path, read_labels(path, label_columns), options, workers, progress, on_problem)
+    evaluator = _Evaluator(path, read_labels(path, label_columns), options, search, workers, progress, on_problem)
     found = evaluation_inputs([str(each) for each in inputs], columns)
     beside = None if options.gallery is None else evaluator.overlap(options.gallery)
     runs = {source: evaluator.of_table(source) for source in found if source.kind is InputKind.PREDICTIONS}
@@ -128,9 +104,9 @@ def _opened(locator: "Locator | Callable[[], Locator] | None") -> "Locator":
 
 def _gallery_of(locator: "Locator") -> Path | None:
     """Return the file with the places of the gallery that is searched."""
-    if locator.searcher.searched.index:
-        return Path(locator.searcher.searched.index) / "gallery.parquet"
-    release = locator.release
+    if locator.answerer.source.index is not None:
+        return locator.answerer.source.index / "gallery.parquet"
+    release = locator.embedder.release
     return None if release.gallery_file is None else release.path / release.gallery_file
 
 
@@ -141,6 +117,7 @@ class _Evaluator:
     path: Path
     labels: Labels
     options: EvaluationOptions
+    search: SearchOptions
     workers: int
     progress: Progress
     on_problem: Callable[[str], object]
@@ -168,11 +145,10 @@ class _Evaluator:
         return self._run(source, answers.in_order(rows, len(self.labels.lat_lng)), rows, sha256=sha256_of(path))
 
     def of_vectors(self, source: EvaluationInput, locator: "Locator") -> Run:
-        from geoclip.evaluation.located import located
         from geoclip.tables.vectors import at_most_unit, read_vectors
 
         path = Path(source.paths[0])
-        expected: dict[str, Any] = {"dim": locator.searcher.dim, "model_digest": locator.release.model_digest}
+        expected: dict[str, Any] = {"dim": locator.answerer.searcher.dim, "model_digest": locator.answerer.source.model}
         names = [name for batch in read_vectors(path, **expected) for name in batch.names]
         rows = self._rows(names, source, named=path.suffix.lower() != ".npy")
 
@@ -181,13 +157,9 @@ class _Evaluator:
             for batch in read_vectors(path, **expected):
                 yield from ((at, vector) for vector in at_most_unit(batch.vectors) if (at := next(row)) >= 0)
 
-        with self.progress("Locating", int((rows >= 0).sum())) as update:
-            answers, sets = located(locator, vectors(), self.labels.lat_lng, self.options.top, on_progress=update)
-        found = self._run(source, answers, rows, sha256=sha256_of(path))
-        return replace(found, about=_about(locator), sets=sets)
+        return self._located(source, locator, vectors(), rows)
 
     def of_photos(self, source: EvaluationInput, locator: "Locator") -> Run:
-        from geoclip.evaluation.located import located
         from geoclip.photos.pool import find_photos
 
         paths = list(dict.fromkeys(find_photos(source.paths)))
@@ -200,7 +172,7 @@ class _Evaluator:
         unreadable = []
 
         def vectors() -> "Iterator[RowVector]":
-            stream = locator.embed([path for path, _ in labelled], workers=self.workers)
+            stream = locator.embedder.embed([path for path, _ in labelled], workers=self.workers)
             for (path, row), (decoded, vector) in zip(labelled, stream, strict=True):
                 if vector is None:
                     self.on_problem(f"{path}: {decoded.error}")
@@ -208,11 +180,22 @@ class _Evaluator:
                 else:
                     yield row, vector
 
-        with self.progress("Locating", len(labelled)) as update:
-            answers, sets = located(locator, vectors(), self.labels.lat_lng, self.options.top, on_progress=update)
-        answers.seen[unreadable] = True
-        found = self._run(source, answers, rows)
-        return replace(found, about=_about(locator) | {"crops": locator.limits.crops}, sets=sets)
+        found = self._located(source, locator, vectors(), rows)
+        found.answers.seen[unreadable] = True
+        return replace(found, about={**(found.about or {}), "crops": locator.embedder.limits.crops})
+
+    def _located(
+        self, source: EvaluationInput, locator: "Locator", vectors: "Iterator[RowVector]", rows: NDArray[np.int64]
+    ) -> Run:
+        from geoclip.evaluation.located import located
+
+        asked = locator.answerer.asked(self.search)
+        with self.progress("Locating", int((rows >= 0).sum())) as update:
+            answers, sets = located(locator.answerer, asked, vectors, self.labels.lat_lng, on_progress=update)
+        searched = asdict(locator.answerer.searched(asked))
+        about = {"model": locator.answerer.source.model, **searched, "apart_km": asked.how.apart_km}
+        digest = None if source.kind is InputKind.PHOTOS else sha256_of(Path(source.paths[0]))
+        return replace(self._run(source, answers, rows, sha256=digest), about=about, sets=sets)
 
     def _rows(self, names: list[str], source: EvaluationInput, *, named: bool = True) -> NDArray[np.int64]:
         """Return the label of each input; inputs without names are in the order of the labels."""
@@ -241,9 +224,3 @@ class _Evaluator:
                 f"in place of {better[0]:,.0f}; check which column is which, there and in {self.path}."
             )
         return Run(source.name, source.kind, answers, km, left_out=int((rows < 0).sum()), sha256=sha256)
-
-
-def _about(locator: "Locator") -> dict[str, Any]:
-    """Return what is searched, and how, as answers say it."""
-    searched = asdict(locator.searched)
-    return {"model": locator.release.model_digest, **searched, "apart_km": locator.reading.apart_km}

@@ -1,4 +1,4 @@
-"""Lets a locator answer for vectors whose true places are known, and sees how its distributions hold them."""
+"""Answers for vectors whose true places are known, and sees how the posteriors hold them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -6,55 +6,51 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from geoclip.answers.answerer import Answerer
+from geoclip.answers.source import Asked
 from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.evaluation.measures import MASSES, CellSet
-from geoclip.locator import Locator
 from index.grid.cells import Cells, cells_at, parents, resolutions
 from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.posterior import Posterior
 
 TOGETHER = 64
-"""Vectors searched at once: so many distributions are in memory."""
+"""Vectors searched at once: so many posteriors are in memory."""
 
 RowVector = tuple[int, NDArray[np.float32]]
 """The row of a photo in the labels, and its vector (dim,)."""
 
 
 def located(
-    locator: Locator,
+    answerer: Answerer,
+    asked: Asked,
     vectors: Iterable[RowVector],
     lat_lng: Floats,
-    k: int,
     *,
     on_progress: Callable[[int, int | None], object] = lambda done, total: None,
 ) -> tuple[AnswerTable, tuple[CellSet, ...]]:
     """Answer for vectors of labelled photos.
 
     Args:
-        locator: with the question and the reading to be evaluated.
+        answerer: to be evaluated.
+        asked: what is asked of it.
         vectors: of photos; read `TOGETHER` at a time.
         lat_lng: (N, 2) degrees, the true places of all photos.
-        k: places in an answer, at most.
         on_progress: called with the number answered so far, and None.
 
     Returns:
-        The answers in the order of the labels, blank for photos without a vector; and how distributions fared.
+        The answers in the order of the labels, blank for photos without a vector; and how posteriors fared.
     """
-    answers = AnswerTable.blank(len(lat_lng), k)
+    answers = AnswerTable.blank(len(lat_lng), asked.question.k)
     inside = np.zeros((len(lat_lng), len(MASSES)), dtype=bool)
     areas: list[Floats] = []
-    region = locator.question.region
     for rows, batch in _batches(vectors):
-        places = locator.found(batch, k)
-        names = [str(row) for row in rows]
-        searched = locator.searcher.searched
-        for row, answer in zip(
-            rows, locator.reader.answers(names, batch, places, k, searched, region=region), strict=True
-        ):
+        places = answerer.found(batch, asked)
+        found = answerer.read([str(row) for row in rows], batch, places, asked)
+        for row, answer, posterior in zip(rows, found, places.posteriors, strict=True):
             answers.put(row, answer)
-        for row, posterior in zip(rows, places.posteriors, strict=True):
-            inside[row], area = smallest_sets(posterior if region is None else posterior.within(region), lat_lng[row])
+            inside[row], area = smallest_sets(posterior, lat_lng[row])
             areas.append(area)
         on_progress(len(areas), None)
     middle = np.median(areas, axis=0) if areas else np.full(len(MASSES), np.nan)

@@ -14,6 +14,7 @@ import numpy as np
 from geoclip.distance import geoscore
 from geoclip.errors import InputError
 from geoclip.evaluation.evaluating import Evaluation
+from geoclip.evaluation.options import ReportOptions
 from geoclip.evaluation.report import Report, Run
 from geoclip.files import check_output, written_whole
 from geoclip.tables.labels import Labels
@@ -27,16 +28,8 @@ _TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Outputs(ReportOptions):
     """The files to write."""
-
-    report: Path | None = None
-    """`.json`."""
-    plots: Path | None = None
-    """A folder."""
-    errors: Path | None = None
-    """`.csv` or `.parquet`."""
-    overwrite: bool = False
 
     def check(self) -> None:
         """Refuse, before anything is computed, what could not be written at the end.

@@ -75,7 +75,7 @@ def _walk(top: str) -> Iterator[str]:
 
 def decode_all(
     photos: Iterable[Photo],
-    limits: DecodeLimits = DecodeLimits(),  # noqa: B008 - frozen
+    limits: DecodeLimits = DecodeLimits(),
     *,
     workers: int = 0,
     timeout_s: float = TIMEOUT_S,

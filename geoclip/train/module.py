@@ -64,8 +64,8 @@ class GeoModule(L.LightningModule):
         queue_size: int = 4096,
         noise_m: float = 150.0,
         queue_noise_m: float = 1000.0,
-        optimizer: Optimizer = Optimizer(),  # noqa: B008 - frozen
-        schedule: Schedule = Schedule(),  # noqa: B008 - frozen
+        optimizer: Optimizer = Optimizer(),
+        schedule: Schedule = Schedule(),
         gallery: str = "released",
         clip_checkpoint: str | None = None,
         clip_precision: Literal["auto", "fp32", "bf16"] = "auto",

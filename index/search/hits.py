@@ -16,20 +16,21 @@ from index.search.question import Question
 from index.storage.gallery import Gallery
 
 
-class PlanetHits(NamedTuple):
-    """The best cells for N queries, best first; where there are fewer than k: cell 0, NaN, score -inf, probability 0.
+class Places(NamedTuple):
+    """The best places for N queries, best first; where there are fewer than k: cell 0, NaN, score -inf, probability 0.
 
-    Ranked by score + prior weight / tau * log prior.
+    On a planet ranked by score + prior weight / tau * log prior; in a gallery by score.
     """
 
     cells: Cells
-    """(N, k) H3 ids."""
+    """(N, k) H3 ids of the cells the places lie in."""
     lat_lng: NDArray[np.float64]
-    """(N, k, 2) degrees: the cell's centre, or a place of the gallery in it."""
+    """(N, k, 2) degrees: a cell's centre, or a place of the gallery."""
     scores: NDArray[np.float32]
     """(N, k) cosine between query and place."""
     probabilities: NDArray[np.float64]
-    """(N, k) posterior probability of the cell, or of the coarser cell it stands for with `mass_resolution`."""
+    """(N, k) posterior probability of the cell, or of the coarser cell it stands for with `mass_resolution`. In a
+    gallery, of the place among all its places."""
     estimated: NDArray[np.float64]
     """(N,) share of the posterior that rests on estimates: all that was not scored at the finest resolution."""
     encodings: NDArray[np.int64]
@@ -37,11 +38,17 @@ class PlanetHits(NamedTuple):
     posteriors: tuple[Posterior, ...] = ()
     """The posterior of each query, where asked for: some 200 kB each."""
 
+    def __repr__(self) -> str:
+        """Return how many there are, and the best of each query."""
+        best = [f"({lat:.5f}, {lng:.5f})" for lat, lng in self.lat_lng[:3, 0]]
+        best += ["..."] if len(self.cells) > len(best) else []
+        return f"<{self.cells.shape[1]} places for each of {len(self.cells)} queries; best: {', '.join(best)}>"
 
-def joined_hits(parts: Sequence[PlanetHits]) -> PlanetHits:
+
+def joined_hits(parts: Sequence[Places]) -> Places:
     """Return the hits of several batches of queries one after the other; there must be at least one, of one k."""
     *arrays, posteriors = zip(*parts, strict=True)
-    return PlanetHits._make([*map(np.concatenate, arrays), tuple(chain.from_iterable(posteriors))])
+    return Places._make([*map(np.concatenate, arrays), tuple(chain.from_iterable(posteriors))])
 
 
 class QueryScores(NamedTuple):
@@ -67,10 +74,10 @@ class HitMaker:
     encoder: Encoder
     gallery: Gallery | None
 
-    def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> PlanetHits:
+    def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> Places:
         """Return the best cells of several queries, whose finest cells are scored exactly in one call."""
         n, k = len(scored), self.question.k
-        hits = PlanetHits(
+        hits = Places(
             np.zeros((n, k), np.uint64),
             np.full((n, k, 2), np.nan),
             np.full((n, k), -np.inf, np.float32),
@@ -83,7 +90,7 @@ class HitMaker:
         return hits
 
     def _fill(
-        self, hits: PlanetHits, row: int, scored: QueryScores, exact: "_ExactScores | None", posterior: Posterior
+        self, hits: Places, row: int, scored: QueryScores, exact: "_ExactScores | None", posterior: Posterior
     ) -> None:
         """Write one query's hits into its row."""
         question, query = self.question, scored.query

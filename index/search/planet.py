@@ -15,7 +15,7 @@ from index.grid.region import Region
 from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
 from index.search.efforts import Effort, named
 from index.search.engine import CoarseEngine, CoarseHits, checked_queries
-from index.search.hits import HitMaker, PlanetHits, QueryScores, joined_hits
+from index.search.hits import HitMaker, Places, QueryScores, joined_hits
 from index.search.posterior import LandTotals, Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
@@ -32,21 +32,31 @@ class Planet:
     Args:
         contents: the index.
         engine: finds coarse cells.
+        encoder: of the index's model.
     """
 
-    def __init__(self, contents: IndexContents, engine: CoarseEngine) -> None:
+    def __init__(self, contents: IndexContents, engine: CoarseEngine, encoder: Encoder) -> None:
         self.folder, self.manifest, self.digest = contents.folder, contents.manifest, contents.digest
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
-        self.engine, self._lengths = engine, contents.lengths
+        self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
     @classmethod
-    def open(cls, folder: str | Path, *, engine: str = "auto", device: str = "cpu", model: str | None = None) -> Self:
+    def open(
+        cls,
+        folder: str | Path,
+        encoder: Encoder,
+        *,
+        engine: str = "auto",
+        device: str = "cpu",
+        model: str | None = None,
+    ) -> Self:
         """Open an index; its vectors stay on disk, mapped into memory, for the engine on the CPU.
 
         Args:
             folder: of the index.
+            encoder: of the index's model.
             engine: `auto`, `tree` (FAISS on the CPU), `exact` (torch) or `faiss-gpu`.
             device: `cpu`, `cuda` or `cuda:N`; where the exact and GPU engines compute.
             model: the digest of the model that queries come from; None does not compare.
@@ -57,30 +67,22 @@ class Planet:
         from index.search.engine.choose import open_engine
 
         contents = IndexContents.open(Path(folder), model=model)
-        return cls(contents, open_engine(engine, contents, device))
+        return cls(contents, open_engine(engine, contents, device), encoder)
 
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        encoder: Encoder,
-        question: Question,
-        *,
-        with_posteriors: bool = False,
-    ) -> PlanetHits:
+    def search(self, vectors: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
         """Return the best cells for vectors.
 
         Args:
             vectors: (N, dim) float32, unit length.
-            encoder: of the index's model.
             question: what is asked.
             with_posteriors: also return the posteriors.
 
         Raises:
             ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
         """
-        scores = self.query_scores(vectors, encoder, question)
+        scores = self.query_scores(vectors, question)
         tries_places = question.gallery and question.resolution > self.manifest.coarse_res
-        maker = HitMaker(question, encoder, self.gallery if tries_places else None)
+        maker = HitMaker(question, self._encoder, self.gallery if tries_places else None)
         parts, posteriors = [maker.hits((), ())], list[Posterior]()
         while some := list(islice(scores, EXACT_BATCH)):
             own = [self.posterior(one, question) for one in some]
@@ -88,15 +90,15 @@ class Planet:
             posteriors += own if with_posteriors else ()
         return joined_hits(parts)._replace(posteriors=tuple(posteriors))
 
-    def posteriors(self, vectors: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[Posterior]:
-        """Yield the distribution over the planet for each vector. Arguments and errors as for `search`."""
-        return (self.posterior(one, question) for one in self.query_scores(vectors, encoder, question))
+    def posteriors(self, vectors: NDArray[np.float32], question: Question) -> Iterator[Posterior]:
+        """Yield the posterior over the planet for each vector. Arguments and errors as for `search`."""
+        return (self.posterior(one, question) for one in self.query_scores(vectors, question))
 
-    def query_scores(self, vectors: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[QueryScores]:
+    def query_scores(self, vectors: NDArray[np.float32], question: Question) -> Iterator[QueryScores]:
         """Yield what the search for each vector scored. Arguments and errors as for `search`."""
         queries = checked_queries(vectors, question.k, self.engine.dim)
         self._check(question)
-        return self._searched(queries, encoder, question)
+        return self._searched(queries, question)
 
     def posterior(self, scores: QueryScores, question: Question) -> Posterior:
         """Return the distribution that scores give.
@@ -119,7 +121,7 @@ class Planet:
         if question.region is not None and not self._allowed(question.region).any():
             raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
-    def _searched(self, queries: NDArray[np.float32], encoder: Encoder, question: Question) -> Iterator[QueryScores]:
+    def _searched(self, queries: NDArray[np.float32], question: Question) -> Iterator[QueryScores]:
         effort = named(question.effort)
         ranking = self._ranking(question)
         allowed = None if question.region is None else self._allowed(question.region)
@@ -135,14 +137,13 @@ class Planet:
                 log_prior=log_prior,
                 allowed=allowed,
             )
-            found = self._descended(batch, coarse, encoder, ranking, effort, question)
+            found = self._descended(batch, coarse, ranking, effort, question)
             yield from map(QueryScores, batch, found, coarse.start_scores)
 
     def _descended(
         self,
         queries: NDArray[np.float32],
         coarse: CoarseHits,
-        encoder: Encoder,
         ranking: Ranking,
         effort: Effort,
         question: Question,
@@ -153,7 +154,7 @@ class Planet:
             scored.append(ranking.scored(cells[real], scores[real]))
         if question.resolution == self.manifest.coarse_res:
             return [DescentResult((cells,), 0) for cells in scored]
-        return descend(queries, scored, question.resolution, question.k, encoder, ranking, effort)
+        return descend(queries, scored, question.resolution, question.k, self._encoder, ranking, effort)
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""

@@ -1,9 +1,13 @@
 """`Question`: what is asked of an index, apart from the vectors."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from index.grid.region import Region
 from index.search.efforts import Effort, EffortName
+
+if TYPE_CHECKING:  # the command line reads the defaults below before it needs numpy
+    from index.grid.constraint import Constraint
+    from index.grid.region import Region
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Question:
     """Weight of the log prior: 0 ranks by score alone, 1 takes the gallery's density at its word."""
     temperature: float = 1.0
     """Logits are divided by it: above 1 for probabilities less sure than the model's own."""
-    region: Region | None = None
-    """Only cells that overlap it are found."""
+    constraint: "Constraint | None" = None
+    """Only cells that overlap its region are found; None is everywhere."""
     mass_resolution: int | None = None
     """Rank by the probability summed up to this resolution, and answer with the best cell in each. None ranks the
     cells themselves (MAP)."""
@@ -41,3 +45,8 @@ class Question:
             raise ValueError(f"The temperature is {self.temperature}; choose 0.01 to 100.")
         if self.mass_resolution is not None and not 0 <= self.mass_resolution <= self.resolution:
             raise ValueError(f"The resolution of the mass is {self.mass_resolution}; choose 0 to {self.resolution}.")
+
+    @property
+    def region(self) -> "Region | None":
+        """The constraint's region; None is everywhere."""
+        return None if self.constraint is None else self.constraint.region

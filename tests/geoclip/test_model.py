@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -15,17 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import transforms  # type: ignore[import-untyped]
 
-from geoclip import GeoCLIP, ImageEncoder, Locator
+from geoclip import GeoCLIP, ImageEncoder, Locator, PhotoEmbedder, Words
 from geoclip.answers.answer import Answer
-from geoclip.answers.searchers import GallerySearch
+from geoclip.answers.answerer import Answerer
+from geoclip.answers.source import SearchSource
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.precision import pick_device
 from geoclip.encoders.preprocess import MEAN, STD
 from geoclip.encoders.text import TextEncoder
 from geoclip.errors import InputError, PhotoError
-from geoclip.locator import Words
+from geoclip.options import Candidates
 from geoclip.photos.decode import DecodeLimits
 from geoclip.release.directory import Release, released_path
 from tests.helpers.pictures import make_photo
@@ -44,16 +45,22 @@ def model(release: Release, images: ImageEncoder) -> GeoCLIP:
     return GeoCLIP(image_encoder=images, release=release).eval()
 
 
-def _searcher(encoder: LocationEncoder, release: Release) -> GallerySearch:
-    gallery = embedded_gallery(encoder, release.gallery())
-    return GallerySearch(gallery, float(release.logit_scale().exp()), pick_device("cpu"))
+@pytest.fixture(scope="module")
+def locator(release: Release, images: ImageEncoder) -> Locator:
+    source = SearchSource(release.model_digest, Candidates.GALLERY)
+    answerer = Answerer.open(release, source, device="cpu", precision="fp32")
+    return Locator(embedder(release, images), answerer)
+
+
+def embedder(release: Release, images: ImageEncoder, **options: Any) -> PhotoEmbedder:
+    made = PhotoEmbedder(release, device="cpu", **options)
+    made.image_encoder = images
+    return made
 
 
 @pytest.fixture(scope="module")
-def locator(release: Release, encoder: LocationEncoder, images: ImageEncoder) -> Locator:
-    locator = Locator(release, _searcher(encoder, release), device=pick_device("cpu"), encode=encoder.embed)
-    locator._images = images
-    return locator
+def tau(release: Release) -> float:
+    return float(release.logit_scale().exp())
 
 
 def test_predict_is_the_softmax_over_the_whole_gallery(model: GeoCLIP, photo: Path) -> None:
@@ -166,7 +173,7 @@ def gallery(release: Release, encoder: LocationEncoder) -> GalleryVectors:
 
 @pytest.mark.slow
 def test_search_equals_float64(
-    locator: Locator, encoder: LocationEncoder, release: Release, gallery: GalleryVectors
+    locator: Locator, encoder: LocationEncoder, release: Release, gallery: GalleryVectors, tau: float
 ) -> None:
     queries = np.random.default_rng(0).normal(size=(4, 512)).astype(np.float32)
     distinct, vectors = gallery
@@ -174,7 +181,7 @@ def test_search_equals_float64(
     some = np.random.default_rng(1).choice(len(distinct), 3000, replace=False)
     np.testing.assert_allclose(vectors[some], encoder.embed(distinct[some].astype(np.float32)), atol=1e-6)
     cosine = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float64) @ vectors.T
-    logits = locator.tau * cosine
+    logits = tau * cosine
     posterior = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
     order = np.argsort(-cosine, axis=1)[:, :6]
     found = locator.search(queries, 6)
@@ -240,21 +247,14 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
 
 @pytest.mark.slow
 def test_words_are_located_with_the_text_tower_alone(release: Release, locator: Locator, clip_checkpoint: Path) -> None:
-    encoder = LocationEncoder(precision="fp32")
-    words = Locator(
-        release,
-        _searcher(encoder, release),
-        device=pick_device("cpu"),
-        encode=encoder.embed,
-        clip_path=clip_checkpoint,
-    )
+    words = Locator(PhotoEmbedder(release, device="cpu", clip_path=clip_checkpoint), locator.answerer)
     (answer,) = words.locate_text(["a red double-decker bus"], k=2)
     assert len(answer.predictions) == 2
-    assert words._images is None
+    assert "image_encoder" not in vars(words.embedder)
     whole = open_clip.create_model("ViT-L-14-quickgelu", pretrained=str(clip_checkpoint)).float().eval()
     with torch.no_grad():
         feature = whole.encode_text(open_clip.tokenize([answer.query]))
-        vector = F.normalize(locator.image_encoder.mlp(feature), dim=1).numpy()
+        vector = F.normalize(locator.embedder.image_encoder.mlp(feature), dim=1).numpy()
     assert locator.search(vector, 2).scores[0] == pytest.approx([p.score for p in answer.predictions], abs=1e-4)
     with pytest.raises(InputError, match="empty"):
         words.locate_text([" "])
@@ -286,27 +286,27 @@ def check_logits(answer: Answer, logits: NDArray[np.float64], tau: float, galler
 
 
 def test_an_album_is_answered_by_the_mean_of_its_photos_logits(
-    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tau: float, tmp_path: Path
 ) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in (1, 5, 8)]
-    logits = [locator.tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
+    logits = [tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
     answer, failed = locator.locate_together(photos, 6)
     assert failed == []
     assert answer.query == f"{photos[0]} and 2 more"
-    check_logits(answer, np.mean(logits, axis=0), locator.tau, gallery)
+    check_logits(answer, np.mean(logits, axis=0), tau, gallery)
     one, _ = locator.locate_together(photos[:1], 6)
     assert one.query == str(photos[0])
-    check_logits(one, logits[0], locator.tau, gallery)
+    check_logits(one, logits[0], tau, gallery)
 
 
 def test_a_long_album_weighs_all_its_photos_alike(
-    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tau: float, tmp_path: Path
 ) -> None:
     """More photos than are encoded at once."""
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(9)]
     vectors = np.concatenate([vector_of(images, images.preprocess_image(photo)) for photo in photos])
     answer, _ = locator.locate_together(photos, 4)
-    check_logits(answer, locator.tau * (vectors @ gallery[1].T).mean(axis=0), locator.tau, gallery)
+    check_logits(answer, tau * (vectors @ gallery[1].T).mean(axis=0), tau, gallery)
 
 
 def test_what_an_album_has_that_cannot_be_read_is_named(locator: Locator, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_what_an_album_has_that_cannot_be_read_is_named(locator: Locator, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(320, 240), (231, 400)])
 def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
-    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tmp_path: Path, size: tuple[int, int]
+    locator: Locator, images: ImageEncoder, gallery: GalleryVectors, tau: float, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i, size=size) for i in range(2)]
     recipe = transforms.Compose(
@@ -340,18 +340,17 @@ def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
             transforms.Normalize(MEAN, STD),
         ]
     )
-    crops = copy.copy(locator)
-    crops.limits = DecodeLimits(crops=10)
+    crops = Locator(embedder(locator.embedder.release, images, limits=DecodeLimits(crops=10)), locator.answerer)
     answers = crops.locate(photos, 5)
     means = []
     for photo, answer in zip(photos, answers, strict=True):
-        logits = locator.tau * (vector_of(images, recipe(Image.open(photo).convert("RGB"))) @ gallery[1].T)
+        logits = tau * (vector_of(images, recipe(Image.open(photo).convert("RGB"))) @ gallery[1].T)
         assert logits.shape[0] == 10
         means.append(logits.mean(axis=0))
-        check_logits(answer, means[-1], locator.tau, gallery)
+        check_logits(answer, means[-1], tau, gallery)
     together, _ = crops.locate_together(photos, 5)
-    check_logits(together, np.mean(means, axis=0), locator.tau, gallery)
-    vectors = [vector for _, vector in crops.embed(photos) if vector is not None]
+    check_logits(together, np.mean(means, axis=0), tau, gallery)
+    vectors = [vector for _, vector in crops.embedder.embed(photos) if vector is not None]
     assert all(0.1 < np.linalg.norm(vector) < 0.9999 for vector in vectors)
     assert crops.locate(photos, 1)[0].predictions[0].score != locator.locate(photos, 1)[0].predictions[0].score
 
@@ -359,21 +358,27 @@ def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.75, 1.0])
 def test_words_are_mixed_into_the_logits(
-    locator: Locator, images: ImageEncoder, texts: TextEncoder, gallery: GalleryVectors, tmp_path: Path, weight: float
+    locator: Locator,
+    images: ImageEncoder,
+    texts: TextEncoder,
+    gallery: GalleryVectors,
+    tau: float,
+    tmp_path: Path,
+    weight: float,
 ) -> None:
     photos = [make_photo(tmp_path / f"{i}.png", seed=i) for i in range(2)]
-    spoken = copy.copy(locator)
-    spoken._texts = texts
+    spoken = Locator(embedder(locator.embedder.release, images), locator.answerer)
+    spoken.embedder.text_encoder = texts
     text = "a red double-decker bus"
     with torch.no_grad():
         feature = texts.mlp(texts.tower(open_clip.tokenize([text])))
-    said = locator.tau * (np.asarray(F.normalize(feature, dim=1).double()) @ gallery[1].T)[0]
-    seen = [locator.tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
+    said = tau * (np.asarray(F.normalize(feature, dim=1).double()) @ gallery[1].T)[0]
+    seen = [tau * (vector_of(images, images.preprocess_image(p)) @ gallery[1].T)[0] for p in photos]
     answers = spoken.locate(photos, 5, words=Words(text, weight))
     for answer, logits in zip(answers, seen, strict=True):
-        check_logits(answer, (1 - weight) * logits + weight * said, locator.tau, gallery)
+        check_logits(answer, (1 - weight) * logits + weight * said, tau, gallery)
     together, _ = spoken.locate_together(photos, 5, words=Words(text, weight))
-    check_logits(together, (1 - weight) * np.mean(seen, axis=0) + weight * said, locator.tau, gallery)
+    check_logits(together, (1 - weight) * np.mean(seen, axis=0) + weight * said, tau, gallery)
     assert [p.cell for p in spoken.locate_text([text], 5)[0].predictions] == [
         p.cell for p in spoken.locate(photos, 5, words=Words(text, 1.0))[1].predictions
     ]

@@ -1,6 +1,7 @@
 """Made-up answers for the writers: names that are hard to write, answers with nothing and with everything."""
 
 from geoclip.answers.answer import Answer, Area, CellProbability, PlaceName, Prediction, RecordedGps, Searched
+from geoclip.options import Candidates
 
 NAMES = [
     "plain.jpg",
@@ -42,5 +43,5 @@ def full(name: str) -> Answer:
         threshold_bits=7.0,
         estimated=0.0123456789,
         gps=RecordedGps(45.7000001, 4.8, 7.654321),
-        searched=Searched("planet", "planet-\udcff/", "abc", "FR", 9, "default", 0.5, 1.25, "mode", True),
+        searched=Searched(Candidates.PLANET, "planet-\udcff/", "abc", "FR", 9, "default", 0.5, 1.25, "mode", True),
     )

@@ -1,5 +1,6 @@
 """Nearest neighbours by cosine: one interface, several engines."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -8,6 +9,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from index.storage.contents import StartLevel
+
+
+class EngineName(StrEnum):
+    """Engines for coarse search."""
+
+    AUTO = "auto"
+    TREE = "tree"
+    EXACT = "exact"
+    FAISS_GPU = "faiss-gpu"
 
 
 class Hits(NamedTuple):

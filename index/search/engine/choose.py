@@ -1,18 +1,7 @@
 """Chooses the engine for coarse search."""
 
-from enum import StrEnum
-
-from index.search.engine import CoarseEngine
+from index.search.engine import CoarseEngine, EngineName
 from index.storage.contents import IndexContents
-
-
-class EngineName(StrEnum):
-    """Engines for coarse search."""
-
-    AUTO = "auto"
-    TREE = "tree"
-    EXACT = "exact"
-    FAISS_GPU = "faiss-gpu"
 
 
 def open_engine(name: str, contents: IndexContents, device: str) -> CoarseEngine:

@@ -12,15 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer, Searched
+from geoclip.answers.answerer import Answerer
 from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits, leaf_at
+from geoclip.answers.calibration import Calibration
 from geoclip.answers.place_names import PlaceNames
-from geoclip.answers.searchers import GallerySearch, Places, PlanetSearch
+from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
+from geoclip.answers.source import Asked, SearchSource
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
+from geoclip.options import Candidates, SearchOptions
 from index.grid.cells import Cells, areas_km2, cells_at, centres, children, names, parents, resolutions
+from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.search.efforts import EffortName
+from index.search.hits import Places
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
@@ -29,15 +35,20 @@ from tests.helpers.synthetic import DIM, TAU, encode, queries, small_index
 Floats = NDArray[np.float64]
 
 NAMES = PlaceNames()
+ON_PLANET, IN_GALLERY = Searched(Candidates.PLANET), Searched(Candidates.GALLERY)
 BERNE, ZURICH, MILAN, LYON = (46.948, 7.447), (47.377, 8.541), (45.464, 9.190), (45.764, 4.836)
 NEARBY_KM = 25.0
 
 
-def reader(encoder: Callable[[Floats], NDArray[np.float32]] = encode, **reading: Any) -> AnswerMaker:
-    """A reader; all share one gazetteer, which takes a second to load."""
-    made = AnswerMaker(AnswerOptions(**reading), encoder)
-    made.names = NAMES
-    return made
+def maker(
+    k: int,
+    region: Region | None = None,
+    encoder: Callable[[Floats], NDArray[np.float32]] = encode,
+    **how: Any,
+) -> AnswerMaker:
+    """All share one gazetteer, which takes a second to load."""
+    question = Question(k=k, constraint=Constraint(region))
+    return AnswerMaker(question, AnswerOptions(**how), encoder, NAMES)
 
 
 def made_posterior(cells: Cells, mass: Floats, finest: int) -> Posterior:
@@ -69,13 +80,14 @@ def places_of(*posteriors: Posterior, hits: int = 10, k: int | None = None) -> P
         lat_lng[row, : len(order)] = centres(posterior.cells[finest][order])
         probabilities[row, : len(order)] = posterior.mass[finest][order]
         scores[row, : len(order)] = 0.9 - 0.01 * np.arange(len(order))
-    return Places(cells, lat_lng, scores, probabilities, np.full(len(posteriors), 0.25), posteriors)
+    none = np.zeros(len(posteriors), np.int64)
+    return Places(cells, lat_lng, scores, probabilities, np.full(len(posteriors), 0.25), none, posteriors)
 
 
-def answered(made: AnswerMaker, places: Places, k: int) -> list[Answer]:
+def answered(places: Places, k: int, **how: Any) -> list[Answer]:
     vectors = np.random.default_rng(0).normal(size=(len(places.posteriors), DIM)).astype(np.float32)
     titles = [f"query {row}" for row in range(len(vectors))]
-    return made.answers(titles, vectors, places, k, Searched("planet"))
+    return maker(k, **how).answers(titles, vectors, places, ON_PLANET)
 
 
 def points(answer: Answer) -> Floats:
@@ -125,7 +137,7 @@ def test_alternatives_are_apart_and_claim_nothing_twice(apart_km: float, seed: i
     )
     places = places_of(posterior, hits=5)
     for k in (1, 3, 8):
-        (answer,) = answered(reader(apart_km=apart_km), places, k)
+        (answer,) = answered(places, k, apart_km=apart_km)
         found = points(answer)
         expected = np.array(chosen_by_hand(places, 0, k, apart_km))
         assert 1 <= len(found) <= k
@@ -145,7 +157,7 @@ def test_alternatives_are_apart_and_claim_nothing_twice(apart_km: float, seed: i
 def test_what_an_earlier_prediction_accounts_for_is_not_claimed_again() -> None:
     """A second point in Berne has more probability nearby than Lyon, and says nothing new."""
     posterior = towns([(BERNE, 0.5), ((46.948, 7.6), 0.38), (LYON, 0.12)])
-    (answer,) = answered(reader(apart_km=5.0), places_of(posterior), 3)
+    (answer,) = answered(places_of(posterior), 3, apart_km=5.0)
     assert haversine_km(points(answer)[1], LYON) < 10
     assert answer.predictions[1].nearby == pytest.approx(0.12, abs=0.002)
     assert len(answer.predictions) == 2
@@ -155,7 +167,7 @@ def test_a_large_leaf_can_be_an_alternative() -> None:
     """A leaf that was not opened counts as its area, and the prediction is its centre, with all its probability."""
     coarse = cells_at([LYON], 5)
     posterior = made_posterior(np.concatenate((cells_at([BERNE], 9), coarse)), np.array([0.6, 0.4]), 9)
-    (answer,) = answered(reader(), places_of(posterior), 5)
+    (answer,) = answered(places_of(posterior), 5)
     assert [p.cell for p in answer.predictions] == [*names(cells_at([BERNE], 9)), *names(coarse)]
     assert points(answer)[1].tolist() == centres(coarse)[0].tolist()
     assert answer.predictions[1].probability == pytest.approx(0.4)
@@ -165,7 +177,7 @@ def test_a_large_leaf_can_be_an_alternative() -> None:
 def test_an_alternative_that_was_a_hit_stays_as_it_was_found() -> None:
     posterior = made_posterior(cells_at([BERNE, MILAN], 9), np.array([0.6, 0.4]), 9)
     places = places_of(posterior, hits=2)
-    (answer,) = answered(reader(), places, 2)
+    (answer,) = answered(places, 2)
     assert [p.score for p in answer.predictions] == places.scores[0].tolist()
     assert [p.probability for p in answer.predictions] == places.probabilities[0].tolist()
 
@@ -173,9 +185,9 @@ def test_an_alternative_that_was_a_hit_stays_as_it_was_found() -> None:
 @pytest.mark.parametrize("apart_km", [0.0, 50.0])
 def test_the_first_is_the_best_ranked_hit(apart_km: float) -> None:
     places = places_of(SIX, towns([(MILAN, 1.0)]))
-    swapped = replace(places, lat_lng=places.lat_lng[:, ::-1], scores=places.scores, cells=places.cells[:, ::-1])
+    swapped = places._replace(lat_lng=places.lat_lng[:, ::-1], scores=places.scores, cells=places.cells[:, ::-1])
     for given in (places, swapped):
-        for row, answer in enumerate(answered(reader(apart_km=apart_km), given, 4)):
+        for row, answer in enumerate(answered(given, 4, apart_km=apart_km)):
             best = answer.best
             assert [best.lat, best.lng] == given.lat_lng[row, 0].tolist()
             assert best.probability == given.probabilities[row, 0]
@@ -186,7 +198,7 @@ def test_the_first_is_the_best_ranked_hit(apart_km: float) -> None:
 @pytest.mark.parametrize("k", [1, 4, 10, 30])
 def test_with_no_distance_the_hits_are_listed_in_order(k: int) -> None:
     places = places_of(SIX, towns([(MILAN, 1.0)]), towns([(BERNE, 0.5), (LYON, 0.5)], count=3), k=12)
-    for row, answer in enumerate(answered(reader(apart_km=0.0), places, k)):
+    for row, answer in enumerate(answered(places, k, apart_km=0.0)):
         real = np.flatnonzero(places.cells[row] > 0)[:k]
         assert points(answer).tolist() == places.lat_lng[row, real].tolist()
         assert [p.cell for p in answer.predictions] == names(places.cells[row, real])
@@ -198,7 +210,7 @@ def test_with_no_distance_the_hits_are_listed_in_order(k: int) -> None:
 @pytest.mark.parametrize("apart_km", [0.0, 50.0])
 def test_other_best_points_gain_at_least_what_the_hits_do(point: str, apart_km: float) -> None:
     places = places_of(SIX)
-    (answer,) = answered(reader(point=point, apart_km=apart_km), places, 4)
+    (answer,) = answered(places, 4, point=point, apart_km=apart_km)
 
     def gain(lat_lng: Floats) -> float:
         away = haversine_km(lat_lng, centres(SIX.cells))
@@ -207,7 +219,6 @@ def test_other_best_points_gain_at_least_what_the_hits_do(point: str, apart_km: 
 
     slack = 0.05 if point == "1" else 1e-3  # cells of 200 m are half in or half out of 1 km
     assert gain(points(answer)[0]) >= max(gain(hit) for hit in places.lat_lng[0]) - slack
-    assert answer.searched.point == point
     cell, mass = leaf_at(SIX, points(answer)[0])
     assert (answer.best.cell, answer.best.probability) == (f"{cell:x}", mass)
     if apart_km == 0:
@@ -226,9 +237,8 @@ def test_scores_that_no_search_gave_come_from_the_encoder_in_one_call() -> None:
     places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]), hits=4)
     vectors = queries(places.lat_lng[:, 0])
     own = np.stack([encode(place) @ vector for place, vector in zip(places.lat_lng, vectors, strict=True)])
-    places = replace(places, scores=own)
-    made = reader(watched, point="25")
-    given = made.answers(["a", "b"], vectors, places, 4, Searched("planet"))
+    places = places._replace(scores=own)
+    given = maker(4, encoder=watched, point="25").answers(["a", "b"], vectors, places, ON_PLANET)
     assert len(calls) == 1
     hits = {tuple(place) for place in places.lat_lng.reshape(-1, 2).tolist()}
     for row, answer in enumerate(given):
@@ -237,16 +247,15 @@ def test_scores_that_no_search_gave_come_from_the_encoder_in_one_call() -> None:
         new = [(p.lat, p.lng) for p in answer.predictions[1:] if (p.lat, p.lng) not in hits]
         assert new
         assert {(answer.best.lat, answer.best.lng), *new} <= {tuple(place) for place in calls[0].tolist()}
-    reader(watched).answers(["a", "b"], vectors, places_of(SIX, SIX), 1, Searched("planet"))
+    maker(1, encoder=watched).answers(["a", "b"], vectors, places_of(SIX, SIX), ON_PLANET)
     assert len(calls) == 1  # nothing to be scored, nothing encoded
 
 
 def test_best_is_the_first_prediction() -> None:
     places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]))
     for point in ("cell", "25"):
-        made = reader(point=point)
-        for row, answer in enumerate(answered(made, places, 3)):
-            discs, best = made.best(places, row)
+        for row, answer in enumerate(answered(places, 3, point=point)):
+            discs, best = maker(1, point=point).best(places, row)
             assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
             assert best.nearby == pytest.approx(answer.best.nearby, abs=1e-12)
             assert math.isnan(best.score) == (point != "cell")
@@ -258,13 +267,12 @@ def test_best_is_the_first_prediction() -> None:
 
 @pytest.mark.parametrize("levels", [(0.5, 0.9), (0.25, 0.97), (0.04, 0.41)])
 def test_radii_hold_the_probability_of_their_levels(levels: tuple[float, float]) -> None:
-    (answer,) = answered(reader(level_50=levels[0], level_90=levels[1], calibrated=True), places_of(SIX), 2)
+    (answer,) = answered(places_of(SIX), 2, level_50=levels[0], level_90=levels[1], calibrated=True)
     away = haversine_km(points(answer)[0], centres(SIX.cells))
     order = np.argsort(away)
     for level, radius in zip(levels, (answer.radius_50_km, answer.radius_90_km), strict=True):
         expected = float(away[order][np.searchsorted(np.cumsum(SIX.mass[order]), level)])
         assert radius == pytest.approx(expected, abs=0.6)
-    assert answer.searched.calibrated
 
 
 def test_entropy_by_hand() -> None:
@@ -287,7 +295,7 @@ def test_localizable_on_both_sides_of_the_threshold() -> None:
     eight = children(cells_at([BERNE], 1), 3)[:8]
     posterior = made_posterior(eight, np.ones(8), 3)
     for threshold, localizable in ((2.999, False), (3.001, True), (8.0, True), (0.0, False)):
-        (answer,) = answered(reader(threshold_bits=threshold), places_of(posterior), 1)
+        (answer,) = answered(places_of(posterior), 1, threshold_bits=threshold)
         assert answer.localizable is localizable
         assert answer.threshold_bits == threshold
         assert answer.entropy_bits == pytest.approx(3, abs=1e-12)
@@ -295,21 +303,20 @@ def test_localizable_on_both_sides_of_the_threshold() -> None:
 
 def test_an_answer_says_what_was_searched_and_in_which_order() -> None:
     places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]))
-    given = reader(point="200").answers(
-        ["first", "second"], queries(places.lat_lng[:, 0]), places, 2, Searched("planet", "an index", temperature=2.0)
-    )
+    searched = Searched(Candidates.PLANET, "an index", temperature=2.0)
+    given = maker(2, point="200").answers(["first", "second"], queries(places.lat_lng[:, 0]), places, searched)
     assert [answer.query for answer in given] == ["first", "second"]
     for answer in given:
-        assert answer.searched == Searched("planet", "an index", temperature=2.0, point="200")
+        assert answer.searched is searched
         assert answer.estimated == 0.25
         assert answer.error is None
-    assert reader().answers([], np.zeros((0, DIM), np.float32), places_of(), 3, Searched("planet")) == []
+    assert maker(3).answers([], np.zeros((0, DIM), np.float32), places_of(), ON_PLANET) == []
 
 
 def test_names_belong_to_their_predictions() -> None:
     """Of every prediction of several queries, in order."""
     places = places_of(SIX, towns([(LYON, 1.0)]), towns([(MILAN, 0.6), (ZURICH, 0.4)]))
-    given = answered(reader(), places, 4)
+    given = answered(places, 4)
     assert [len(answer.predictions) for answer in given] == [4, 1, 2]
     for answer in given:
         for prediction in answer.predictions:
@@ -384,7 +391,7 @@ def test_pruning_drops_exactly_the_light_cells(least: float) -> None:
 
 def test_an_answer_lists_the_tree() -> None:
     posterior = leaves_of_several_resolutions(6)
-    (answer,) = answered(reader(), places_of(posterior), 1)
+    (answer,) = answered(places_of(posterior), 1)
     found = [int(cell.cell, 16) for cell in answer.cells]
     levels = resolutions(np.array(found, np.uint64)).tolist()
     assert list(zip(levels, found, strict=True)) == sorted(zip(levels, found, strict=True))  # coarse to fine, by id
@@ -445,14 +452,38 @@ def test_readings_at_the_limits() -> None:
     assert AnswerOptions(point="0.5", apart_km=0.0).apart_km == 0.0
 
 
+def test_an_answer_says_what_was_asked() -> None:
+    """All of it in one place, so that the answer can be understood and repeated."""
+    fitted = Calibration(2.0, 0.7, 0.4, 0.95, "synthetic", Candidates.PLANET, 100)
+    source = SearchSource("synthetic", Candidates.PLANET, None, fitted)
+    made = Answerer(PlanetSearcher(planet()), encode, source)
+    asked = made.asked(SearchOptions().changed(near=(46.05, 8.9, 30), resolution=8, effort="fast", point="25"))
+    assert made.searched(asked) == Searched(
+        Candidates.PLANET,
+        str(planet().folder),
+        planet().digest,
+        constraint="within 30 km of 46.05, 8.9",
+        resolution=8,
+        effort="fast",
+        prior_weight=0.7,
+        temperature=2.0,
+        point="25",
+        calibrated=True,
+    )
+    plain = Answerer(gallery_search(), encode, SearchSource("synthetic", Candidates.GALLERY))
+    assert plain.searched(plain.asked()) == Searched(Candidates.GALLERY)
+
+
 # Searches
 
 
 @cache
-def gallery_search(count: int = 3) -> GallerySearch:
+def gallery_search(count: int = 3) -> GallerySearcher:
     where = np.array([BERNE, ZURICH, MILAN, (46.95, 7.45), LYON, (46.9, 7.5)], dtype=np.float32)[:count]
     vectors = encode(where.astype(np.float64))
-    return GallerySearch(EmbeddedGallery(where, torch.from_numpy(vectors), np.arange(count)), TAU, torch.device("cpu"))
+    return GallerySearcher(
+        EmbeddedGallery(where, torch.from_numpy(vectors), np.arange(count)), TAU, torch.device("cpu")
+    )
 
 
 def test_a_gallery_with_fewer_places_than_asked_for() -> None:
@@ -462,7 +493,7 @@ def test_a_gallery_with_fewer_places_than_asked_for() -> None:
     mass = np.exp(logits - logits.max())
     mass /= mass.sum()
     for apart_km in (0.0, 50.0):
-        (answer,) = reader(apart_km=apart_km).answers(["q"], query, places, 10, search.searched)
+        (answer,) = maker(10, apart_km=apart_km).answers(["q"], query, places, IN_GALLERY)
         assert len(answer.predictions) == 3 if apart_km == 0 else len(answer.predictions) <= 3
         by_place = {round(p.lat, 3): p.probability for p in answer.predictions}
         assert by_place == pytest.approx(
@@ -473,8 +504,7 @@ def test_a_gallery_with_fewer_places_than_asked_for() -> None:
             },
             rel=1e-3,
         )
-        assert answer.searched.candidates == "gallery"
-    (answer,) = reader(apart_km=200.0).answers(["q"], query, places, 10, search.searched)
+    (answer,) = maker(10, apart_km=200.0).answers(["q"], query, places, IN_GALLERY)
     away = haversine_km(points(answer)[:, None], points(answer)[None])
     assert (away[~np.eye(len(away), dtype=bool)] >= 200).all()
 
@@ -482,13 +512,13 @@ def test_a_gallery_with_fewer_places_than_asked_for() -> None:
 def test_a_gallery_in_a_region_with_fewer_places_than_asked_for() -> None:
     search, query = gallery_search(6), queries(np.array([LYON]))
     region = Region.disk(*BERNE, 30.0)
-    places = search.search(query, Question(k=5, region=region), with_posteriors=True)
-    (answer,) = reader(apart_km=0.0).answers(["q"], query, places, 5, search.searched)
+    places = search.search(query, Question(k=5, constraint=Constraint(region)), with_posteriors=True)
+    (answer,) = maker(5, apart_km=0.0).answers(["q"], query, places, IN_GALLERY)
     assert len(answer.predictions) == 3
     assert sum(p.probability for p in answer.predictions) == pytest.approx(1)
     assert [p.nearby for p in answer.predictions] == pytest.approx([1, 1, 1], abs=1e-3)
     assert [area.code for area in answer.countries] == ["CH"]
-    (answer,) = reader().answers(["q"], query, places, 5, search.searched)
+    (answer,) = maker(5).answers(["q"], query, places, IN_GALLERY)
     assert len(answer.predictions) == 1
 
 
@@ -498,17 +528,27 @@ BORDER = Region.disk(46.05, 8.9, 60.0)
 
 @cache
 def planet() -> Planet:
-    return Planet.open(small_index(BORDER))
+    return Planet.open(small_index(BORDER), encode)
+
+
+@cache
+def answerer() -> Answerer:
+    made = Answerer(PlanetSearcher(planet()), encode, SearchSource("synthetic", Candidates.PLANET))
+    made._names = NAMES
+    return made
 
 
 @cache
 def planet_answers(point: str, weight: float, apart_km: float, region: Region | None = None) -> list[Answer]:
     question = Question(
-        k=10, resolution=8, effort=EffortName.EXHAUSTIVE, prior_weight=weight, gallery=False, region=region
+        k=10,
+        resolution=8,
+        effort=EffortName.EXHAUSTIVE,
+        prior_weight=weight,
+        gallery=False,
+        constraint=Constraint(region, "there"),
     )
-    search = PlanetSearch(planet(), encode)
-    places = search.search(asked(), question, with_posteriors=True)
-    return reader(point=point, apart_km=apart_km).answers(["a", "b"], asked(), places, 10, search.searched)
+    return answerer().answers(["a", "b"], asked(), Asked(question, AnswerOptions(point, apart_km)))
 
 
 @cache
@@ -626,12 +666,13 @@ def test_a_region_with_fewer_cells_than_asked_for() -> None:
 def test_no_prediction_lies_outside_the_region(point: str) -> None:
     """Leaves that were not opened overlap the region, and have their centre anywhere."""
     region = Region.disk(46.05, 8.9, 30.0)
-    search = PlanetSearch(planet(), encode)
     vectors = queries(centres(np.random.default_rng(4).choice(BORDER.cells(8), 6)), 1.2, 5)
-    places = search.search(vectors, Question(k=10, effort=EffortName.FAST, region=region), with_posteriors=True)
-    made, titles = reader(point=point, apart_km=15.0), [""] * len(vectors)
-    free = made.answers(titles, vectors, places, 5, search.searched)
-    bound = made.answers(titles, vectors, places, 5, search.searched, region)
+    asked = Asked(Question(k=5, effort=EffortName.FAST, constraint=Constraint(region)), AnswerOptions(point, 15.0))
+    places = planet().search(vectors, replace(asked.question, k=10), with_posteriors=True)
+    titles = [""] * len(vectors)
+    free = maker(5, point=point, apart_km=15.0).answers(titles, vectors, places, ON_PLANET)
+    bound = answerer().answers(titles, vectors, asked)
+    places = answerer().found(vectors, asked)
 
     def outside(answers: list[Answer]) -> int:
         return sum(int((~region.overlaps(cells_at(points(answer), 9))).sum()) for answer in answers)
@@ -641,7 +682,7 @@ def test_no_prediction_lies_outside_the_region(point: str) -> None:
     assert sum(len(answer.predictions) for answer in bound) > 6
     gain_km = None if point == "geoscore" else 25.0
     for row, answer in enumerate(bound):
-        discs, best = made.best(places, row, region)
+        discs, best = answerer().maker(asked).best(places, row)
         assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
         if point != "cell":  # the best of what is inside
             assert discs.gains(points(answer)[:1], gain_km)[0] >= discs.gains(places.lat_lng[row], gain_km).max() - 1e-9

@@ -4,8 +4,7 @@ import json
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import h3
 import numpy as np
@@ -14,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 import geoclip.answers.fitting as module
+from geoclip.answers.answerer import Answerer
 from geoclip.answers.answering import AnswerOptions
 from geoclip.answers.calibration import Calibration
 from geoclip.answers.fitting import DISTANCES_KM, LEAST, SCALES, Measured, calibrate, measure
-from geoclip.answers.searchers import GallerySearch, PlanetSearch
+from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
+from geoclip.answers.source import Asked, SearchSource
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
-from geoclip.locator import PLANET_QUESTION, Locator
-from geoclip.release.directory import Release
+from geoclip.options import Candidates, SearchOptions
 from index.grid.cells import cells_at, centres, children
 from index.search.planet import Planet
 from index.search.posterior import Posterior
@@ -32,11 +32,10 @@ from tests.helpers.synthetic import ALPS, TAU, encode, queries, small_index
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
-RELEASE = cast(Release, SimpleNamespace(logit_scale=lambda: torch.tensor(np.log(TAU)), model_digest="synthetic"))
 PLACES = 400
 HOT = 3.0
 """Truth is drawn at this temperature: the model's own probabilities are far too sure."""
-COARSE_QUESTION = replace(PLANET_QUESTION, resolution=7)
+COARSE_QUESTION = Question(resolution=7, prior_weight=SearchOptions.prior_weight)
 
 
 @cache
@@ -48,15 +47,18 @@ def places() -> Floats:
 
 
 @cache
-def gallery_locator() -> Locator:
+def in_gallery() -> tuple[Answerer, Asked]:
     gallery = EmbeddedGallery(places().astype(np.float32), torch.from_numpy(encode(places())), np.arange(PLACES))
-    return Locator(RELEASE, GallerySearch(gallery, TAU, torch.device("cpu")), device=torch.device("cpu"), encode=encode)
+    source = SearchSource("synthetic", Candidates.GALLERY)
+    answerer = Answerer(GallerySearcher(gallery, TAU, torch.device("cpu")), encode, source)
+    return answerer, answerer.asked()
 
 
 @cache
-def planet_locator() -> Locator:
-    searcher = PlanetSearch(Planet.open(small_index(ALPS)), encode)
-    return Locator(RELEASE, searcher, device=torch.device("cpu"), encode=encode, question=COARSE_QUESTION)
+def on_planet() -> tuple[Answerer, Asked]:
+    searcher = PlanetSearcher(Planet.open(small_index(ALPS), encode))
+    answerer = Answerer(searcher, encode, SearchSource("synthetic", Candidates.PLANET))
+    return answerer, Asked(COARSE_QUESTION, AnswerOptions())
 
 
 @cache
@@ -71,11 +73,11 @@ def drawn_from_gallery(temperature: float, count: int, seed: int = 1) -> tuple[V
 
 @cache
 def drawn_from_planet(temperature: float, weight: float, count: int, seed: int = 2) -> tuple[Vectors, Floats]:
-    """Vectors and true places drawn from the planet's own distribution."""
+    """Vectors and true places drawn from the planet's own posteriors."""
     rng = np.random.default_rng(seed)
     vectors = queries(centres(rng.choice(ALPS.cells(7), count)), 1.5, seed)
     question = replace(COARSE_QUESTION, temperature=temperature, prior_weight=weight)
-    posteriors = planet_locator().searcher.prepared(vectors, question).posteriors(temperature, weight)
+    posteriors = on_planet()[0].searcher.posteriors_at(vectors, question)(temperature, weight)
     return vectors, np.concatenate([drawn(posterior, 1, seed + row) for row, posterior in enumerate(posteriors)])
 
 
@@ -128,11 +130,11 @@ def test_temperature_and_prior_weight_of_a_planet_are_found() -> None:
     """Several true places a photo, drawn evenly from its distribution, so that there is less chance in them."""
     each = 12
     vectors = queries(centres(np.random.default_rng(2).choice(ALPS.cells(7), 20)), 1.5, 2)
-    prepared = planet_locator().searcher.prepared(vectors, COARSE_QUESTION)
-    truth = np.concatenate([drawn(posterior, each, row) for row, posterior in enumerate(prepared.posteriors(HOT, 0.8))])
+    posteriors_at = on_planet()[0].searcher.posteriors_at(vectors, COARSE_QUESTION)
+    truth = np.concatenate([drawn(posterior, each, row) for row, posterior in enumerate(posteriors_at(HOT, 0.8))])
 
     def likelihood(t: float, w: float) -> float:
-        posteriors = (posterior for posterior in prepared.posteriors(t, w) for _ in range(each))
+        posteriors = (posterior for posterior in posteriors_at(t, w) for _ in range(each))
         return module._log_likelihood(posteriors, truth)
 
     temperature, weight = module._most_likely(likelihood, 0.5, True)
@@ -160,13 +162,13 @@ def drawn(posterior: Posterior, count: int, seed: int) -> Floats:
 @cache
 def of_gallery() -> Calibration:
     vectors, _, truth = drawn_from_gallery(HOT, 400)
-    return calibrate(gallery_locator(), vectors, truth)
+    return calibrate(*in_gallery(), vectors, truth)
 
 
 @cache
 def of_planet() -> Calibration:
     vectors, truth = drawn_from_planet(HOT, 0.8, 120)
-    return calibrate(planet_locator(), vectors, truth)
+    return calibrate(*on_planet(), vectors, truth)
 
 
 @pytest.mark.slow
@@ -201,13 +203,14 @@ def test_circles_hold_what_they_say_where_no_temperature_is_right() -> None:
     """Every photo was taken at the place that scores ninth: no softmax is like that."""
     vectors, logits, _ = drawn_from_gallery(HOT, 400)
     truth = places()[np.argsort(-logits, axis=1)[:, 8]]
-    fitted = calibrate(gallery_locator(), vectors, truth)
+    fitted = calibrate(*in_gallery(), vectors, truth)
     after = fitted.report["after"]
     assert after["coverage_50"] == pytest.approx(0.5, abs=0.1)
     assert after["coverage_90"] == pytest.approx(0.9, abs=0.06)
-    question, reading = fitted.applied(Question(), gallery_locator().reading)
-    uncorrected = gallery_locator().with_reading(question, replace(reading, level_50=0.5, level_90=0.9))
-    assert measure(uncorrected, vectors, truth).coverage_50 < 0.4
+    answerer, asked = in_gallery()
+    question, how = fitted.applied(*asked)
+    uncorrected = Asked(question, replace(how, level_50=0.5, level_90=0.9))
+    assert measure(answerer, uncorrected, vectors, truth).coverage_50 < 0.4
 
 
 def test_the_report_is_of_the_other_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,23 +221,23 @@ def test_the_report_is_of_the_other_half(monkeypatch: pytest.MonkeyPatch) -> Non
     def spy(name: str) -> None:
         original = getattr(module, name)
 
-        def spied(locator: Locator, some: Vectors, places: Floats) -> Any:
+        def spied(answerer: Answerer, asked: Asked, some: Vectors, places: Floats) -> Any:
             assert len(some) == len(places)
             for vector, place in zip(some, places, strict=True):  # each with its own place
                 assert (truth[(vectors == vector).all(axis=1).argmax()] == place).all()
             seen.setdefault(name, set()).update(vector.tobytes() for vector in some)
-            return original(locator, some, places)
+            return original(answerer, asked, some, places)
 
         monkeypatch.setattr(module, name, spied)
 
     spy("_reached")
     spy("measure")
-    calibrate(gallery_locator(), vectors, truth, seed=5)
+    calibrate(*in_gallery(), vectors, truth, seed=5)
     assert (len(seen["_reached"]), len(seen["measure"])) == (21, 20)
     assert not seen["_reached"] & seen["measure"]
     first = seen["measure"]
     seen.clear()
-    calibrate(gallery_locator(), vectors, truth, seed=6)
+    calibrate(*in_gallery(), vectors, truth, seed=6)
     assert seen["measure"] != first
 
 
@@ -242,7 +245,7 @@ def test_labels_at_sea_and_a_model_that_is_wrong_do_no_harm() -> None:
     rng = np.random.default_rng(9)
     vectors, _, _ = drawn_from_gallery(HOT, 40)
     anywhere = np.stack((rng.uniform(-60, 60, 40), rng.uniform(-180, 180, 40)), axis=1)
-    fitted = calibrate(gallery_locator(), vectors, anywhere)
+    fitted = calibrate(*in_gallery(), vectors, anywhere)
     assert fitted.temperature > 10  # nothing is known, so nothing is claimed
     assert np.isfinite([fitted.report["after"]["log_likelihood"], fitted.report["after"]["median_km"]]).all()
     fitted.applied(Question(), AnswerOptions())
@@ -251,8 +254,8 @@ def test_labels_at_sea_and_a_model_that_is_wrong_do_no_harm() -> None:
 def test_too_few_labels_are_refused() -> None:
     vectors, _, truth = drawn_from_gallery(HOT, 41)
     with pytest.raises(InputError, match=f"19 labelled photos are too few to calibrate; give at least {LEAST}"):
-        calibrate(gallery_locator(), vectors[:19], truth[:19])
-    assert calibrate(gallery_locator(), vectors[:20], truth[:20]).photos == 20
+        calibrate(*in_gallery(), vectors[:19], truth[:19])
+    assert calibrate(*in_gallery(), vectors[:20], truth[:20]).photos == 20
 
 
 # -- the parts, against plain loops -----------------------------------------------------------------------------------
@@ -271,7 +274,7 @@ def mass_by_loop(posterior: Posterior, truth: Floats, res: int) -> float:
     return total
 
 
-def some_belief(around: Floats, finest: int, seed: int) -> Posterior:
+def some_posterior(around: Floats, finest: int, seed: int) -> Posterior:
     """Leaves of all resolutions: at each level one child is divided on, the one that holds the point."""
     rng = np.random.default_rng(seed)
     leaves = []
@@ -295,7 +298,7 @@ PENTAGON = np.array(h3.cell_to_latlng(h3.get_pentagons(2)[4]))
 @pytest.mark.parametrize("point", [np.array([46.6, 8.2]), np.array([-17.0, 179.99]), PENTAGON], ids=str)
 @pytest.mark.parametrize("finest", [6, 9])
 def test_the_mass_of_a_cell_is_that_of_its_leaves_and_its_share_of_a_coarser_one(point: Floats, finest: int) -> None:
-    posterior = some_belief(point, finest, seed=finest)
+    posterior = some_posterior(point, finest, seed=finest)
     rng = np.random.default_rng(1)
     asked = np.concatenate((point[None], point + rng.normal(0, 10.0 ** -rng.integers(-1, 4, (60, 1)), (60, 2))))
     asked[:, 0] = asked[:, 0].clip(-89, 89)
@@ -312,7 +315,7 @@ def test_the_mass_of_a_cell_is_that_of_its_leaves_and_its_share_of_a_coarser_one
 
 def test_over_all_cells_the_masses_add_up_to_one() -> None:
     point = np.array([46.6, 8.2])
-    posterior = some_belief(point, 6, seed=0)
+    posterior = some_posterior(point, 6, seed=0)
     for res in (0, 1):
         every = [h3.cell_to_latlng(c) for base in h3.get_res0_cells() for c in h3.cell_to_children(base, res)]
         owners = {h3.cell_to_parent(h3.latlng_to_cell(*p, 6), res) for p in every}
@@ -354,9 +357,8 @@ def test_reliability_is_what_a_loop_over_bins_says() -> None:
 def test_measuring_by_hand() -> None:
     """A gallery of exact places: what lies within a distance can be counted."""
     vectors, logits, truth = drawn_from_gallery(HOT, 41)
-    reading = AnswerOptions(apart_km=0.0, level_50=0.5, level_90=0.9)
-    locator = gallery_locator().with_reading(Question(temperature=2.0), reading)
-    found = measure(locator, vectors, truth)
+    asked = Asked(Question(temperature=2.0), AnswerOptions(apart_km=0.0, level_50=0.5, level_90=0.9))
+    found = measure(in_gallery()[0], asked, vectors, truth)
     probabilities = softmax(logits / 2.0)
     best = places()[logits.argmax(axis=1)]
     away = haversine_km(best, truth)
@@ -391,25 +393,25 @@ def test_a_saved_calibration_loads_equal(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
 
-def test_a_calibration_is_applied_to_question_and_reading() -> None:
-    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "synthetic", "planet", 100)
-    question, reading = fitted.applied(Question(k=3, resolution=8), AnswerOptions(point="geoscore"))
+def test_a_calibration_is_applied() -> None:
+    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "synthetic", Candidates.PLANET, 100)
+    question, how = fitted.applied(Question(k=3, resolution=8), AnswerOptions(point="geoscore"))
     assert question == Question(k=3, resolution=8, temperature=2.5, prior_weight=0.7)
-    assert reading == AnswerOptions(point="geoscore", level_50=0.4, level_90=0.95, calibrated=True)
-    question, _ = replace(fitted, candidates="gallery").applied(Question(), AnswerOptions())
+    assert how == AnswerOptions(point="geoscore", level_50=0.4, level_90=0.95, calibrated=True)
+    question, _ = replace(fitted, candidates=Candidates.GALLERY).applied(Question(), AnswerOptions())
     assert question == Question(temperature=2.5)
 
 
 def test_another_model_or_other_candidates_are_refused() -> None:
-    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "m" * 64, "planet", 100)
-    fitted.check("m" * 64, "planet")
+    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "m" * 64, Candidates.PLANET, 100)
+    fitted.check("m" * 64, Candidates.PLANET)
     with pytest.raises(InputError, match=r"fitted with the model mmmmmmmmmmmm, not with oooooooooooo; calibrate again"):
-        fitted.check("o" * 64, "planet")
+        fitted.check("o" * 64, Candidates.PLANET)
     with pytest.raises(InputError, match="fitted on a planet, this search is on a gallery; calibrate again"):
-        fitted.check("m" * 64, "gallery")
+        fitted.check("m" * 64, Candidates.GALLERY)
 
 
-GOOD = {"kind": "geoclip-calibration/1"} | asdict(Calibration(2.5, 0.7, 0.4, 0.95, "m", "planet", 100))
+GOOD = {"kind": "geoclip-calibration/1"} | asdict(Calibration(2.5, 0.7, 0.4, 0.95, "m", Candidates.PLANET, 100))
 
 
 @pytest.mark.parametrize(
@@ -429,6 +431,7 @@ GOOD = {"kind": "geoclip-calibration/1"} | asdict(Calibration(2.5, 0.7, 0.4, 0.9
         (json.dumps(GOOD | {"temperature": "hot"}).encode(), "no calibration has"),
         (json.dumps(GOOD | {"prior_weight": None}).encode(), "no calibration has"),
         (json.dumps(GOOD | {"level_90": 1.5}).encode(), "1.5"),
+        (json.dumps(GOOD | {"candidates": "moon"}).encode(), "'moon'"),
     ],
 )
 def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: bytes | None, complaint: str) -> None:

@@ -84,9 +84,9 @@ def work(tmp_path_factory: pytest.TempPathFactory, encoder: LocationEncoder) -> 
 def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
     names = PlaceNames()  # reading its tables takes longer than most of these commands
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("geoclip.answers.answering.PlaceNames", lambda: names)
-        patched.setattr("geoclip.locator.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
-        patched.setattr("geoclip.locator.TextEncoder", partial(TextEncoder, tower=TinyText()))
+        patched.setattr("geoclip.answers.answerer.PlaceNames", lambda: names)
+        patched.setattr("geoclip.embedder.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
+        patched.setattr("geoclip.embedder.TextEncoder", partial(TextEncoder, tower=TinyText()))
         yield
 
 

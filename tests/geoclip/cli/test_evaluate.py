@@ -268,8 +268,8 @@ def test_the_smallest_set_of_cells_is_that_of_brute_force() -> None:
 def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
     names = PlaceNames()  # reading its tables takes longer than most of these commands
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("geoclip.answers.answering.PlaceNames", lambda: names)
-        patched.setattr("geoclip.locator.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
+        patched.setattr("geoclip.answers.answerer.PlaceNames", lambda: names)
+        patched.setattr("geoclip.embedder.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
         yield
 
 

@@ -22,6 +22,7 @@ from geoclip.map import picture, write_map, write_png
 from geoclip.map.canvas import web_mercator
 from geoclip.map.contents import LAND, LEAST_PIXELS, LEAST_REST, POINT, SEA, resolution_for, thumbnail, tree_of
 from geoclip.map.outline import outlines
+from geoclip.options import Candidates
 from geoclip.writers.rings import cell_lines, circle_line
 from index.grid.cells import areas_km2, base_cells, cells_at, children, parents
 
@@ -287,7 +288,7 @@ def test_no_answers_make_a_page(tmp_path: Path) -> None:
 def test_the_page_says_what_was_searched_and_whether_it_is_calibrated(
     tmp_path: Path, calibrated: bool, said: str
 ) -> None:
-    searched = Searched("planet", "/home/ann/planet", "0123456789abcdef", "in France", 9, calibrated=calibrated)
+    searched = Searched(Candidates.PLANET, "/home/ann/planet", "0123456789abcdef", "in France", calibrated=calibrated)
     write_map([fake(48.85, 2.35, searched=searched)], tmp_path / "out.html")
     content = Page(tmp_path / "out.html").content["answers"][0]
     text = " ".join(content["sentences"])

@@ -147,16 +147,16 @@ def test_indexes_of_few_cells(tmp_path: Path, count: int, start_res: int) -> Non
     place = cells_at([(46.6, 8.2)], 6)
     region = Region.of_cells(SMALL.cells(6)[:count] if count > 1 else place)
     asked = request(region, start_res=start_res, memory_bytes=FEW_CELLS)
-    opened = Planet.open(make(asked, tmp_path / "planet"))
+    opened = Planet.open(make(asked, tmp_path / "planet"), encode)
     assert len(opened.cells) == len(region.cells(6))
-    hits = opened.search(encode(np.array([[46.6, 8.2]])), encode, Question(k=3))
+    hits = opened.search(encode(np.array([[46.6, 8.2]])), Question(k=3))
     assert (hits.cells[0] > 0).all()
 
 
 def test_a_gallery_of_nothing(tmp_path: Path) -> None:
-    opened = Planet.open(make(replace(wanted(), gallery=Gallery.empty()), tmp_path / "planet"))
+    opened = Planet.open(make(replace(wanted(), gallery=Gallery.empty()), tmp_path / "planet"), encode)
     assert len(opened.gallery) == 0
-    assert opened.search(encode(np.array([[46.6, 8.2]])), encode, Question(k=3)).cells[0, 0] > 0
+    assert opened.search(encode(np.array([[46.6, 8.2]])), Question(k=3)).cells[0, 0] > 0
 
 
 class StoppedError(Exception):
@@ -486,10 +486,8 @@ def test_the_manifest_says_what_the_index_is_made_of(uninterrupted: dict[str, by
 def test_the_coarsest_index_finds_what_it_holds(tmp_path: Path) -> None:
     coarsest = replace(wanted(), coarse_res=3, start_res=2)
     build(coarsest, encode, tmp_path / "planet", report=no_report)
-    planet = Planet.open(tmp_path / "planet")
+    planet = Planet.open(tmp_path / "planet", encode)
     assert resolution(planet.cells[:1]) == 3
     places = centres(children(planet.cells[:20], 6)[::50])
-    hits = planet.search(
-        encode(places), encode, Question(k=1, resolution=6, effort=EffortName.EXHAUSTIVE, gallery=False)
-    )
+    hits = planet.search(encode(places), Question(k=1, resolution=6, effort=EffortName.EXHAUSTIVE, gallery=False))
     assert np.array_equal(hits.cells[:, 0], cells_at(places, 6))

@@ -174,7 +174,7 @@ class World:
     RES, ATOM_RES = 7, 8  # shapes of 740 km2 and more are followed to resolution 8
 
     def __init__(self, region: Region, codes: list[str], folder: Path, seed: int) -> None:
-        self.planet = Planet.open(small_index(region))
+        self.planet = Planet.open(small_index(region), encode)
         self.cells: Cells = children(self.planet.cells, self.RES)
         atoms = children(self.cells, self.ATOM_RES)
         self.owner = np.searchsorted(np.sort(self.cells), parents(atoms, self.RES))
@@ -280,10 +280,8 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
         query /= np.linalg.norm(query)
         try:
             made = Constraint.parse(**flags)
-            question = Question(
-                k=k, resolution=world.RES, region=made.region, effort=EffortName.EXHAUSTIVE, gallery=False
-            )
-            hits = world.planet.search(query[None].astype(np.float32), encode, question)
+            question = Question(k=k, resolution=world.RES, constraint=made, effort=EffortName.EXHAUSTIVE, gallery=False)
+            hits = world.planet.search(query[None].astype(np.float32), question)
         except ValueError as error:
             assert "no place" in str(error) or "no land" in str(error)
             assert not allowed.any(), flags
@@ -307,8 +305,8 @@ def test_the_shapes_drawn_are_followed_to_the_atoms() -> None:
 
 
 def test_a_constraint_smaller_than_a_cell_finds_that_cell() -> None:
-    world = Planet.open(small_index(FIJI))
+    world = Planet.open(small_index(FIJI), encode)
     made = Constraint.parse(near=["-17.0,179.9999,0.05"])
-    question = Question(k=9, resolution=9, region=made.region, effort=EffortName.EXHAUSTIVE)
-    hits = world.search(encode(np.array([(-17.3, -179.9)])), encode, question)
+    question = Question(k=9, resolution=9, constraint=made, effort=EffortName.EXHAUSTIVE)
+    hits = world.search(encode(np.array([(-17.3, -179.9)])), question)
     assert hits.cells[0].tolist() == [*cells_at([(-17.0, 179.9999)], 9).tolist(), *[0] * 8]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 import index.search.engine.all_cells as whole_module
 from index.grid.cells import Cells, centres, parents
 from index.grid.region import Region
-from index.search.engine import CoarseEngine, CoarseHits
+from index.search.engine import CoarseEngine, CoarseHits, EngineName
 from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse
-from index.search.engine.choose import EngineName, open_engine
+from index.search.engine.choose import open_engine
 from index.search.engine.tree import TreeEngine
 from index.storage.contents import IndexContents
 from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, queries, small_index

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
+from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.search.efforts import Effort, EffortName, Step
-from index.search.hits import PlanetHits
+from index.search.hits import Places
 from index.search.planet import Planet
 from index.search.question import Question
 from index.storage.gallery import Gallery
@@ -25,7 +26,7 @@ FEW = Effort((16, 32), 4, (Step(2, 0.0),))
 
 @cache
 def planet(region: Region = ALPS, engine: str = "tree") -> Planet:
-    return Planet.open(small_index(region), engine=engine)
+    return Planet.open(small_index(region), encode, engine=engine)
 
 
 @cache
@@ -33,7 +34,7 @@ def asked(region: Region = ALPS, count: int = 6) -> NDArray[np.float32]:
     return queries(centres(np.random.default_rng(5).choice(region.cells(8), count)), 0.5, 5)
 
 
-def check(hits: PlanetHits, count: int, question: Question) -> None:
+def check(hits: Places, count: int, question: Question) -> None:
     """What is promised of any answer."""
     k = question.k
     assert hits.cells.shape == hits.scores.shape == hits.probabilities.shape == (count, k)
@@ -64,8 +65,8 @@ def check(hits: PlanetHits, count: int, question: Question) -> None:
         Question(k=1, resolution=6),
         Question(k=3, resolution=11, effort=EffortName.FAST, prior_weight=1.0),
         Question(k=100, effort=FEW, gallery=False),
-        Question(k=30, resolution=7, region=VALLEY, prior_weight=0.5),
-        Question(k=5000, resolution=7, region=VALLEY),
+        Question(k=30, resolution=7, constraint=Constraint(VALLEY), prior_weight=0.5),
+        Question(k=5000, resolution=7, constraint=Constraint(VALLEY)),
         Question(k=7, mass_resolution=7),
         Question(k=2000, mass_resolution=0),
     ],
@@ -73,7 +74,7 @@ def check(hits: PlanetHits, count: int, question: Question) -> None:
 )
 def test_hits(engine: str, question: Question) -> None:
     opened = planet(engine=engine)
-    hits = opened.search(asked(), encode, question)
+    hits = opened.search(asked(), question)
     check(hits, len(asked()), question)
     real = hits.cells > 0
     assert real[:, 0].all()
@@ -88,23 +89,23 @@ def test_hits(engine: str, question: Question) -> None:
 
 def test_engines_give_the_same_answers() -> None:
     question = Question(k=20, effort=EffortName.EXHAUSTIVE, resolution=7, prior_weight=0.5)
-    tree, exact = (planet(engine=name).search(asked(), encode, question) for name in ("tree", "exact"))
+    tree, exact = (planet(engine=name).search(asked(), question) for name in ("tree", "exact"))
     np.testing.assert_allclose(tree.scores, exact.scores, atol=1e-6)
     np.testing.assert_allclose(tree.probabilities, exact.probabilities, atol=1e-6)
     assert np.array_equal(tree.cells, exact.cells)
 
 
 def test_no_queries() -> None:
-    check(planet().search(asked()[:0], encode, Question(k=4)), 0, Question(k=4))
-    assert list(planet().posteriors(asked()[:0], encode, Question())) == []
+    check(planet().search(asked()[:0], Question(k=4)), 0, Question(k=4))
+    assert list(planet().posteriors(asked()[:0], Question())) == []
 
 
 def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("index.search.planet.BATCH", 4)
     question = Question(k=5, prior_weight=0.4)
-    whole = planet().search(asked(), encode, question)
+    whole = planet().search(asked(), question)
     for row in range(len(asked())):
-        alone = planet().search(asked()[row : row + 1], encode, question)
+        alone = planet().search(asked()[row : row + 1], question)
         assert np.array_equal(alone.cells[0], whole.cells[row])
         np.testing.assert_allclose(alone.scores[0], whole.scores[row], atol=1e-6)
         np.testing.assert_allclose(alone.probabilities[0], whole.probabilities[row], atol=1e-5)
@@ -114,9 +115,9 @@ def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("mass_resolution", [0, 4, 7, 9])
 def test_ranked_by_the_mass_of_coarser_cells(mass_resolution: int) -> None:
     question = Question(k=6, mass_resolution=mass_resolution, gallery=False)
-    hits = planet().search(asked(), encode, question)
+    hits = planet().search(asked(), question)
     check(hits, len(asked()), question)
-    for row, posterior in enumerate(planet().posteriors(asked(), encode, question)):
+    for row, posterior in enumerate(planet().posteriors(asked(), question)):
         cells, mass = posterior.at(mass_resolution)
         weights = dict(zip(cells.tolist(), mass.tolist(), strict=True))
         real = hits.cells[row] > 0
@@ -136,7 +137,7 @@ def test_ranked_by_the_mass_of_coarser_cells(mass_resolution: int) -> None:
 
 def test_an_exact_encoder_changes_scores_and_not_what_is_asked() -> None:
     rough = Question(k=4, gallery=False)
-    exact = planet().search(asked(), SyntheticEncoder(lambda x: encode(x.round(3))), rough)
+    exact = Planet.open(small_index(ALPS), SyntheticEncoder(lambda x: encode(x.round(3)))).search(asked(), rough)
     check(exact, len(asked()), rough)
     real = exact.cells > 0
     rows = np.nonzero(real)[0]
@@ -144,8 +145,8 @@ def test_an_exact_encoder_changes_scores_and_not_what_is_asked() -> None:
     np.testing.assert_allclose(exact.scores[real], near, atol=1e-6)
 
 
-def with_gallery(places: Gallery) -> Planet:
-    opened = Planet.open(small_index(ALPS))
+def with_gallery(places: Gallery, encoder: SyntheticEncoder = encode) -> Planet:
+    opened = Planet.open(small_index(ALPS), encoder)
     opened.gallery = places
     return opened
 
@@ -168,17 +169,17 @@ def test_places_of_the_gallery_are_candidates() -> None:
     assert gains[target] > 1e-4
     opened = with_gallery(Gallery.of(inside))
     question = Question(k=3, effort=EffortName.THOROUGH)
-    hits = opened.search(asked_for[target : target + 1], encode, question)
+    hits = opened.search(asked_for[target : target + 1], question)
     assert hits.cells[0, 0] == cell[0]
     np.testing.assert_allclose(hits.lat_lng[0, 0], inside[target], atol=1e-9)
     assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
     check(hits, 1, question)
 
     centre = encode(centres(cell))
-    hits = opened.search(centre, encode, question)
+    hits = opened.search(centre, question)
     np.testing.assert_array_equal(hits.lat_lng[0, 0], centres(cell)[0])
     assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
-    off = opened.search(asked_for[target : target + 1], encode, replace(question, gallery=False))
+    off = opened.search(asked_for[target : target + 1], replace(question, gallery=False))
     np.testing.assert_array_equal(off.lat_lng[0], centres(off.cells[0]))
 
 
@@ -191,15 +192,16 @@ def test_of_many_places_in_a_cell_some_from_all_over_it_are_tried() -> None:
         tried.append(lat_lng)
         return encode(lat_lng)
 
-    with_gallery(places).search(encode(centres(cell)), SyntheticEncoder(watched, watched), Question(k=1, resolution=8))
+    opened = with_gallery(places, SyntheticEncoder(watched, watched))
+    opened.search(encode(centres(cell)), Question(k=1, resolution=8))
     assert 32 <= len(tried[-1]) <= 64
     assert len(np.unique(parents(cells_at(tried[-1], 15), 9))) == 7
 
 
 def test_the_index_s_own_gallery_never_lowers_a_score() -> None:
     for k in (1, 50):
-        plain = planet().search(asked(), encode, Question(k=k, gallery=False))
-        refined = planet().search(asked(), encode, Question(k=k))
+        plain = planet().search(asked(), Question(k=k, gallery=False))
+        refined = planet().search(asked(), Question(k=k))
         assert (refined.scores >= plain.scores - 1e-6).all()
         real = refined.cells > 0
         vectors = encode(refined.lat_lng[real])
@@ -214,7 +216,7 @@ def test_the_index_s_own_gallery_never_lowers_a_score() -> None:
 def test_both_sides_of_the_antimeridian(lng: float) -> None:
     """A place beside the antimeridian is found from its own side."""
     cell = cells_at([(-17.2, lng)], 9)
-    hits = planet(FIJI).search(encode(centres(cell)), encode, Question(k=3, gallery=False))
+    hits = planet(FIJI).search(encode(centres(cell)), Question(k=3, gallery=False))
     assert hits.cells[0, 0] == cell[0]
     assert hits.scores[0, 0] == pytest.approx(1, abs=1e-6)
     np.testing.assert_array_equal(hits.lat_lng[0, 0], centres(cell)[0])
@@ -223,23 +225,23 @@ def test_both_sides_of_the_antimeridian(lng: float) -> None:
 def test_a_resolution_the_index_cannot_answer_is_refused() -> None:
     for res in (0, 5, 12):
         with pytest.raises(ValueError, match=rf"resolution is {res}; this index answers at 6 to 11"):
-            planet().search(asked(), encode, Question(resolution=res))
+            planet().search(asked(), Question(resolution=res))
         with pytest.raises(ValueError, match=rf"resolution is {res}"):
-            planet().posteriors(asked(), encode, Question(resolution=res))
+            planet().posteriors(asked(), Question(resolution=res))
 
 
 def test_a_region_elsewhere_is_refused() -> None:
     with pytest.raises(ValueError, match="holds no land of this index"):
-        planet().search(asked(), encode, Question(region=FIJI))
+        planet().search(asked(), Question(constraint=Constraint(FIJI)))
 
 
 def test_bad_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match=rf"shape \(6, 7\); expected \(N, {DIM}\)"):
-        planet().search(asked()[:, :7], encode, Question())
+        planet().search(asked()[:, :7], Question())
     bad = asked().copy()
     bad[2, 1] = np.inf
     with pytest.raises(ValueError, match="Query 2"):
-        planet().search(bad, encode, Question())
+        planet().search(bad, Question())
 
 
 @pytest.mark.parametrize(
@@ -252,14 +254,14 @@ def test_questions_that_are_none_are_refused(field: str, value: Any) -> None:
 
 def test_another_model_is_refused() -> None:
     folder = small_index(ALPS)
-    assert Planet.open(folder, model="synthetic").manifest.tau == TAU
+    assert Planet.open(folder, encode, model="synthetic").manifest.tau == TAU
     with pytest.raises(BadIndexError, match="built with the model synthetic, the queries come from abcdef012345;"):
-        Planet.open(folder, model="abcdef0123456789")
+        Planet.open(folder, encode, model="abcdef0123456789")
 
 
 def test_opening_is_quick() -> None:
     folder = small_index(ALPS)
-    Planet.open(folder)
+    Planet.open(folder, encode)
     begin = time.process_time()
-    Planet.open(folder)
+    Planet.open(folder, encode)
     assert time.process_time() - begin < 0.5

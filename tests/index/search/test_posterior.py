@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, centres, children, parents, resolutions
+from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.search.efforts import Effort, EffortName, Step
 from index.search.planet import Planet
@@ -21,7 +22,7 @@ MODEST = Effort((64, 128), 24, (Step(12, 0.2, 4), Step(6, 0.1, 3)))
 
 @cache
 def planet(region: Region = ALPS, start_res: int = 3) -> Planet:
-    return Planet.open(small_index(region, 6, start_res))
+    return Planet.open(small_index(region, 6, start_res), encode)
 
 
 @cache
@@ -50,7 +51,7 @@ def brute_force(
 
 
 def posteriors(question: Question, region: Region = ALPS, start_res: int = 3) -> list[Posterior]:
-    return list(planet(region, start_res).posteriors(asked(region), encode, question))
+    return list(planet(region, start_res).posteriors(asked(region), question))
 
 
 @pytest.mark.slow
@@ -58,7 +59,7 @@ def posteriors(question: Question, region: Region = ALPS, start_res: int = 3) ->
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_exhaustive_equals_brute_force(weight: float, of: Region) -> None:
     question = Question(k=5, resolution=FINEST, effort=EffortName.EXHAUSTIVE, prior_weight=weight, gallery=False)
-    hits = planet(of).search(asked(of), encode, question)
+    hits = planet(of).search(asked(of), question)
     for row, (query, posterior) in enumerate(zip(asked(of), posteriors(question, of), strict=True)):
         cells, _ = every_vector(of)
         expected = brute_force(query, weight, of=of)
@@ -124,7 +125,7 @@ def test_a_modest_effort_is_close_to_the_truth() -> None:
 @pytest.mark.parametrize("weight", [0.0, 0.8])
 def test_outside_a_region_there_is_nothing(effort: Effort | EffortName, weight: float) -> None:
     region = Region.disk(46.6, 8.2, 25.0)
-    question = Question(resolution=FINEST, effort=effort, prior_weight=weight, region=region)
+    question = Question(resolution=FINEST, effort=effort, prior_weight=weight, constraint=Constraint(region))
     cells, _ = every_vector()
     for query, posterior in zip(asked(), posteriors(question), strict=True):
         outside = ~region.overlaps(posterior.cells)
@@ -142,7 +143,7 @@ def test_outside_a_region_there_is_nothing(effort: Effort | EffortName, weight: 
 
 def test_at_the_coarse_resolution_nothing_is_encoded() -> None:
     question = Question(resolution=6, effort=MODEST)
-    hits = planet().search(asked(), encode, question)
+    hits = planet().search(asked(), question)
     assert (hits.encodings == 0).all()
     for posterior in posteriors(question):
         assert posterior.mass.sum() == pytest.approx(1, abs=1e-9)

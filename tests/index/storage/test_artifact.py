@@ -16,7 +16,7 @@ from index.storage.artifact import seal, verify
 from index.storage.directory import read_manifest
 from index.storage.manifest import FORMAT, MANIFEST, SUMS, BadIndexError
 from tests.helpers.sealing import resealed
-from tests.helpers.synthetic import ALPS, small_index
+from tests.helpers.synthetic import ALPS, encode, small_index
 
 FLIPS = 1000
 SMALL = Region.of_cells(cells_at([(46.6, 8.2)], 3))
@@ -75,7 +75,7 @@ def test_a_truncated_file(folder: Path, name: str, cut: int) -> None:
     (problem,) = verify(folder)
     assert f"{name} has " in problem
     with pytest.raises(BadIndexError, match="copy the index again or build it again"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
 
 
 @pytest.mark.parametrize("name", ["level-5.lists", "prior.npy", MANIFEST, SUMS])
@@ -85,24 +85,24 @@ def test_a_missing_file(folder: Path, name: str) -> None:
     assert name in problem
     assert sentence(problem)
     with pytest.raises(BadIndexError, match=r"is missing|is not an index: it has no"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
 
 
 def test_an_extra_file(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     (problem,) = verify(folder)
     assert problem.endswith("notes.txt does not belong to the index.")
-    Planet.open(folder)  # harmless
+    Planet.open(folder, encode)  # harmless
 
 
 def test_another_format_and_another_kind(folder: Path) -> None:
     resealed(folder, lambda content: content.update(format=FORMAT + 1))
     with pytest.raises(BadIndexError, match=rf"has format {FORMAT + 1}, this version reads {FORMAT}; build it"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
     assert len(verify(folder)) == 1
     resealed(folder, lambda content: content.update(kind="cookbook"))
     with pytest.raises(BadIndexError, match="describes 'cookbook', not a geoclip-planet index"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
 
 
 def test_a_file_the_sums_do_not_name(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_damaged_sums(folder: Path, content: bytes) -> None:
     (problem,) = verify(folder)
     assert "is damaged" in problem
     with pytest.raises(BadIndexError, match="is damaged"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
 
 
 def test_what_is_no_index(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_is_no_index(tmp_path: Path) -> None:
         (problem,) = verify(path)
         assert "is not an index: it has no" in problem
         with pytest.raises(BadIndexError, match="make one with `geoclip build"):
-            Planet.open(path)
+            Planet.open(path, encode)
 
 
 def made(folder: Path) -> Path:

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def refused(folder: Path, why: str) -> None:
     """Opening raises one sentence, and it is what `verify` finds."""
     with pytest.raises(BadIndexError, match=why) as error:
-        Planet.open(folder)
+        Planet.open(folder, encode)
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
     assert str(folder) in str(error.value)
@@ -55,7 +55,7 @@ def npy(array: NDArray[Any]) -> bytes:
 def test_sealing_again_changes_nothing(folder: Path) -> None:
     resealed(folder)
     assert verify(folder) == []
-    Planet.open(folder)
+    Planet.open(folder, encode)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_hostile_arrays(folder: Path, change: Callable[[Path], object], why: str
 
 
 def test_the_gallery_alone_is_checked_too(folder: Path) -> None:
-    assert len(open_gallery(folder)) == len(Planet.open(folder).gallery) > 0
+    assert len(open_gallery(folder)) == len(Planet.open(folder, encode).gallery) > 0
     gallery("lng", lambda v: but_first(v, 720))(folder)
     with pytest.raises(BadIndexError, match="a coordinate is not within"):
         open_gallery(folder)
@@ -232,7 +232,7 @@ def test_lists_that_name_cells_of_nowhere(folder: Path, number: int) -> None:
     content[size * DIM // 8 : size * (DIM // 8 + 1)] = number
     parts["checksums"][0] = crc32(content[: size * (DIM // 8 + 1)].tobytes())
     resealed(folder, level_6_lists=content.tobytes(), level_6_safetensors=save(parts))
-    planet = Planet.open(folder)
+    planet = Planet.open(folder, encode)
     asked = queries(HERE)
     with pytest.raises(BadIndexError, match=r"level-6\.lists names cells that the index does not have"):
-        planet.search(asked, encode, Question(k=10_000, resolution=6, effort=EffortName.EXHAUSTIVE))
+        planet.search(asked, Question(k=10_000, resolution=6, effort=EffortName.EXHAUSTIVE))

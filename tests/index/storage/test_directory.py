@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from index.grid.cells import cells_at
 from index.grid.region import Region
 from index.search.efforts import EffortName
-from index.search.hits import PlanetHits
+from index.search.hits import Places
 from index.search.planet import Planet
 from index.search.question import Question
 from index.storage import directory
@@ -40,12 +40,12 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_index(SMALL), tmp_path / "planet"))
 
 
-def answers(folder: Path) -> PlanetHits:
+def answers(folder: Path) -> Places:
     """Ask for everything, so that every list is read."""
-    return Planet.open(folder).search(queries(np.array([(46.6, 8.2)])), encode, ALL)
+    return Planet.open(folder, encode).search(queries(np.array([(46.6, 8.2)])), ALL)
 
 
-def same(one: PlanetHits, other: PlanetHits) -> bool:
+def same(one: Places, other: Places) -> bool:
     pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]] = zip(one[:4], other[:4], strict=True)
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
@@ -78,7 +78,7 @@ def test_a_pipe_among_the_files_is_refused_and_not_waited_for(folder: Path, name
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(BadIndexError, match=rf"{name} is not an ordinary file"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
     assert any("is not an ordinary file" in problem for problem in verify(folder))
 
 
@@ -99,7 +99,7 @@ def test_a_name_twice_and_a_directory_for_a_file(folder: Path) -> None:
     (folder / "prior.npy").unlink()
     (folder / "prior.npy").mkdir()
     with pytest.raises(BadIndexError, match=r"prior\.npy is not an ordinary file"):
-        Planet.open(folder)
+        Planet.open(folder, encode)
 
 
 def test_links_to_the_files_are_followed(folder: Path, tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_readers_during_exchanges_see_one_index(two: tuple[Path, Path], tmp_path
     writer.start()
     try:
         for _ in range(READERS):
-            planet = Planet.open(name)
-            hits = planet.search(queries(np.array([(46.6, 8.2)])), encode, ALL)
+            planet = Planet.open(name, encode)
+            hits = planet.search(queries(np.array([(46.6, 8.2)])), ALL)
             assert same(hits, expected[planet.manifest.grid])
     finally:
         done.set()
@@ -186,11 +186,11 @@ def test_files_that_are_copied_over_are_noticed(two: tuple[Path, Path], monkeypa
 
 
 def test_an_open_index_goes_on_when_its_files_are_gone(folder: Path) -> None:
-    planet = Planet.open(folder)
+    planet = Planet.open(folder, encode)
     digest = planet.digest
     shutil.rmtree(folder)
     asked = queries(np.array([(46.6, 8.2)]))
-    assert same(planet.search(asked, encode, ALL), answers(small_index(SMALL)))
+    assert same(planet.search(asked, ALL), answers(small_index(SMALL)))
     assert planet.digest == digest
 
 
@@ -199,13 +199,13 @@ def test_no_handle_stays_open(folder: Path) -> None:
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    Planet.open(folder)
+    Planet.open(folder, encode)
     before = handles()
     for _ in range(3):
-        planet = Planet.open(folder)
+        planet = Planet.open(folder, encode)
         del planet
     (folder / "prior.npy").unlink()
     for _ in range(3):
         with pytest.raises(BadIndexError):
-            Planet.open(folder)
+            Planet.open(folder, encode)
     assert handles() <= before

@@ -1,0 +1,63 @@
+"""Makes flags of groups of options: a command takes dataclasses, Typer sees their fields."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from geoclip.option_groups import OptionField, Options, option_fields
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace every parameter that is a group by the group's fields; `Annotated[Group, "a", "b"]` has these alone."""
+    parameters, groups = [], {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group, *wanted = (
+            get_args(parameter.annotation) if get_origin(parameter.annotation) is Annotated else [parameter.annotation]
+        )
+        if not (isinstance(group, type) and issubclass(group, Options)):
+            parameters.append(parameter)
+            continue
+        names = wanted or list(option_fields(group))
+        groups[parameter.name] = group, names
+        parameters += [_flag(name, option_fields(group)[name]) for name in names]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        made = {key: group(**{name: given.pop(name) for name in names}) for key, (group, names) in groups.items()}
+        command(**given, **made)
+
+    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in keywords}
+    return wrapped
+
+
+def _flag(name: str, field: OptionField) -> inspect.Parameter:
+    """Return an option as Typer takes it."""
+    is_list = get_origin(field.kind) is tuple
+    kind = list[str] if is_list else field.kind
+    help_ = field.help
+    option = typer.Option(
+        *(help_.names or _names(name, field)),
+        help=help_.text,
+        rich_help_panel=help_.panel,
+        metavar=help_.metavar,
+        min=help_.least,
+        max=help_.most,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=list(field.default) if is_list else field.default,
+        annotation=Annotated[kind | None if field.optional else kind, option],
+    )
+
+
+def _names(name: str, field: OptionField) -> list[str]:
+    flag = name.replace("_", "-")
+    if field.kind is bool:
+        return [f"--{flag}/--no-{flag}"] if field.default else [f"--{flag}"]
+    return [f"--{flag}"]

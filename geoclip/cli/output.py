@@ -1,0 +1,101 @@
+"""Where a command's answers go, what they depend on, and how many there were."""
+
+import io
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from geoclip.cli.terminal import say
+from geoclip.files import sha256_of
+from geoclip.option_groups import Help, Options, Panel
+from geoclip.options import IndexOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
+from geoclip.writers import Format, Output
+
+if TYPE_CHECKING:
+    from geoclip.answers.answer import Answer
+    from geoclip.answers.answerer import Answerer
+    from geoclip.photos.decode import Photo
+
+
+@dataclass(frozen=True)
+class OutputOptions(Options):
+    """How answers are written."""
+
+    output: Annotated[
+        Path | None,
+        Help(
+            "Write here in place of stdout: .jsonl, .csv, .parquet, .geojson or .kml; the last three are written "
+            "whole.",
+            names=("--output", "-o"),
+            metavar="FILE",
+        ),
+    ] = None
+    format: Annotated[
+        Format | None,
+        Help("How to write answers. Default: by the suffix of --output, else table.", names=("--format", "-f")),
+    ] = None
+    map_file: Annotated[
+        Path | None, Help("Also draw a map: .html, which needs no network, or .png.", names=("--map",), metavar="FILE")
+    ] = None
+    resume: Annotated[bool, Help("Go on with a stopped run: skip what --output holds already.", Panel.OUTPUT)] = False
+    overwrite: Annotated[bool, Help("Replace --output if it exists.", Panel.OUTPUT)] = False
+
+    def checked(self) -> Output:
+        """Return the place they stand for, before anything is written there.
+
+        Raises:
+            InputError: an existing file would be lost, or there is nothing to resume from.
+        """
+        return Output(self.output, self.format, resume=self.resume, overwrite=self.overwrite)
+
+
+def options_of(
+    answerer: "Answerer",
+    index: IndexOptions,
+    search: SearchOptions,
+    photo: PhotoOptions,
+    model: ModelOptions,
+    words: WordOptions | None = None,
+) -> dict[str, object]:
+    """Return what answers depend on beside the inputs, by name: a stopped run goes on with the same only."""
+    given = asdict(index) | asdict(search) | asdict(photo) | asdict(model) | (asdict(words) if words else {})
+    given |= {"model": answerer.source.model, "index digest": answerer.searcher.index_digest}
+    del given["engine"]  # it changes the speed of a run and not its results
+    if index.calibration is not None:
+        given["calibration"] = f"{index.calibration} ({sha256_of(index.calibration)[:12]})"
+    return {name.replace("_", " "): value for name, value in given.items()}
+
+
+def photo_key(photo: "Photo") -> tuple[bytes, bytes]:
+    """Return the name and something of the content by which a photo is known again when a run is gone on with."""
+    if isinstance(photo, str):
+        size = -1
+        with suppress(OSError):
+            size = os.stat(photo).st_size  # noqa: PTH116 - a path may hold what Path does not
+        return os.fsencode(photo), str(size).encode()
+    return b"-", photo.getvalue() if isinstance(photo, io.BytesIO) else b""
+
+
+@dataclass
+class RunCounts:
+    """Counts a run and names what failed; `exit_code` is 1 if anything did."""
+
+    answered: int = 0
+    failed: int = 0
+
+    def count(self, answer: "Answer") -> bool:
+        """Count an answer; say why if there is none. Returns whether there is one."""
+        if answer.error is None:
+            self.answered += 1
+            return True
+        self.failed += 1
+        say(f"{answer.query}: {answer.error}")
+        return False
+
+    def exit_code(self, what: str) -> int:
+        """Say how many there were, if it was not just one, and return the exit code."""
+        if self.failed or self.answered > 1:
+            say(f"{self.answered} {what}, {self.failed} failed.")
+        return 1 if self.failed else 0

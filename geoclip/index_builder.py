@@ -1,0 +1,155 @@
+"""`geoclip.build_index`: the trained location encoder in, an index of the planet or of a part of it out."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from geoclip.encoders.location import LocationEncoder
+from geoclip.encoders.multi_gpu import MultiGpuEncoder, all_devices
+from geoclip.encoders.precision import precision_name
+from geoclip.errors import InputError
+from geoclip.files import cannot_write
+from geoclip.options import BuildOptions, MachineOptions
+from geoclip.release.directory import Release, released
+from index.building.build import Cost, Request, build, cost, discard, grid, points_per_second, working_folder
+from index.grid.region import Region
+from index.storage.gallery import Gallery
+
+GB = 1e9
+
+
+class IndexBuilder:
+    """What is to be built, with the encoder that builds it.
+
+    Args:
+        options: of the index.
+        release: the model; None is the authors' release, fetched where it is not there yet.
+        machine: where and how to compute; its workers do not matter.
+        on_problem: told in a sentence of rows of the gallery that cannot be used.
+
+    Raises:
+        InputError: the region or the gallery cannot be read, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        options: BuildOptions = BuildOptions(),
+        release: Release | None = None,
+        machine: MachineOptions = MachineOptions(),
+        on_problem: Callable[[str], object] = lambda sentence: None,
+    ) -> None:
+        is_released, release = release is None, release or released()
+        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=machine.precision)
+        encoder.load_released(release.location_encoder())
+        devices = all_devices(machine.device)
+        self._encoder = MultiGpuEncoder(encoder.eval(), devices)
+        self.arithmetic = f"{precision_name(machine.precision, devices[0])} on {devices[0].type}"
+        try:
+            gallery, source = _gallery(options, release, is_released, on_problem)
+            self.request = Request(
+                coarse_res=options.stored_res,
+                start_res=options.compared_res,
+                gallery=gallery,
+                gallery_source=source,
+                region=Region.parse(options.region) if options.region else None,
+                region_name=options.region or "",
+                memory_bytes=int(options.memory * GB),
+                model=release.model_digest,
+                tau=float(release.logit_scale().exp()),
+                encoder=self.arithmetic,
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    def cost(self) -> tuple[Cost, float]:
+        """Return what a build would take besides time, and how many points a second are encoded here."""
+        try:
+            cells = grid(self.request)
+            return cost(self.request, cells), points_per_second(cells, self._encoder)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    def build(
+        self,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        restart: bool = False,
+        report: Callable[[str, int, int], object] = lambda stage, done, total: None,
+    ) -> None:
+        """Build, or go on with a build that was stopped; see `build_index`."""
+        if target.exists() and not overwrite:
+            raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
+        try:
+            if restart:
+                discard(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            build(self.request, self._encoder, target, report=report, replace=overwrite)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        except OSError as error:
+            raise InputError(
+                f"{cannot_write(target, error)} What was done is in {working_folder(target)}; the same command goes on."
+            ) from error
+
+
+class BuiltIndex(NamedTuple):
+    """What came of a build."""
+
+    folder: Path
+    seconds: float
+    bytes: int
+
+
+def build_index(
+    target: str | Path,
+    options: BuildOptions = BuildOptions(),
+    *,
+    release: Release | None = None,
+    machine: MachineOptions = MachineOptions(),
+    overwrite: bool = False,
+    restart: bool = False,
+    report: Callable[[str, int, int], object] = lambda stage, done, total: None,
+    on_problem: Callable[[str], object] = lambda sentence: None,
+    **changes: Any,
+) -> BuiltIndex:
+    """Build an index, or go on with a build that was stopped.
+
+    Args:
+        target: the folder to make.
+        options: of the index.
+        release: the model; None is the authors' release, fetched where it is not there yet.
+        machine: where and how to compute; its workers do not matter.
+        overwrite: replace the folder if it exists.
+        restart: discard what a stopped build left.
+        report: told of each stage's name, the number done and of all (0 where that is not known).
+        on_problem: told in a sentence of rows of the gallery that cannot be used.
+        changes: of the options, by name: `build_index("france", region="FR")`.
+
+    Raises:
+        InputError: the folder exists, an option is out of range, or something cannot be read or written; what was done
+            is kept, and the same call goes on.
+    """
+    begun = time.perf_counter()
+    builder = IndexBuilder(options.changed(**changes), release, machine, on_problem)
+    builder.build(Path(target), overwrite=overwrite, restart=restart, report=report)
+    size = sum(path.stat().st_size for path in Path(target).iterdir())
+    return BuiltIndex(Path(target), time.perf_counter() - begun, size)
+
+
+def _gallery(
+    options: BuildOptions, release: Release, is_released: bool, on_problem: Callable[[str], object]
+) -> tuple[Gallery, str]:
+    """Return the gallery, and what to call it in the index."""
+    if options.no_gallery:
+        return Gallery.empty(), "none"
+    if options.gallery is None:
+        name = "released with GeoCLIP 1.3.0" if is_released else f"of {release.path.name}"
+        return Gallery.of(release.gallery()), name
+    gallery = Gallery.read(options.gallery, options.rejected)
+    if gallery.bad:
+        counts = ", ".join(f"{count} {reason}" for reason, count in gallery.bad.items())
+        where = f", listed in {options.rejected}" if options.rejected else "; list them with --rejected FILE.csv"
+        on_problem(f"{options.gallery}: {sum(gallery.bad.values()):,} rows are no places ({counts}){where}.")
+    return gallery, options.gallery.name
