@@ -131,12 +131,15 @@ class SearchOptions(Options):
         """
         if candidates is Candidates.PLANET:
             return
-        given = [name for name in _OF_AN_INDEX if getattr(self, name) != option_fields(type(self))[name].default]
+        default = type(self)()
+        given = [name for name in _OF_AN_INDEX if getattr(self, name) != getattr(default, name)]
+        if self.prior_weight == 0:  # as in every gallery
+            given = [name for name in given if name != "prior_weight"]
         if given:
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            names = ", ".join(name.replace("_", " ") for name in given)
             raise InputError(
-                f"{flags}: only a search of the planet has this, and this one is of a gallery; leave it out, or search "
-                "an index (--index, made by `geoclip build`) without --candidates gallery."
+                f"Only a search of the planet has a choice of {names}, and this is one of a gallery; leave it out, or "
+                "name an index with --index, without --candidates gallery."
             )
 
 

@@ -108,7 +108,7 @@ def test_vectors_are_found_to_the_street(planet: Path, vectors: Path, tmp_path: 
 
 def test_the_locator_searches_the_index(planet: Path, encoder: LocationEncoder) -> None:
     locator = Locator.open(planet, device="cpu", precision="fp32")
-    found = locator.search(encoder.embed(PLACES), 4, resolution=10)
+    found = locator.search(encoder.embed(PLACES), 4, resolution=10, prior_weight=0.0)
     assert found.cells.shape == found.scores.shape == (3, 4)
     assert (haversine_km(PLACES, found.lat_lng[:, 0]) < 0.3).all()
     assert ((found.probabilities.sum(axis=1) + found.estimated) < 1 + 1e-9).all()
