@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
-from geoclip.option_groups import Help, Options, Panel, option_fields
+from geoclip.option_groups import Help, Options, Panel
 from index.search.efforts import EffortName
 from index.search.engine import EngineName
 from index.search.question import Question
