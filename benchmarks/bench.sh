@@ -29,5 +29,5 @@ if ! [ -d "$FASTGEOCLIP" ]; then
   }
 fi
 [ -d "$FASTGEOCLIP" ] && set -- "$@" --fastgeoclip "$FASTGEOCLIP"
-"$PYTHON" -c 'from geoclip.release.directory import released; released()'
+"$PYTHON" -c 'from geoclip.release.fetch import released; released()'
 PYTHONPATH="$ROOT" exec "$PYTHON" -m benchmarks.bench "$@" --released-python "$RELEASED_PYTHON"

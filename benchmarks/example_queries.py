@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from benchmarks.released_model import released_model
 from benchmarks.simulated import PHOTO_LIKE, combine, places, surroundings, unit
-from geoclip.release.directory import released
+from geoclip.release.fetch import released
 from geoclip.tables.vectors import ResumableVectors, VectorSource
 
 SEED = 50

@@ -10,7 +10,7 @@ from benchmarks.simulated import unit
 
 def photo_vectors(path: Path) -> NDArray[np.float32]:
     """Return the unit vectors (N, 512) of a file of `geoclip embed`, or of an npy file."""
-    from geoclip.release.directory import released
+    from geoclip.release.fetch import released
     from geoclip.tables.vectors import read_vectors
 
     batches = read_vectors(path, dim=512, model_digest=released().model_digest)

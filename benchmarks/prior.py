@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "prior.jsonl")
     given = parser.parse_args()
-    from geoclip.release.directory import released
+    from geoclip.release.fetch import released
 
     places = Gallery.of(released().gallery())
     land = land_cells(COARSE, also=places.cells_at(COARSE))

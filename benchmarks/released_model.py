@@ -37,11 +37,9 @@ class ReleasedModel(NamedTuple):
 def released_model(device: str = "cpu") -> ReleasedModel:
     """Return the released model on a device."""
     from geoclip.encoders.embedded_gallery import distinct_rows
-    from geoclip.release.directory import released
+    from geoclip.release.fetch import released
 
     release = released()
-    encoder = LocationEncoder(release.sigma, from_pretrained=False)
-    encoder.load_released(release.location_encoder())
-    encoder.eval().to(device)
+    encoder = LocationEncoder.of(release).to(device)
     gallery, _ = distinct_rows(release.gallery())
     return ReleasedModel(encoder, float(release.logit_scale().exp()), gallery.astype(np.float64))

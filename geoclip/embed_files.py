@@ -59,9 +59,7 @@ def embed_coordinates(
     if len(lat_lng) == 0:
         raise InputError(f"{table} has no rows; nothing was written.")
     where = pick_device(device)
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
-    encoder.load_released(release.location_encoder())
-    encoder.to(where)
+    encoder = LocationEncoder.of(release, precision=precision).to(where)
     columns = {"lat": pa.float64(), "lng": pa.float64()}
     source = VectorSource("coordinates", release.model_digest, precision_name(precision, where))
     with ResumableVectors(output, columns, source, resume=resume) as vectors:
@@ -120,8 +118,9 @@ def embed_features(
     from geoclip.train.data.extract import features_of
 
     device = pick_device(machine.device)
+    release = None if model.weights is None else Release.open(model.weights)
     encoder = ImageEncoder(
-        from_pretrained=False, clip_path=model.clip_path, precision=machine.precision, device=device
+        False, clip_path=model.clip_path, precision=machine.precision, device=device, release=release
     ).eval()
     precision = precision_name(machine.precision, device)
     count, seed = features.views, features.seed

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,8 @@ from geoclip.encoders.text import TextEncoder
 from geoclip.options import WordOptions
 from geoclip.photos.decode import DecodeLimits, Photo
 from geoclip.photos.pool import Decoded, decode_all
-from geoclip.release.directory import Release, released
+from geoclip.release.directory import Release
+from geoclip.release.fetch import released
 
 # Photos encoded at once: a CPU gains nothing from more, and answers come sooner; a GPU needs them to be busy.
 CPU_BATCH, GPU_BATCH = 4, 64
@@ -63,7 +65,7 @@ class PhotoEmbedder:
     ) -> None:
         self.device = pick_device(device)
         self.release = release or released()
-        self.limits = limits
+        self.limits = replace(limits, size=self.release.config.preprocess.size)
         self.precision = precision
         self._clip_path = clip_path
 
@@ -102,7 +104,8 @@ class PhotoEmbedder:
         size = self.batch
         waiting = decode_all(each_photo(photos), self.limits, workers=workers)
         while batch := list(islice(waiting, size)):
-            crops = [crop for d in batch if d.pixels is not None for crop in crops_of(d.pixels)]
+            pixels = [decoded.pixels for decoded in batch if decoded.pixels is not None]
+            crops = [crop for one in pixels for crop in crops_of(one, self.release.config.preprocess)]
             parts = [self.image_encoder.embed(crops[at : at + size]).numpy() for at in range(0, len(crops), size)]
             vectors = iter(
                 np.concatenate(parts).reshape(len(crops) // self.limits.crops, self.limits.crops, -1) if parts else ()

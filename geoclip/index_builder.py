@@ -11,7 +11,8 @@ from geoclip.encoders.precision import precision_name
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
 from geoclip.options import BuildOptions, MachineOptions
-from geoclip.release.directory import Release, released
+from geoclip.release.directory import Release
+from geoclip.release.fetch import released
 from index.building.build import Cost, Request, build, cost, discard, grid, points_per_second, working_folder
 from index.grid.region import Region
 from index.storage.gallery import Gallery
@@ -40,10 +41,9 @@ class IndexBuilder:
         on_problem: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         is_released, release = release is None, release or released()
-        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=machine.precision)
-        encoder.load_released(release.location_encoder())
+        encoder = LocationEncoder.of(release, precision=machine.precision)
         devices = all_devices(machine.device)
-        self._encoder = MultiGpuEncoder(encoder.eval(), devices)
+        self._encoder = MultiGpuEncoder(encoder, devices)
         self.arithmetic = f"{precision_name(machine.precision, devices[0])} on {devices[0].type}"
         try:
             gallery, source = _gallery(options, release, is_released, on_problem)
@@ -55,6 +55,7 @@ class IndexBuilder:
                 region=Region.parse(options.region) if options.region else None,
                 region_name=options.region or "",
                 memory_bytes=int(options.memory * GB),
+                dim=encoder.dim,
                 model=release.model_digest,
                 tau=float(release.logit_scale().exp()),
                 encoder=self.arithmetic,

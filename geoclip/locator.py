@@ -17,7 +17,8 @@ from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
 from geoclip.options import Candidates, SearchOptions
 from geoclip.photos.decode import DecodeLimits
-from geoclip.release.directory import Release, released
+from geoclip.release.directory import Release
+from geoclip.release.fetch import released
 from index.search.engine import EngineName
 from index.search.hits import Places
 

@@ -13,7 +13,8 @@ from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, Photo
-from geoclip.release.directory import Release, released
+from geoclip.release.directory import Release
+from geoclip.release.fetch import released
 
 
 class GeoCLIP(nn.Module):
@@ -53,7 +54,7 @@ class GeoCLIP(nn.Module):
     ) -> None:
         super().__init__()
         release = release or released()
-        self.limits = DecodeLimits(as_released=as_released_photos)
+        self.limits = DecodeLimits(as_released=as_released_photos, size=release.config.preprocess.size)
         self.logit_scale = nn.Parameter(release.logit_scale() if from_pretrained else torch.tensor(1 / 0.07).log())
         self.image_encoder = image_encoder or ImageEncoder(
             from_pretrained,
@@ -63,9 +64,11 @@ class GeoCLIP(nn.Module):
             device=device,
             release=release,
         )
-        self.location_encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
-        if from_pretrained:
-            self.location_encoder.load_released(release.location_encoder())
+        self.location_encoder = (
+            LocationEncoder.of(release, precision=precision)
+            if from_pretrained
+            else LocationEncoder(from_pretrained=False, precision=precision, config=release.config)
+        )
         self.register_buffer("gps_gallery", torch.from_numpy(release.gallery()), persistent=False)
         self._gallery_features: tuple[object, Tensor, Tensor] | None = None
         self.to(device)
@@ -79,7 +82,7 @@ class GeoCLIP(nn.Module):
         """Return the logits (n, m) of images against locations.
 
         Args:
-            image: (n, 3, 224, 224) float32, CLIP's input.
+            image: (n, 3, size, size) float32, CLIP's input.
             location: (m, 2) floating point, (lat, lng) in degrees.
         """
         image_features = F.normalize(self.image_encoder(image), dim=1)
@@ -115,7 +118,7 @@ class GeoCLIP(nn.Module):
         return self.gps_gallery[top.indices[0]].cpu(), top.values[0].cpu()
 
     def gallery_features(self) -> tuple[Tensor, Tensor]:
-        """Return the unit vectors (D, 512) of the gallery's distinct places, and (N,) each row's place.
+        """Return the unit vectors (D, dim) of the gallery's distinct places, and (N,) each row's place.
 
         Computed on first use, kept on disk, and renewed when the encoder's weights or the gallery have changed.
         """

@@ -18,7 +18,7 @@ from rich.table import Table
 from geoclip import LocationEncoder, Locator
 from geoclip.distance import haversine_km
 from geoclip.errors import GeoclipError
-from geoclip.release.directory import released
+from geoclip.release.fetch import released
 
 SLACK_KM = 1.0
 INDEX_KM = 0.3  # a cell of resolution 9 reaches 0.2 km from its centre

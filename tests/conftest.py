@@ -89,9 +89,7 @@ def encoder(release: "Release") -> "LocationEncoder":
     """The released location encoder in float32."""
     from geoclip.encoders.location import LocationEncoder
 
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
-    encoder.load_released(release.location_encoder())
-    return encoder.eval()
+    return LocationEncoder.of(release, precision="fp32")
 
 
 @pytest.fixture(scope="session")
@@ -109,10 +107,11 @@ def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from safetensors.torch import save_file
 
     from geoclip.encoders.backbone import image_tower, text_tower
+    from geoclip.release.config import ModelConfig
 
     torch.manual_seed(0)
-    state = {f"visual.{k}": v.half() for k, v in image_tower(pretrained=False).state_dict().items()}
-    state |= {k: v.half() for k, v in text_tower(pretrained=False).state_dict().items()}
+    state = {f"visual.{k}": v.half() for k, v in image_tower(ModelConfig(), pretrained=False).state_dict().items()}
+    state |= {k: v.half() for k, v in text_tower(ModelConfig(), pretrained=False).state_dict().items()}
     state["logit_scale"] = torch.tensor(4.6052)
     path = tmp_path_factory.mktemp("clip") / "random-vit-l-14.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)

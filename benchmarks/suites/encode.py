@@ -16,7 +16,7 @@ from benchmarks.suites.records import Records, Size, in_turns, spread
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.location import CPU_CHUNK, LocationEncoder
 from geoclip.encoders.precision import has_bf16_units
-from geoclip.release.directory import released
+from geoclip.release.fetch import released
 
 SHAPES = ((512, 1024), (1024, 1024), (1024, 1024), (1024, 512))
 """(inputs, outputs) of the linear layers of one of the three capsules."""
@@ -58,10 +58,7 @@ def repeats(batch: int) -> int:
 
 def encoder_of(precision: str, device: str = "cpu") -> LocationEncoder:
     """Return the released encoder."""
-    release = released()
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
-    encoder.load_released(release.location_encoder())
-    return encoder.eval().to(device)
+    return LocationEncoder.of(released(), precision=precision).to(device)
 
 
 def products(precision: str, points: int, device: str = "cpu", chunk: int = CPU_CHUNK) -> Callable[[], object]:

@@ -68,9 +68,7 @@ class Answerer:
             InputError: the device or precision is unknown, or the index is damaged or of another model.
         """
         device = pick_device(device)
-        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
-        encoder.load_released(release.location_encoder())
-        encoder.to(device).eval()
+        encoder = LocationEncoder.of(release, precision=precision).to(device)
         searcher: Searcher
         try:
             if source.candidates is Candidates.PLANET and source.index is not None:

@@ -47,7 +47,7 @@ def run(
 def _labelled(
     known: Labels, inputs: list[str], locator: Locator, workers: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
-    """Return vectors (N, 512) and true places (N, 2) of the inputs that have a label, and how many have none."""
+    """Return vectors (N, dim) and true places (N, 2) of the inputs that have a label, and how many have none."""
     names, vectors = [], []
     counts = RunCounts()
     files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]

@@ -15,4 +15,4 @@ def run(wheel: Path | None, *, clip: bool) -> None:
     if clip:
         from geoclip.encoders.backbone import hub_checkpoint
 
-        say(f"CLIP's weights are in {hub_checkpoint()}.")
+        say(f"CLIP's weights are in {hub_checkpoint(release.config)}.")

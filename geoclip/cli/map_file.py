@@ -67,7 +67,7 @@ class MapFile:
         """Return what CLIP saw of the photos among the queries, as JPEG: decoded in workers, as always."""
         from PIL import Image
 
-        from geoclip.photos.decode import SIZE, SUFFIXES
+        from geoclip.photos.decode import SUFFIXES
         from geoclip.photos.pool import decode_all
 
         photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file()]
@@ -75,6 +75,7 @@ class MapFile:
         for decoded in decode_all(photos, self._limits, workers=self._workers):
             if decoded.pixels is not None:
                 file = io.BytesIO()
-                Image.frombytes("RGB", (SIZE, SIZE), decoded.pixels).save(file, "JPEG", quality=80)
+                side = self._limits.size
+                Image.frombytes("RGB", (side, side), decoded.pixels).save(file, "JPEG", quality=80)
                 thumbnails[decoded.name] = file.getvalue()
         return thumbnails

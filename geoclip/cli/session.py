@@ -64,7 +64,8 @@ def release_of(weights: Path | None) -> "Release":
     Raises:
         WeightsError: the folder holds no sound release, or the authors' cannot be had.
     """
-    from geoclip.release.directory import CONFIG, Release, released, released_path
+    from geoclip.release.directory import CONFIG, Release, released_path
+    from geoclip.release.fetch import released
 
     if weights is not None:
         return Release.open(weights)

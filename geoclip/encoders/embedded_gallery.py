@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoclip.encoders.location import EMBEDDING_DIM, LocationEncoder
+from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision
 from geoclip.errors import WeightsError
 from geoclip.files import cache_dir, written_whole
@@ -25,7 +25,7 @@ class EmbeddedGallery:
     lat_lng: NDArray[np.float32]
     """(D, 2) distinct coordinates, degrees, in order of first appearance."""
     vectors: Tensor
-    """(D, 512) float32, unit length, memory-mapped where they came from the cache."""
+    """(D, dim) float32, unit length, memory-mapped where they came from the cache."""
     row_of: NDArray[np.int64]
     """(N,) for each row of the gallery as given, its row here."""
 
@@ -50,13 +50,13 @@ def embedded_gallery(
     """
     distinct, row_of = distinct_rows(lat_lng_deg)
     path = cache_dir() / "gallery" / f"{_key(encoder, distinct)}.safetensors"
-    if (vectors := _stored(path, len(distinct))) is None:
+    if (vectors := _stored(path, (len(distinct), encoder.dim))) is None:
         computed = torch.from_numpy(encoder.embed(distinct, precision=Precision.FP32, on_progress=on_progress))
         from safetensors.torch import save_file
 
         with written_whole(path) as temporary:
             save_file({"vectors": computed}, temporary)
-        vectors = _stored(path, len(distinct))
+        vectors = _stored(path, (len(distinct), encoder.dim))
         if vectors is None:
             raise WeightsError(f"{path} could not be read back after writing; check the disk.")
     return EmbeddedGallery(distinct, vectors, row_of)
@@ -73,7 +73,7 @@ def distinct_rows(lat_lng_deg: NDArray[np.float32]) -> tuple[NDArray[np.float32]
     return pairs[first[order]], rank[inverse].astype(np.int64)
 
 
-def _stored(path: Path, rows: int) -> Tensor | None:
+def _stored(path: Path, shape: tuple[int, int]) -> Tensor | None:
     """Return the vectors of a cache file; None where it is absent, of another shape, or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -82,7 +82,7 @@ def _stored(path: Path, rows: int) -> Tensor | None:
         vectors = load_file(path)["vectors"]
     except (SafetensorError, OSError, KeyError):
         return None
-    if vectors.shape != (rows, EMBEDDING_DIM):
+    if vectors.shape != shape:
         return None
     # Each row has length 1: a torn, zeroed or flipped page shows here for the price of reading the file once.
     lengths = torch.linalg.vector_norm(vectors, dim=1)

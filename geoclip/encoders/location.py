@@ -1,6 +1,7 @@
 """The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from geoclip.encoders.fourier import GaussianEncoding
 from geoclip.encoders.precision import Precision, compute_dtype, has_bf16_units
 from geoclip.encoders.projection import equal_earth
 from geoclip.errors import WeightsError
+from geoclip.release.config import ModelConfig
+from geoclip.release.directory import Release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from geoclip.encoders.neighbourhood import Neighbourhood
-
-EMBEDDING_DIM = 512
-RELEASED_SIGMA = (2**0, 2**4, 2**8)
 
 # Points computed at once. On a CPU each core computes a chunk of its own, whose activations (4 kB a layer and point in
 # float32, 2 kB in bf16) should stay in its caches; on a GPU the products should be large enough to fill it.
@@ -69,26 +69,22 @@ class Layers(NamedTuple):
 
 
 class LocationEncoderCapsule(nn.Module):
-    """One scale of the encoder: Fourier features at `sigma`, then a four-layer perceptron.
+    """One scale of the encoder: Fourier features at `sigma`, then a perceptron.
 
     The layout of the submodules is the released checkpoint's.
     """
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, sigma: float, config: ModelConfig = ModelConfig()) -> None:  # noqa: B008 - frozen
         super().__init__()
-        self.capsule = nn.Sequential(
-            GaussianEncoding(sigma),
-            nn.Linear(512, 1024),
-            nn.ReLU(),
-            nn.Linear(1024, 1024),
-            nn.ReLU(),
-            nn.Linear(1024, 1024),
-            nn.ReLU(),
-        )
-        self.head = nn.Sequential(nn.Linear(1024, EMBEDDING_DIM))
+        sizes = (2 * config.frequencies, *config.hidden)
+        layers: list[nn.Module] = [GaussianEncoding(sigma, config.frequencies)]
+        for inputs, outputs in pairwise(sizes):
+            layers += (nn.Linear(inputs, outputs), nn.ReLU())
+        self.capsule = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Linear(sizes[-1], config.dim))
 
     def forward(self, plane: Tensor) -> Tensor:
-        """Map projected points (N, 2) to this scale's share (N, 512) of the embedding."""
+        """Map projected points (N, 2) to this scale's share (N, dim) of the embedding."""
         out: Tensor = self.head(self.capsule(plane))
         return out
 
@@ -108,8 +104,10 @@ class LocationEncoder(nn.Module):
         sigma: standard deviations of the Fourier frequencies, one capsule each; the released ones by default.
         from_pretrained: load the released weights, fetching them first if the cache is empty.
         precision: `auto`, `fp32` or `bf16`, for computing without gradients.
+        config: the sizes; the authors' by default.
 
     Raises:
+        InputError: a sigma is not above 0, or there is none.
         WeightsError: the released weights cannot be had, or do not fit `sigma`.
     """
 
@@ -119,27 +117,35 @@ class LocationEncoder(nn.Module):
         from_pretrained: bool = True,
         *,
         precision: Precision | str = Precision.AUTO,
+        config: ModelConfig = ModelConfig(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__()
-        self.sigma = list(RELEASED_SIGMA if sigma is None else sigma)
-        self.n = len(self.sigma)
+        self.config = config if sigma is None else config.with_sigma(sigma)
+        self.sigma, self.dim, self.n = list(self.config.sigma), self.config.dim, len(self.config.sigma)
         self.precision = Precision(precision)
         for i, scale in enumerate(self.sigma):
-            self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale))
+            self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale, self.config))
         self._low_precision: Layers | None = None
         self._neighbourhood: tuple[object, float, Neighbourhood] | None = None
         if from_pretrained:
-            from geoclip.release.directory import released
+            from geoclip.release.fetch import released
 
             self.load_released(released().location_encoder())
 
     @classmethod
     def from_pretrained(cls, path: "str | Path", *, precision: Precision | str = Precision.AUTO) -> Self:
         """Load the encoder of a release directory (`config.json`, `model.safetensors`)."""
-        from geoclip.release.directory import Release
+        return cls.of(Release.open(path), precision=precision)
 
-        release = Release.open(path)
-        encoder = cls(sigma=release.sigma, from_pretrained=False, precision=precision)
+    @classmethod
+    def of(cls, release: Release, *, precision: Precision | str = Precision.AUTO) -> Self:
+        """Return the encoder of an opened release, for inference.
+
+        Raises:
+            WeightsError: its weights are not what its configuration says.
+        """
+        with torch.device("meta"):  # no memory and no random numbers for weights about to be replaced
+            encoder = cls(from_pretrained=False, precision=precision, config=release.config)
         encoder.load_released(release.location_encoder())
         return encoder.eval()
 
@@ -157,7 +163,8 @@ class LocationEncoder(nn.Module):
             WeightsError: a tensor is missing, unknown or of another shape.
         """
         try:
-            self.load_state_dict({name: _without_denormals(tensor) for name, tensor in weights.items()}, strict=True)
+            clean = {name: _without_denormals(tensor) for name, tensor in weights.items()}
+            self.load_state_dict(clean, strict=True, assign=self.device.type == "meta")
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise WeightsError(f"The location encoder's weights do not fit sigma {self.sigma}: {reason}") from error
@@ -180,7 +187,7 @@ class LocationEncoder(nn.Module):
                 float64 is projected in float64, which keeps places below a metre apart.
 
         Returns:
-            (N, 512) float32 on the encoder's device, *not* normalised, as in the released package.
+            (N, dim) float32 on the encoder's device, *not* normalised, as in the released package.
 
         Raises:
             InputError: see `checked_lat_lng`.
@@ -188,11 +195,11 @@ class LocationEncoder(nn.Module):
         lat_lng = checked_lat_lng(location).to(self.device)
         if torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters()):
             plane = equal_earth(lat_lng).float()
-            total = torch.zeros(len(plane), EMBEDDING_DIM, device=plane.device)
+            total = torch.zeros(len(plane), self.dim, device=plane.device)
             for capsule in self.capsules:
                 total = total + capsule(plane).float()
             return total
-        out = torch.empty(len(lat_lng), EMBEDDING_DIM, device=self.device)
+        out = torch.empty(len(lat_lng), self.dim, device=self.device)
         self._embed_into(out, lat_lng)
         return out
 
@@ -211,7 +218,7 @@ class LocationEncoder(nn.Module):
             on_progress: called with the number of points finished and the number of all.
 
         Returns:
-            (N, 512) float32, each row of length 1.
+            (N, dim) float32, each row of length 1.
 
         Raises:
             InputError: see `checked_lat_lng`.
@@ -220,7 +227,7 @@ class LocationEncoder(nn.Module):
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float64)
         lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(array)))
-        unit = np.empty((len(lat_lng), EMBEDDING_DIM), dtype=np.float32)
+        unit = np.empty((len(lat_lng), self.dim), dtype=np.float32)
         host, on_gpu = torch.from_numpy(unit), self.device.type == "cuda"
         step = GPU_CHUNK if on_gpu else CPU_STEP
         for start in range(0, len(lat_lng), step):
@@ -235,7 +242,7 @@ class LocationEncoder(nn.Module):
         return unit
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        """Embed coordinates (N, 2) as unit vectors (N, 512) in float32, whatever the encoder's own precision."""
+        """Embed coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision."""
         return self.embed(lat_lng_deg, precision=Precision.FP32)
 
     def nearby(
@@ -249,7 +256,7 @@ class LocationEncoder(nn.Module):
             steady: give a point the same vector, to the byte, among any others; not so, few points are quicker.
 
         Returns:
-            (N, 512) float32, each row of length 1.
+            (N, dim) float32, each row of length 1.
 
         Raises:
             InputError: see `checked_lat_lng`.
@@ -261,7 +268,7 @@ class LocationEncoder(nn.Module):
             self._neighbourhood = layers.state, spacing_km, Neighbourhood(self, layers, spacing_km)
         lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
         plane = equal_earth(lat_lng.to(self.device))
-        unit = torch.empty(len(plane), EMBEDDING_DIM, device=self.device)
+        unit = torch.empty(len(plane), self.dim, device=self.device)
         self._neighbourhood[2].embed_into(unit, plane, steady=steady)
         return unit.cpu().numpy()
 
@@ -287,7 +294,7 @@ class LocationEncoder(nn.Module):
         self.add_capsules(out, equal_earth(lat_lng).float(), tuple(range(self.n)), layers)
 
     def add_capsules(self, out: Tensor, plane: Tensor, capsules: tuple[int, ...], layers: Layers) -> None:
-        """Add the shares of some capsules, by their numbers, to `out` (N, 512) float32; in inference mode.
+        """Add the shares of some capsules, by their numbers, to `out` (N, dim) float32; in inference mode.
 
         Args:
             out: added to.

@@ -25,7 +25,7 @@ class MultiGpuEncoder:
         self._threads = ThreadPoolExecutor(len(devices))
 
     def embed(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Embed coordinates (N, 2) as unit vectors (N, 512) float32; see `LocationEncoder.embed`."""
+        """Embed coordinates (N, 2) as unit vectors (N, dim) float32; see `LocationEncoder.embed`."""
         return self._shared_out(LocationEncoder.embed, lat_lng_deg)
 
     def exactly(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.location import EMBEDDING_DIM, GPU_CHUNK, Layers, LocationEncoder
+from geoclip.encoders.location import GPU_CHUNK, Layers, LocationEncoder
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class NodeTable(NamedTuple):
     keys: Tensor
     """(M,) int64, ascending."""
     values: Tensor
-    """(M, 512) float32."""
+    """(M, dim) float32."""
 
 
 def grids(sigma: Sequence[float], spacing_km: float) -> tuple[list[NodeGrid], tuple[int, ...]]:
@@ -78,7 +78,7 @@ class Neighbourhood:
         self._tables: dict[float, NodeTable] = {}  # of the call before: its neighbours are often the next call's
 
     def embed_into(self, out: Tensor, plane: Tensor, *, steady: bool = True) -> None:
-        """Fill `out` (N, 512) float32 with the unit vectors of projected points (N, 2) float64.
+        """Fill `out` (N, dim) float32 with the unit vectors of projected points (N, 2) float64.
 
         Not `steady`, a call of few points is quicker, and the last bits of a vector depend on the others.
         """
@@ -109,7 +109,7 @@ class Neighbourhood:
                 rows = slice(start, start + step)
                 points, given = plane[rows].float(), out[rows]
                 short = step - len(points) if steady and not self._on_gpu else 0
-                some = given.new_zeros(len(points) + short, EMBEDDING_DIM) if short else given.zero_()
+                some = given.new_zeros(len(points) + short, self._encoder.dim) if short else given.zero_()
                 if computed:
                     self._encoder.add_capsules(some, F.pad(points, (0, 0, 0, short)), computed, self._layers)
                 some = some[: len(points)]
@@ -127,14 +127,14 @@ class Neighbourhood:
     def _at_nodes(self, keys: Tensor, levels: list[NodeGrid]) -> Tensor:
         """Return what the grids give at the nodes (M,) of the finest."""
         *coarser, finest = levels
-        values = torch.empty(len(keys), EMBEDDING_DIM, device=keys.device)
+        values = torch.empty(len(keys), self._encoder.dim, device=keys.device)
         known = self._tables.get(finest.spacing)
         missing = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
         if known is not None:
             at = torch.searchsorted(known.keys, keys).clamp_(max=len(known.keys) - 1)
             missing = known.keys[at] != keys
             values[~missing] = known.values[at[~missing]]
-        computed = torch.empty(int(missing.sum()), EMBEDDING_DIM, device=keys.device)
+        computed = torch.empty(int(missing.sum()), self._encoder.dim, device=keys.device)
         self._fill(computed, _positions(keys[missing]) * finest.spacing, coarser, finest.capsules, steady=True)
         values[missing] = computed
         self._tables[finest.spacing] = NodeTable(keys, values)

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geoclip.encoders.backbone import text_tower, tokenise
-from geoclip.encoders.image import image_mlp
+from geoclip.encoders.image import released_mlp
 from geoclip.errors import InputError
-from geoclip.release.directory import Release, released
+from geoclip.release.directory import Release
+from geoclip.release.fetch import released
 
 
 class TextEncoder(nn.Module):
@@ -19,8 +20,8 @@ class TextEncoder(nn.Module):
     Args:
         clip_path: CLIP's weights, as for `ImageEncoder`.
         device: where to compute.
-        tower: a module, tokens (N, 77) -> (N, 768), to use in place of CLIP's text tower.
-        release: where the perceptron's weights come from; the authors' release by default.
+        tower: a module, tokens (N, 77) -> (N, features), to use in place of CLIP's text tower.
+        release: what the model is and the perceptron's weights; the authors' release by default.
 
     Raises:
         WeightsError: weights cannot be had or do not fit.
@@ -35,18 +36,21 @@ class TextEncoder(nn.Module):
         release: Release | None = None,
     ) -> None:
         super().__init__()
-        self.tower = tower if tower is not None else text_tower(None if clip_path is None else Path(clip_path))
-        self.mlp = image_mlp()
-        self.mlp.load_state_dict((release or released()).image_mlp())
+        release = release or released()
+        self.config = release.config
+        if tower is None:
+            tower = text_tower(self.config, None if clip_path is None else Path(clip_path))
+        self.tower = tower
+        self.mlp = released_mlp(release)
         self.to(device)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map tokens (N, 77) to embeddings (N, 512) float32, not normalised."""
+        """Map tokens (N, 77) to embeddings (N, dim) float32, not normalised."""
         out: Tensor = self.mlp(self.tower(tokens))
         return out
 
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """Return unit vectors (N, 512) float32 on the CPU, one a text; texts over 77 tokens are cut.
+        """Return unit vectors (N, dim) float32 on the CPU, one a text; texts over 77 tokens are cut.
 
         Raises:
             InputError: a text is empty.
@@ -55,4 +59,4 @@ class TextEncoder(nn.Module):
             raise InputError("A text query is empty; give some words.")
         with torch.inference_mode():
             device = next(self.mlp.parameters()).device
-            return F.normalize(self(tokenise(list(texts)).to(device)), dim=1).cpu()
+            return F.normalize(self(tokenise(list(texts), self.config).to(device)), dim=1).cpu()

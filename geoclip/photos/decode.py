@@ -1,4 +1,4 @@
-"""One photo file to the 224 x 224 RGB pixels that CLIP sees, and to the place in its EXIF data.
+"""One photo file to the square of RGB pixels that CLIP sees, and to the place in its EXIF data.
 
 Pillow at heart: this runs in small worker processes.
 
@@ -22,8 +22,8 @@ from geoclip.photos.exif import LatLng, gps_of, orientation_of
 
 T = TypeVar("T")
 
-SIZE = 224
-TEN_CROP_SHORT_SIDE = 256
+CLIP_SIZE = 224
+"""Width and height of what CLIP sees, in pixels, unless a model says otherwise."""
 Photo = str | Path | bytes | BinaryIO | Image.Image
 
 # Read through Pillow's own decoders; MPO is read as JPEG. Left out on purpose: EPS (runs Ghostscript) and formats
@@ -56,6 +56,8 @@ class DecodeLimits:
     """Read as the released package does: EXIF orientation ignored, alpha dropped, 16-bit grey clipped."""
     crops: int = 1
     """Views of each photo: 1, CLIP's own, or 10; see `clip_crop` and `ten_crops`."""
+    size: int = CLIP_SIZE
+    """Width and height of a view, in pixels."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
@@ -64,13 +66,15 @@ class DecodeLimits:
             raise InputError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}.")
         if self.crops not in (1, 10):
             raise InputError(f"crops is {self.crops}; give 1 for CLIP's crop or 10 for ten-crop.")
+        if self.size < 1:
+            raise InputError(f"size is {self.size}; give at least 1 pixel.")
 
 
 class Picture(NamedTuple):
     """What one photo gives."""
 
     pixels: bytes
-    """224 x 224 x 3 RGB, row by row; with `crops=10`, ten of these one after another."""
+    """size x size x 3 RGB, row by row; with `crops=10`, ten of these one after another."""
     gps: LatLng | None
     """Where its EXIF data says it was taken, (lat, lng) in degrees; see `gps_of`."""
 
@@ -147,29 +151,29 @@ def content_of(file: BinaryIO, limits: DecodeLimits) -> bytes:
     return content
 
 
-def clip_crop(image: Image.Image) -> Image.Image:
-    """Resize the short side to 224 (bicubic) and take the middle: CLIP's preprocessing before normalisation.
+def clip_crop(image: Image.Image, side: int = CLIP_SIZE) -> Image.Image:
+    """Resize the short side to `side` (bicubic) and take the middle: CLIP's preprocessing before normalisation.
 
     Sizes and offsets are rounded down, as in transformers; torchvision's crop rounds to nearest and differs by
     one pixel where the surplus is odd.
     """
-    width, height = size = _scaled(image.size, SIZE)
-    return _windows(image, size, [((width - SIZE) // 2, (height - SIZE) // 2)])[0]
+    width, height = size = _scaled(image.size, side)
+    return _windows(image, size, [((width - side) // 2, (height - side) // 2)], side)[0]
 
 
-def ten_crops(image: Image.Image) -> list[Image.Image]:
-    """Resize the short side to 256 (bicubic) and take ten views: four corners, the middle, and the same mirrored.
+def ten_crops(image: Image.Image, side: int = CLIP_SIZE) -> list[Image.Image]:
+    """Resize the short side to 8/7 of `side` (bicubic), take ten views: four corners, the middle, the same mirrored.
 
-    Order and offsets are those of torchvision's `TenCrop(224)`: top left, top right, bottom left, bottom right,
+    Order and offsets are those of torchvision's `TenCrop`: top left, top right, bottom left, bottom right,
     centre; then these five of the mirrored photo. GeoCLIP's paper (arXiv 2309.16020) is evaluated on ten crops whose
-    logits are averaged (the authors in their issue 9). The size before cropping is not known from there: 256 is
-    torchvision's usual convention, and our choice.
+    logits are averaged (the authors in their issue 9). The size before cropping is not known from there: 256 for 224
+    is torchvision's usual convention, and our choice.
     """
-    width, height = size = _scaled(image.size, TEN_CROP_SHORT_SIDE)
-    right, bottom = width - SIZE, height - SIZE
+    width, height = size = _scaled(image.size, side * 8 // 7)
+    right, bottom = width - side, height - side
     # torchvision rounds halves to even, in the mirrored photo from its own left
     corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (round(right / 2), round(bottom / 2))]
-    views = _windows(image, size, corners + [(right - left, top) for left, top in corners])
+    views = _windows(image, size, corners + [(right - left, top) for left, top in corners], side)
     return views[:5] + [view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for view in views[5:]]
 
 
@@ -181,17 +185,17 @@ def _scaled(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return int(short_side * width / height), short_side
 
 
-def _windows(image: Image.Image, size: tuple[int, int], corners: list[tuple[int, int]]) -> list[Image.Image]:
-    """Resize an image and take 224 x 224 windows with the given (left, top)."""
+def _windows(image: Image.Image, size: tuple[int, int], corners: list[tuple[int, int]], side: int) -> list[Image.Image]:
+    """Resize an image and take square windows with the given (left, top)."""
     if max(image.size) <= MAX_ASPECT * min(image.size):
         resized = image.resize(size, Image.Resampling.BICUBIC)
-        return [resized.crop((left, top, left + SIZE, top + SIZE)) for left, top in corners]
+        return [resized.crop((left, top, left + side, top + side)) for left, top in corners]
     x, y = image.width / size[0], image.height / size[1]
     boxes = [
-        (left * x, top * y, min((left + SIZE) * x, image.width), min((top + SIZE) * y, image.height))
+        (left * x, top * y, min((left + side) * x, image.width), min((top + side) * y, image.height))
         for left, top in corners
     ]
-    return [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box) for box in boxes]
+    return [image.resize((side, side), Image.Resampling.BICUBIC, box=box) for box in boxes]
 
 
 @cache
@@ -237,7 +241,7 @@ def _reason(error: Exception) -> str:
 
 def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
     rgb = _to_rgb(image, limits)
-    views = [clip_crop(rgb)] if limits.crops == 1 else ten_crops(rgb)
+    views = [clip_crop(rgb, limits.size)] if limits.crops == 1 else ten_crops(rgb, limits.size)
     return Picture(b"".join(view.tobytes() for view in views), gps_of(image))
 
 

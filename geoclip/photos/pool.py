@@ -25,7 +25,7 @@ class Decoded(NamedTuple):
 
     name: str
     pixels: bytes | None
-    """224 x 224 x 3 RGB; with `DecodeLimits(crops=10)`, ten of these one after another."""
+    """size x size x 3 RGB; with `DecodeLimits(crops=10)`, ten of these one after another."""
     error: str | None
     gps: LatLng | None = None
     """Where the photo's EXIF data says it was taken, (lat, lng) in degrees. Nobody vouches for it."""

@@ -1,6 +1,7 @@
 """A release directory: weights, gallery and their digests, as `geoclip fetch` writes and everything else reads.
 
-    config.json          model_type, format_version, sigma, gallery_file, sha256 of the files beside it
+    config.json          model_type, format_version, gallery_file, sha256 of the files beside it; and what the
+                         model is, see `ModelConfig`
     model.safetensors    logit_scale, location_encoder.*, image_encoder.mlp.*   (the authors' key names)
     gallery.parquet      LAT, LON float32 degrees, in the released order, duplicates kept
 
@@ -8,23 +9,45 @@ The authors' own release folders (format_version 1, a CSV gallery, no digests) a
 """
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from geoclip.errors import WeightsError
 from geoclip.files import cache_dir, sha256_of
+from geoclip.release.config import ModelConfig
+from geoclip.schema import read_record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 CONFIG, WEIGHTS, GALLERY = "config.json", "model.safetensors", "gallery.parquet"
-MODEL_TYPES = ("geoclip-geolocation", "geoclip-location-encoder")
-FORMAT_VERSION = 1
+LOGIT_SCALE_LIMIT = 10.0
+"""Of the logarithm of tau, either way: CLIP stops at 4.6."""
+
+
+def _plain_name(name: str) -> str:
+    if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+        raise ValueError("it must be the plain name of a file inside the release")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_plain_name)]
+
+
+class _Description(ModelConfig):
+    """What `config.json` holds."""
+
+    model_type: Literal["geoclip-geolocation", "geoclip-location-encoder"]
+    format_version: Literal[1]
+    gallery_file: PlainName | None = None
+    sha256: dict[PlainName, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,7 +55,7 @@ class Release:
     """An opened release directory whose files match their digests."""
 
     path: Path
-    sigma: tuple[float, ...]
+    config: ModelConfig
     gallery_file: str | None
     model_digest: str
     """sha256 of `model.safetensors`; names the model wherever something is derived from it."""
@@ -45,21 +68,14 @@ class Release:
             WeightsError: no release there, another format, or a file that does not match its digest.
         """
         path = Path(path)
-        config = _read_config(path)
-        digests: dict[str, str] = config.get("sha256", {})
-        model_digest = ""
-        for name in {WEIGHTS, *digests}:
-            file = path / name
-            if not file.is_file():
-                raise WeightsError(f"{file} is missing; run `geoclip fetch` again.")
-            digest = sha256_of(file)
-            if name in digests and digest != digests[name]:
+        described = _described(path)
+        digests = {name: _digest_of(path / name) for name in {WEIGHTS, *described.sha256}}
+        for name, digest in described.sha256.items():
+            if digests[name] != digest:
                 raise WeightsError(
-                    f"{file} is damaged (its sha256 is not the recorded one); run `geoclip fetch` again."
+                    f"{path / name} is damaged (its sha256 is not the recorded one); run `geoclip fetch` again."
                 )
-            if name == WEIGHTS:
-                model_digest = digest
-        return cls(path, tuple(config["sigma"]), config.get("gallery_file"), model_digest)
+        return cls(path, _model_config(described), described.gallery_file, digests[WEIGHTS])
 
     def location_encoder(self) -> dict[str, Tensor]:
         """Return the location encoder's state dict."""
@@ -70,15 +86,25 @@ class Release:
         return self._part("image_encoder.mlp.")
 
     def logit_scale(self) -> Tensor:
-        """Return the logarithm of tau, a scalar."""
-        return self._part("logit_scale")[""]
+        """Return the logarithm of tau, a scalar.
+
+        Raises:
+            WeightsError: there is none, or it is no temperature.
+        """
+        found = self._part("logit_scale").get("", torch.empty(0))
+        if found.numel() != 1 or not abs(found.item()) <= LOGIT_SCALE_LIMIT:
+            raise WeightsError(
+                f"{self.path / WEIGHTS} has logit_scale {found.tolist()}; expected one number between "
+                f"{-LOGIT_SCALE_LIMIT:g} and {LOGIT_SCALE_LIMIT:g}."
+            )
+        return found.reshape(())
 
     def gallery(self) -> "NDArray[np.float32]":
         """Return the gallery (N, 2) float32, (lat, lng) in degrees, in the released order, duplicates kept."""
         from geoclip.tables.coordinates import read_lat_lng
 
-        if self.gallery_file is None or Path(self.gallery_file).name != self.gallery_file:
-            raise WeightsError(f"{self.path / CONFIG} names no gallery file inside the release.")
+        if self.gallery_file is None:
+            raise WeightsError(f"{self.path / CONFIG} names no gallery_file, so this release has no gallery.")
         return read_lat_lng(self.path / self.gallery_file).astype("float32")
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
@@ -87,14 +113,54 @@ class Release:
         try:
             with safe_open(self.path / WEIGHTS, framework="pt") as file:
                 names = [name for name in list(file.keys()) if name.startswith(prefix)]
-                return {name[len(prefix) :]: file.get_tensor(name) for name in names}
+                tensors = {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{self.path / WEIGHTS} cannot be read: {error}; run `geoclip fetch` again.") from error
+        return {name[len(prefix) :]: checked_weights(name, tensor) for name, tensor in tensors.items()}
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def checked_weights(name: str, tensor: Tensor) -> Tensor:
+    """Return weights as float32.
+
+    Raises:
+        WeightsError: they are not floating-point numbers, or not all of them are finite.
+    """
+    if not tensor.is_floating_point():
+        raise WeightsError(f"The weights {name} are {tensor.dtype}; expected floating-point numbers.")
+    if not bool(torch.isfinite(tensor).all()):
+        raise WeightsError(
+            f"The weights {name} hold numbers that are not finite, so nothing can be computed with them."
+        )
+    return tensor.detach().to(torch.float32, copy=True).contiguous()  # a copy: the file may be mapped
+
+
+def _digest_of(file: Path) -> str:
     try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise WeightsError(f"{file} is not an ordinary file; run `geoclip fetch` again.")
+        return sha256_of(file)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{file} is missing; run `geoclip fetch` again.") from error
+    except OSError as error:
+        raise WeightsError(f"{file} cannot be read: {error.strerror}; run `geoclip fetch` again.") from error
+
+
+def config_of(path: Path) -> ModelConfig:
+    """Return what the model of a release is, from its folder, in which nothing but `config.json` is needed.
+
+    Raises:
+        WeightsError: it does not describe a release.
+    """
+    return _model_config(_described(path))
+
+
+def _model_config(described: _Description) -> ModelConfig:
+    return ModelConfig.model_validate(described.model_dump(include=set(ModelConfig.model_fields)))
+
+
+def _described(path: Path) -> _Description:
+    try:
+        return read_record(path / CONFIG, _Description)
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path} holds no release ({CONFIG} is missing); run `geoclip fetch`, or make one of a checkpoint with "
@@ -106,57 +172,47 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"`geoclip export {path} -o release/`."
         ) from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path / CONFIG} cannot be read: {error}; run `geoclip fetch` again.") from error
-    if not isinstance(config, dict) or config.get("model_type") not in MODEL_TYPES or "sigma" not in config:
-        raise WeightsError(f"{path / CONFIG} does not describe a GeoCLIP release; expected one of {MODEL_TYPES}.")
-    if config.get("format_version") != FORMAT_VERSION:
+        reason = getattr(error, "strerror", None) or error
         raise WeightsError(
-            f"{path / CONFIG} has format_version {config.get('format_version')!r}; this version reads {FORMAT_VERSION}."
-        )
-    return config
+            f"{path / CONFIG} does not describe a GeoCLIP release that this version reads: {reason}; "
+            "run `geoclip fetch`, or make one of a checkpoint with `geoclip export`."
+        ) from error
 
 
-def write_release(folder: Path, *, tensors: dict[str, Tensor], lat_lng: "NDArray[np.float32]", **about: object) -> None:
-    """Write the files of a release into an empty folder; `about` is added to `config.json`.
+def write_release(
+    folder: Path, *, tensors: dict[str, Tensor], lat_lng: "NDArray[np.float32]", config: ModelConfig, **about: object
+) -> None:
+    """Write the files of a release into an empty folder.
 
     Args:
         folder: an existing folder; the caller publishes it with one rename.
         tensors: state of the model under the authors' key names.
         lat_lng: the gallery, (N, 2) degrees.
-        about: `sigma` and whatever else describes the release.
+        config: what the model is.
+        about: whatever else describes the release, added to `config.json`.
+
+    Raises:
+        WeightsError: a tensor holds numbers that are not finite.
     """
     from safetensors.torch import save_file
 
     from geoclip.tables.coordinates import write_lat_lng
 
-    save_file(
-        {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()},
-        folder / WEIGHTS,
-    )
+    save_file({name: checked_weights(name, tensor) for name, tensor in tensors.items()}, folder / WEIGHTS)
     write_lat_lng(folder / GALLERY, lat_lng)
-    config = {
-        "model_type": MODEL_TYPES[0],
-        "format_version": FORMAT_VERSION,
+    described = config.model_dump(mode="json")
+    described["sigma"] = [int(scale) if scale == int(scale) else scale for scale in config.sigma]
+    record = {
+        "model_type": "geoclip-geolocation",
+        "format_version": 1,
         "gallery_file": GALLERY,
+        **described,
         **about,
         "sha256": {name: sha256_of(folder / name) for name in (WEIGHTS, GALLERY)},
     }
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def released_path() -> Path:
     """Return where the authors' release lies, or would lie, in the cache."""
     return cache_dir() / "released-1.3.0"
-
-
-def released() -> Release:
-    """Open the authors' release, fetching it first if the cache has none.
-
-    Raises:
-        WeightsError: it is damaged, or cannot be fetched.
-    """
-    if not (released_path() / CONFIG).is_file():
-        from geoclip.release.fetch import fetch
-
-        return fetch()
-    return Release.open(released_path())

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from geoclip.errors import WeightsError
 from geoclip.files import cannot_write, sha256_of, sync
-from geoclip.release.directory import Release, released_path, write_release
+from geoclip.release.config import ModelConfig
+from geoclip.release.directory import CONFIG, Release, released_path, write_release
 
 REQUIREMENT = "geoclip==1.3.0"
 WHEEL_SHA256 = "08a93791166a279d52b95c466a952c75f17f654cc61bdf6ab20355325b564dec"
@@ -59,6 +60,15 @@ def fetch(wheel: Path | None = None) -> Release:
     except OSError as error:
         raise WeightsError(str(cannot_write(target, error))) from error
     return Release.open(target)
+
+
+def released() -> Release:
+    """Open the authors' release, fetching it first if the cache has none.
+
+    Raises:
+        WeightsError: it is damaged, or cannot be fetched.
+    """
+    return Release.open(released_path()) if (released_path() / CONFIG).is_file() else fetch()
 
 
 @contextmanager
@@ -136,8 +146,7 @@ def _convert(wheel: Path, folder: Path) -> None:
         folder,
         tensors=tensors,
         lat_lng=gallery.astype("float32"),
-        sigma=[1, 16, 256],
-        backbone={"repo_id": "openai/clip-vit-large-patch14", "revision": "main"},
+        config=ModelConfig(),
         source={"package": REQUIREMENT, "sha256": WHEEL_SHA256, "license": "MIT"},
     )
 

@@ -9,6 +9,8 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from geoclip.errors import InputError
 from geoclip.files import written_whole
+from geoclip.release.config import ModelConfig
+from geoclip.schema import record_of
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -50,3 +52,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "geoclip" not in content or "state_dict" not in content:
         raise InputError(f"{path} is no checkpoint of `geoclip train fit`; give one that it wrote.")
     return content
+
+
+def config_in(checkpoint: dict[str, Any]) -> ModelConfig:
+    """Return what the model in a checkpoint is; older checkpoints say `sigma` alone.
+
+    Raises:
+        InputError: it does not say.
+    """
+    stored = checkpoint["geoclip"]
+    try:
+        if "config" in stored:
+            return record_of(stored["config"], ModelConfig)
+        return ModelConfig().with_sigma(stored["sigma"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The checkpoint does not say what model it holds ({error}); train again.") from error

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ _COMPLAINTS = (MisconfigurationException, ValueError, TypeError, RuntimeError, I
 
 class TrainCLI(LightningCLI):
     """Lightning's command line, except for how errors are said and checkpoints written."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Let the data prepare photos as the model's CLIP tower wants them."""
+        wanted = attrgetter("config.preprocess")
+        parser.link_arguments("model", "data.preprocess", compute_fn=wanted, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; an error is one sentence, with the nearest key where one is unknown.

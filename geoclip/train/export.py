@@ -10,8 +10,10 @@ from torch import Tensor
 
 from geoclip.errors import InputError
 from geoclip.files import cannot_write, sha256_of, sync
+from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, write_release
-from geoclip.train.checkpoints import read_checkpoint
+from geoclip.release.fetch import released
+from geoclip.train.checkpoints import config_in, read_checkpoint
 
 GALLERY_CSV = "gallery.csv"
 """The authors' package reads a gallery from CSV only."""
@@ -37,13 +39,14 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
     if target.exists() and not (target / CONFIG).is_file():
         raise InputError(f"{target} is no release, so it is not replaced; choose another name.")
     content = read_checkpoint(checkpoint)
+    config = config_in(content)
     lat_lng = _gallery(gallery)
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as work:
             fresh = Path(work) / "release"
             fresh.mkdir()
-            _write(fresh, content["state_dict"], content["geoclip"]["sigma"], lat_lng, sha256_of(checkpoint))
+            _write(fresh, content["state_dict"], config, lat_lng, sha256_of(checkpoint))
             Release.open(fresh)
             for file in fresh.iterdir():
                 sync(file)
@@ -57,7 +60,7 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
 
 
 def _write(
-    folder: Path, state: dict[str, Tensor], sigma: list[float], lat_lng: NDArray[np.float32], source: str
+    folder: Path, state: dict[str, Tensor], config: ModelConfig, lat_lng: NDArray[np.float32], source: str
 ) -> None:
     tensors = {
         theirs + name[len(ours) :]: tensor
@@ -71,21 +74,18 @@ def _write(
         folder,
         tensors=tensors,
         lat_lng=lat_lng,
-        sigma=[int(scale) if scale == int(scale) else scale for scale in sigma],
-        backbone={"repo_id": "openai/clip-vit-large-patch14", "revision": "main"},
+        config=config,
         source={"checkpoint_sha256": source},
     )
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    config["sha256"][GALLERY_CSV] = sha256_of(folder / GALLERY_CSV)
-    config["gallery_file"] = GALLERY_CSV
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    record["sha256"][GALLERY_CSV] = sha256_of(folder / GALLERY_CSV)
+    record["gallery_file"] = GALLERY_CSV
+    (folder / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _gallery(path: Path | None) -> NDArray[np.float32]:
     """Return the gallery (N, 2) float32 degrees."""
     if path is None:
-        from geoclip.release.directory import released
-
         return released().gallery()
     from geoclip.train.gallery_table import places_of
 

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geoclip.encoders.backbone import FEATURE_DIM, image_tower
-from geoclip.encoders.image import image_mlp
-from geoclip.encoders.location import RELEASED_SIGMA, LocationEncoder
+from geoclip.encoders.backbone import image_tower
+from geoclip.encoders.image import image_mlp, released_mlp
+from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision, compute_dtype
 from geoclip.errors import InputError
+from geoclip.release.config import ModelConfig
+from geoclip.release.directory import Release, config_of
+from geoclip.release.fetch import released
+from geoclip.train.checkpoints import config_in
 from geoclip.train.data.batch import Batch
 from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
@@ -38,8 +42,9 @@ class GeoModule(L.LightningModule):
 
     Args:
         start: the weights at the start: `released`, `scratch`, or the folder of a release (`geoclip export`).
-        sigma: standard deviations of the Fourier frequencies, one perceptron each; only from scratch, where None is
-            the released 1, 16, 256. Otherwise None: those of the weights.
+        like: from scratch, a folder whose `config.json` says what to build, such as a release; None is the authors'.
+        sigma: from scratch, standard deviations of the Fourier frequencies in place of those of `like`, one perceptron
+            each. Otherwise None: those of the weights.
         queue_size: places of earlier batches that are further negatives; 0 is no queue.
         noise_m: standard deviation, in metres north and east, of the noise on the batch's coordinates.
         queue_noise_m: the same for the queue's.
@@ -49,7 +54,7 @@ class GeoModule(L.LightningModule):
             of coordinates (.csv, .parquet).
         clip_checkpoint: CLIP's weights, a file or folder; None takes open_clip's hub. Only for photos.
         clip_precision: arithmetic of CLIP's tower; `auto` is bf16 where the hardware has it.
-        backbone: a module (N, 3, 224, 224) -> (N, 768) in place of CLIP's tower; frozen too.
+        backbone: a module (N, 3, size, size) -> (N, features) in place of CLIP's tower; frozen too.
         seed: of the queue's start and of the noise.
 
     Raises:
@@ -60,6 +65,7 @@ class GeoModule(L.LightningModule):
     def __init__(
         self,
         start: str = "released",
+        like: str | None = None,
         sigma: list[float] | None = None,
         queue_size: int = 4096,
         noise_m: float = 150.0,
@@ -78,9 +84,9 @@ class GeoModule(L.LightningModule):
                 raise InputError(f"{name} is {value}; it must be 0 or more.")
         self.optimizer, self.schedule, self.gallery = optimizer, schedule, gallery
         self.noise_m, self.queue_noise_m = float(noise_m), float(queue_noise_m)
-        self.mlp = image_mlp()
-        self.logit_scale = nn.Parameter(torch.tensor(1 / FRESH_TEMPERATURE).log())
-        self.location_encoder = self._started(start, sigma)
+        self.location_encoder, self.mlp, logit_scale = _started(start, like, sigma)
+        self.logit_scale = nn.Parameter(logit_scale)
+        self.config = self.location_encoder.config
         self.queue = PlaceQueue(queue_size)
         self.noise = torch.Generator().manual_seed(seed)
         self._clip_checkpoint, self._clip_precision = clip_checkpoint, clip_precision
@@ -90,52 +96,42 @@ class GeoModule(L.LightningModule):
         self._candidates: Candidates | None = None
         self._retrieved: list[Retrieved] = []
 
-    def _started(self, start: str, sigma: list[float] | None) -> LocationEncoder:
-        if start == "scratch":
-            scales = list(RELEASED_SIGMA) if sigma is None else sigma
-            if not scales or not all(0 < scale < float("inf") for scale in scales):
-                raise InputError(f"sigma is {scales}; give one or more numbers above 0, such as [1, 16, 256].")
-            return LocationEncoder(scales, from_pretrained=False, precision=Precision.FP32)
-        from geoclip.release.directory import Release, released
-
-        release = released() if start == "released" else Release.open(start)
-        if sigma is not None and list(sigma) != list(release.sigma):
-            raise InputError(
-                f"sigma is {sigma}, but the weights to start from have {list(release.sigma)}; leave sigma out, or set "
-                "start to scratch."
-            )
-        encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=Precision.FP32)
-        encoder.load_released(release.location_encoder())
-        self.mlp.load_state_dict(release.image_mlp())
-        self.logit_scale = nn.Parameter(release.logit_scale())
-        return encoder
-
     # -- embedding
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Return CLIP's features (B, 768) float32 of `Batch.inputs`, which may be features already."""
+        """Return CLIP's features (B, features) float32 of `Batch.inputs`, which may be features already.
+
+        Raises:
+            InputError: they are features of another width.
+        """
+        width = self.config.backbone.features
         if inputs.ndim == 2:
+            if inputs.shape[1] != width:
+                raise InputError(
+                    f"The data has features of {inputs.shape[1]} numbers and the model takes {width}; make them with "
+                    "the model's own CLIP tower (`geoclip embed --features --weights RELEASE`)."
+                )
             return inputs.float()
         if len(inputs) == 0:
-            return inputs.new_zeros(0, FEATURE_DIM)
+            return inputs.new_zeros(0, width)
         if not self._towers:
             path = None if self._clip_checkpoint is None else Path(self._clip_checkpoint)
             self._tower_dtype = compute_dtype(self._clip_precision, self.device)
-            self._towers.append(image_tower(path, dtype=self._tower_dtype))
+            self._towers.append(image_tower(self.config, path, dtype=self._tower_dtype))
         tower = self._towers[0].to(self.device)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):  # the tower has its own precision
             features: Tensor = tower(inputs.to(self._tower_dtype)).float()
         return features
 
     def embed_photos(self, inputs: Tensor) -> Tensor:
-        """Return unit vectors (B, 512) float32 of `Batch.inputs`."""
+        """Return unit vectors (B, dim) float32 of `Batch.inputs`."""
         return F.normalize(self.mlp(self.features(inputs)).float(), dim=1)
 
     def loss(self, inputs: Tensor, lat_lng: Tensor) -> Tensor:
         """Return the loss of the joined batch of all ranks, and move its places into the queue.
 
         Args:
-            inputs: (B, 3, 224, 224) or (B, 768), this rank's.
+            inputs: (B, 3, size, size) or (B, features), this rank's.
             lat_lng: (B, 2) float64 degrees.
         """
         photos = gathered(self.embed_photos(inputs))
@@ -258,7 +254,7 @@ class GeoModule(L.LightningModule):
         """Add what `geoclip export` needs, and the state of the noise."""
         checkpoint["geoclip"] = {
             "format": CHECKPOINT_FORMAT,
-            "sigma": [float(scale) for scale in self.location_encoder.sigma],
+            "config": self.config.model_dump_json(),
             "noise": self.noise.get_state(),
         }
 
@@ -266,15 +262,33 @@ class GeoModule(L.LightningModule):
         """Restore the noise.
 
         Raises:
-            InputError: the checkpoint is of another format, or was trained with other sigmas or another queue size.
+            InputError: the checkpoint is of another format, or of a model with another configuration or queue size.
         """
         stored = checkpoint["geoclip"]
         mine = {
             "format": (stored["format"], CHECKPOINT_FORMAT),
-            "sigma": (stored["sigma"], [float(scale) for scale in self.location_encoder.sigma]),
+            **{name: (value, getattr(self.config, name)) for name, value in config_in(checkpoint)},
             "queue_size": (len(checkpoint["state_dict"]["queue.places"]), len(self.queue.places)),
         }
         for name, (theirs, ours) in mine.items():
             if theirs != ours:
                 raise InputError(f"The checkpoint has {name} {theirs} and the configuration {ours}; make them alike.")
         self.noise.set_state(stored["noise"])
+
+
+def _started(start: str, like: str | None, sigma: list[float] | None) -> tuple[LocationEncoder, nn.Module, Tensor]:
+    """Return the location encoder, the image perceptron and the logarithm of tau that training begins with."""
+    if start == "scratch":
+        config = ModelConfig() if like is None else config_of(Path(like))
+        mlp = image_mlp(config)
+        encoder = LocationEncoder(sigma, from_pretrained=False, precision=Precision.FP32, config=config)
+        return encoder, mlp, torch.tensor(1 / FRESH_TEMPERATURE).log()
+    release = released() if start == "released" else Release.open(start)
+    theirs = release.config.sigma
+    if like is not None or (sigma is not None and tuple(sigma) != theirs):
+        raise InputError(
+            f"like is {like} and sigma {sigma}, but the weights to start from say what the model is (sigma "
+            f"{list(theirs)}); leave both out, or set start to scratch."
+        )
+    encoder = LocationEncoder.of(release, precision=Precision.FP32).train()
+    return encoder, released_mlp(release), release.logit_scale()

@@ -25,7 +25,7 @@ class Candidates(NamedTuple):
     lat_lng: Tensor
     """(D, 2) float64 degrees, distinct."""
     vectors: Tensor
-    """(D, 512) float32, unit length."""
+    """(D, dim) float32, unit length."""
 
 
 class Retrieved(NamedTuple):
@@ -70,7 +70,7 @@ def gallery_places(gallery: str) -> NDArray[np.float64]:
     """
     if gallery != "released":
         return places_of(Path(gallery))
-    from geoclip.release.directory import released
+    from geoclip.release.fetch import released
 
     return released().gallery().astype(np.float64)
 
@@ -83,7 +83,7 @@ def candidates(encoder: LocationEncoder, places: NDArray[np.float64]) -> Candida
 
 
 def retrieved(photos: Tensor, batch: Batch, among: Candidates) -> Retrieved:
-    """Return the best of the candidates for unit vectors (B, 512)."""
+    """Return the best of the candidates for unit vectors (B, dim)."""
     with torch.autocast(photos.device.type, enabled=False):
         best = (photos @ among.vectors.t()).argmax(dim=1)
     return Retrieved(batch.lat_lng.double(), among.lat_lng[best])

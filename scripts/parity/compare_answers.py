@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from geoclip import GeoCLIP, ImageEncoder, LocationEncoder
-from geoclip.encoders.preprocess import STD
+from geoclip.release.config import Preprocess
 
 Answers = dict[str, NDArray[Any]]
 PLACES = ("gallery", "poles", "antimeridian", "anywhere")
@@ -117,7 +117,9 @@ def _pixels(answers: Answers, encoder: ImageEncoder, photos: list[Path]) -> Iter
     label = f"pixels of {len(photos)} photos"
     differing = int((ours != answers["pixels"]).sum())
     yield Finding(f"{label}, transformers' Pillow processor", "values that differ", differing, at_most=0)
-    levels = np.abs(ours - answers["default_pixels"]) * np.array(STD, dtype=np.float32)[:, None, None] * 255
+    levels = (
+        np.abs(ours - answers["default_pixels"]) * np.array(Preprocess().std, dtype=np.float32)[:, None, None] * 255
+    )
     off = levels > 0.5
     yield Finding(f"{label}, its default processor", "share that differs", float(off.mean()))
     yield Finding(f"{label}, its default processor", "largest difference, grey levels", float(levels.max()))

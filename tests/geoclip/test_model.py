@@ -23,11 +23,11 @@ from geoclip.answers.source import SearchSource
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.preprocess import MEAN, STD
 from geoclip.encoders.text import TextEncoder
 from geoclip.errors import InputError, PhotoError
 from geoclip.options import Candidates
 from geoclip.photos.decode import DecodeLimits
+from geoclip.release.config import Preprocess
 from geoclip.release.directory import Release, released_path
 from tests.helpers.pictures import make_photo
 from tests.helpers.towers import TinyText
@@ -337,7 +337,7 @@ def test_ten_crops_are_answered_by_the_mean_of_the_crops_logits(
             transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
             transforms.TenCrop(224),
             transforms.Lambda(lambda crops: torch.stack([transforms.functional.to_tensor(crop) for crop in crops])),
-            transforms.Normalize(MEAN, STD),
+            transforms.Normalize(Preprocess().mean, Preprocess().std),
         ]
     )
     crops = Locator(embedder(locator.embedder.release, images, limits=DecodeLimits(crops=10)), locator.answerer)

@@ -1,8 +1,8 @@
 """Random views of a photo, as GeoCLIP was trained on, made with Pillow alone: this runs in the decoding processes.
 
-The released training code's chain: a random part of the photo (8 to 100 % of its area, sides 3:4 to 4:3) at 224 x 224;
-mirrored in half of the cases; brightness, contrast and saturation changed by up to 40 % and hue by up to 10 % in a
-random order in 80 %; grey in 20 %. Its normalisation, ImageNet's, is not repeated: CLIP's is used everywhere.
+The released training code's chain: a random part of the photo (8 to 100 % of its area, sides 3:4 to 4:3) at CLIP's
+size; mirrored in half of the cases; brightness, contrast and saturation changed by up to 40 % and hue by up to 10 % in
+a random order in 80 %; grey in 20 %. Its normalisation, ImageNet's, is not repeated: CLIP's is used everywhere.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import cast
 
 from PIL import Image, ImageEnhance
 
-from geoclip.photos.decode import SIZE, DecodeLimits, Photo, clip_crop, upright
+from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, Photo, clip_crop, upright
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 JITTER, HUE = 0.4, 0.1
@@ -39,7 +39,7 @@ def job(photo: Path | bytes, seed: int | None) -> bytes:
 
 
 def decode_job(message: Photo, limits: DecodeLimits) -> bytes:
-    """Return 224 x 224 x 3 bytes of one view; what a worker runs (see `geoclip.photos.worker`).
+    """Return size x size x 3 bytes of one view; what a worker runs (see `geoclip.photos.worker`).
 
     Raises:
         PhotoError: the photo cannot be read.
@@ -48,7 +48,8 @@ def decode_job(message: Photo, limits: DecodeLimits) -> bytes:
     kind, is_path, seed = _JOB.unpack_from(packed)
     content = packed[_JOB.size :]
     image = upright(Path(os.fsdecode(content)) if is_path else content, limits)
-    return (clip_crop(image) if kind == _PLAIN else augmented(image, Random(seed))).tobytes()
+    view = clip_crop(image, limits.size) if kind == _PLAIN else augmented(image, Random(seed), limits.size)
+    return view.tobytes()
 
 
 def views(photo: Photo, limits: DecodeLimits, *, count: int, seed: int) -> bytes:
@@ -62,18 +63,19 @@ def views(photo: Photo, limits: DecodeLimits, *, count: int, seed: int) -> bytes
     image = upright(photo, limits)
     name = Path(photo).name if isinstance(photo, str | Path) else ""
     randoms = (Random(_seed(seed, view, name)) for view in range(1, count))
-    return b"".join((clip_crop(image).tobytes(), *(augmented(image, random).tobytes() for random in randoms)))
+    size = limits.size
+    return b"".join((clip_crop(image, size).tobytes(), *(augmented(image, r, size).tobytes() for r in randoms)))
 
 
 def _seed(seed: int, view: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed},{view},".encode() + os.fsencode(name), digest_size=8).digest())
 
 
-def augmented(image: Image.Image, random: Random) -> Image.Image:
-    """Return a random view of an RGB image, 224 x 224."""
+def augmented(image: Image.Image, random: Random, size: int = CLIP_SIZE) -> Image.Image:
+    """Return a random view of an RGB image, size x size."""
     left, top, width, height = random_part(image.width, image.height, random)
     part = image.crop((left, top, left + width, top + height))
-    view = part.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    view = part.resize((size, size), Image.Resampling.BILINEAR)
     if random.random() < MIRROR_PROBABILITY:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if random.random() < JITTER_PROBABILITY:

@@ -9,7 +9,7 @@ class Batch(NamedTuple):
     """Some samples. B is the batch size or less: a photo that cannot be read leaves it, so B can be 0."""
 
     inputs: Tensor
-    """(B, 3, 224, 224) float32, pixels normalised with CLIP's mean and deviation; or (B, 768) float32, features."""
+    """(B, 3, size, size) float32, pixels normalised with CLIP's mean and deviation; or (B, D) float32, features."""
     lat_lng: Tensor
     """(B, 2) float64, degrees, longitude in [-180, 180)."""
     rows: Tensor

@@ -12,6 +12,7 @@ from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import DecodeLimits
 from geoclip.photos.pool import TIMEOUT_S
 from geoclip.photos.worker import Worker
+from geoclip.release.config import Preprocess
 from geoclip.train.data.augment import decode_job
 
 
@@ -28,14 +29,16 @@ class DecoderPool:
     Args:
         workers: processes, each with a thread here that waits for it and normalises what comes.
         limits: what one photo may cost.
+        preprocess: what CLIP's tower wants.
 
     Raises:
         InputError: fewer than one worker.
     """
 
-    def __init__(self, workers: int, limits: DecodeLimits) -> None:
+    def __init__(self, workers: int, limits: DecodeLimits, preprocess: Preprocess) -> None:
         if workers < 1:
             raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
+        self._preprocess = preprocess
         self._workers = [Worker(decode_job, limits, TIMEOUT_S) for _ in range(workers)]
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers:
@@ -47,7 +50,7 @@ class DecoderPool:
 
         Args:
             message: makes the job (see `augment.job`); may raise PhotoError.
-            slot: (3, 224, 224) float32, filled unless the photo cannot be read.
+            slot: (3, size, size) float32, filled unless the photo cannot be read.
 
         Returns:
             None, or why the photo cannot be read.
@@ -62,7 +65,7 @@ class DecoderPool:
             return str(error)
         finally:
             self._idle.put(worker)
-        slot.copy_(normalised([pixels])[0])
+        slot.copy_(normalised([pixels], self._preprocess)[0])
         return None
 
     def close(self) -> None:

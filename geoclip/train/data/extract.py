@@ -1,6 +1,7 @@
 """CLIP's features of photos, several views of each: what training on cached features reads."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -38,10 +39,16 @@ def features_of(
     """
     if not 1 <= count <= MAX_VIEWS:
         raise InputError(f"views is {count}; it must be from 1 to {MAX_VIEWS}.")
+    limits = replace(limits, size=encoder.config.preprocess.size)
     decoded = decode_all(photos, limits, workers=workers, decoder=partial(views, count=count, seed=seed))
     at_once = GPU_BATCH if encoder.device.type == "cuda" else CPU_BATCH
     while batch := list(islice(decoded, max(1, at_once // count))):
-        crops = [crop for photo in batch if photo.pixels is not None for crop in crops_of(photo.pixels)]
+        crops = [
+            crop
+            for photo in batch
+            if photo.pixels is not None
+            for crop in crops_of(photo.pixels, encoder.config.preprocess)
+        ]
         parts = [_encoded(encoder, crops[start : start + at_once]) for start in range(0, len(crops), at_once)]
         features = iter(np.concatenate(parts).reshape(-1, count, parts[0].shape[1]) if parts else [])
         for photo in batch:
@@ -51,6 +58,9 @@ def features_of(
 def _encoded(encoder: ImageEncoder, crops: list[bytes]) -> NDArray[np.float32]:
     with torch.inference_mode():
         features: NDArray[np.float32] = (
-            encoder.backbone(normalised(crops).to(encoder.device, encoder.dtype)).float().cpu().numpy()
+            encoder.backbone(normalised(crops, encoder.config.preprocess).to(encoder.device, encoder.dtype))
+            .float()
+            .cpu()
+            .numpy()
         )
     return features

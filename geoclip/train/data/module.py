@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits
+from geoclip.release.config import Preprocess
 from geoclip.train.data.checks import Reason
 from geoclip.train.data.columns import Columns
 from geoclip.train.data.counts import SplitCounts
@@ -63,6 +64,7 @@ class GeoData(lightning.LightningDataModule):
         seed: of order and random views.
         max_megapixels: larger photos are not read.
         rejected: the folder for the lists of bad rows; None puts each beside its table.
+        preprocess: how pixels are prepared; the command line takes it from the model, None is the authors'.
 
     Raises:
         InputError: an option is out of range; and, when a split is opened, it cannot be read or has no usable row.
@@ -85,6 +87,7 @@ class GeoData(lightning.LightningDataModule):
         seed: int = 0,
         max_megapixels: int = 178,
         rejected: str | None = None,
+        preprocess: Preprocess | None = None,
     ) -> None:
         super().__init__()
         self._names = {TRAIN: train, VAL: val, TEST: test}
@@ -98,7 +101,8 @@ class GeoData(lightning.LightningDataModule):
         self._fraction, self._val_fraction = fraction, val_fraction
         no_keys = np.zeros(0, dtype=np.uint64)
         chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read
-        self._limits = DecodeLimits(max_pixels=max_megapixels * 1_000_000)
+        self._preprocess = preprocess or Preprocess()
+        self._limits = DecodeLimits(max_pixels=max_megapixels * 1_000_000, size=self._preprocess.size)
         self._rejected = rejected
         self._sources: dict[str, SampleSource] = {}
         self._splits: dict[str, _Split] = {}
@@ -247,7 +251,7 @@ class GeoData(lightning.LightningDataModule):
 
     def _crew(self) -> DecoderPool:
         if not self._crews:
-            self._crews.append(DecoderPool(self._workers, self._limits))
+            self._crews.append(DecoderPool(self._workers, self._limits, self._preprocess))
         return self._crews[0]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.errors import InputError, PhotoError
-from geoclip.photos.decode import SIZE, DecodeLimits
+from geoclip.photos.decode import DecodeLimits
 from geoclip.train.data.augment import job
 from geoclip.train.data.batch import Batch
 from geoclip.train.data.decoders import DecoderPool
@@ -86,7 +86,9 @@ class PhotoSource:
         """Start decoding a batch."""
         count, crew = len(wanted.positions), self._crew()
         with torch.inference_mode(False):  # validation is in that mode, and the crew's threads, which write here, not
-            inputs = torch.empty((count, 3, SIZE, SIZE), dtype=torch.float32, pin_memory=self._pin)
+            inputs = torch.empty(
+                (count, 3, self._limits.size, self._limits.size), dtype=torch.float32, pin_memory=self._pin
+            )
         seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
         jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
         started = [crew.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]

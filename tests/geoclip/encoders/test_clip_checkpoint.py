@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from geoclip.encoders.backbone import image_tower, text_tower, tokenise
 from geoclip.encoders.clip_checkpoint import Tower, read_tower
 from geoclip.errors import WeightsError
+from geoclip.release.config import ModelConfig
 
 
 def small_clip() -> dict[str, Tensor]:
@@ -142,8 +143,8 @@ def test_other_files_are_refused_in_words(state: dict[str, Tensor], tmp_path: Pa
     save_file({"weight": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="holds no image tower"):
         read_tower(tmp_path / "other.safetensors", Tower.IMAGE)
-    with pytest.raises(WeightsError, match="not a CLIP ViT-L/14"):
-        image_tower(written(state, "safetensors", tmp_path))
+    with pytest.raises(WeightsError, match="is not a checkpoint of CLIP ViT-L-14"):
+        image_tower(ModelConfig(), written(state, "safetensors", tmp_path))
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_full_size_towers_load_one_at_a_time(clip_checkpoint: Path) -> None:
-    image = image_tower(clip_checkpoint)
+    image = image_tower(ModelConfig(), clip_checkpoint)
     assert sum(p.numel() for p in image.parameters()) == 303_966_208
     assert not any("token_embedding" in name for name, _ in image.named_parameters())
     with torch.inference_mode():
@@ -171,11 +172,13 @@ def test_text_tower_equals_open_clips_own(clip_checkpoint: Path) -> None:
     import open_clip
 
     whole = open_clip.create_model("ViT-L-14-quickgelu", pretrained=str(clip_checkpoint)).float().eval()
-    tokens = tokenise(["a red double-decker bus", "snow"])
+    tokens = tokenise(["a red double-decker bus", "snow"], ModelConfig())
     with torch.inference_mode():
-        torch.testing.assert_close(text_tower(clip_checkpoint)(tokens), whole.encode_text(tokens), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            text_tower(ModelConfig(), clip_checkpoint)(tokens), whole.encode_text(tokens), rtol=1e-4, atol=1e-5
+        )
         pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-        ours = image_tower(clip_checkpoint)(pixels)
+        ours = image_tower(ModelConfig(), clip_checkpoint)(pixels)
         torch.testing.assert_close(ours, whole.encode_image(pixels), rtol=1e-4, atol=1e-5)
 
 
@@ -183,21 +186,24 @@ def test_text_tower_equals_open_clips_own(clip_checkpoint: Path) -> None:
 def test_bf16_tower_stays_near_fp32(clip_checkpoint: Path) -> None:
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        fp32 = image_tower(clip_checkpoint)(pixels)
-        bf16 = image_tower(clip_checkpoint, dtype=torch.bfloat16)(pixels.bfloat16()).float()
+        fp32 = image_tower(ModelConfig(), clip_checkpoint)(pixels)
+        bf16 = image_tower(ModelConfig(), clip_checkpoint, dtype=torch.bfloat16)(pixels.bfloat16()).float()
     cosine = float(nn.functional.cosine_similarity(fp32, bf16))
     assert 0.999 < cosine < 1 - 1e-7
+
+
+HUB = "from geoclip.encoders.backbone import hub_checkpoint; from geoclip.release.config import ModelConfig;"
 
 
 @pytest.mark.slow
 def test_an_unreachable_hub_is_one_sentence_at_once(tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its settings when imported."""
-    code = "from geoclip.encoders.backbone import hub_checkpoint; hub_checkpoint()"
+    code = f"{HUB} hub_checkpoint(ModelConfig())"
     closed = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | closed, timeout=60, check=False
     )
-    assert done.stderr.strip().splitlines()[-1].startswith("geoclip.errors.WeightsError: CLIP ViT-L/14's weights")
+    assert done.stderr.strip().splitlines()[-1].startswith("geoclip.errors.WeightsError: CLIP ViT-L-14's weights")
     assert "Retrying" not in done.stderr
 
 
@@ -210,7 +216,7 @@ def test_a_copy_in_the_hubs_cache_is_used_without_a_network(repository: str, tmp
     (folder / "refs/main").write_text("abc")
     (folder / "snapshots/abc").mkdir(parents=True)
     (folder / "snapshots/abc" / name).write_bytes(b"weights")
-    code = "from geoclip.encoders.backbone import hub_checkpoint; print(hub_checkpoint())"
+    code = f"{HUB} print(hub_checkpoint(ModelConfig()))"
     closed = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | closed, check=True

@@ -77,8 +77,7 @@ def test_equals_float64(encoder: LocationEncoder, release: Release) -> None:
 
 
 def test_bf16_keeps_the_direction(encoder: LocationEncoder, release: Release) -> None:
-    low = LocationEncoder(release.sigma, from_pretrained=False, precision="bf16")
-    low.load_released(release.location_encoder())
+    low = LocationEncoder.of(release, precision="bf16")
     lat_lng = random_places(400, seed=4)
     cosine = (encoder.embed(lat_lng) * low.embed(lat_lng)).sum(axis=1)
     assert cosine.min() >= 0.9999
@@ -91,10 +90,10 @@ def test_denormal_weights_are_dropped_and_no_bit_depends_on_them(release: Releas
     tiny = torch.finfo(torch.float32).tiny
     denormal = sum(int(((w != 0) & (w.abs() < tiny)).sum()) for w in weights.values())
     assert denormal == 96_859  # what makes the released encoder five times slower than its products on some processors
-    loaded = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
+    loaded = LocationEncoder(release.config.sigma, from_pretrained=False, precision="fp32")
     loaded.load_released(weights)
     assert not any(bool(((p != 0) & (p.abs() < tiny)).any()) for p in loaded.parameters())
-    as_released = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
+    as_released = LocationEncoder(release.config.sigma, from_pretrained=False, precision="fp32")
     as_released.load_state_dict(weights)
     points = torch.from_numpy(np.random.default_rng(0).uniform((-90, -180), (90, 180), (500, 2)))
     assert torch.equal(loaded.eval()(points), as_released.eval()(points))
@@ -127,10 +126,8 @@ def test_ambient_autocast_spoils_neither_path(encoder: LocationEncoder) -> None:
 def test_gpu_equals_cpu(release: Release) -> None:
     lat_lng = random_places(5000, seed=7)
     for precision, bound in (("fp32", 1 - 1e-5), ("bf16", 0.9999)):
-        on_cpu = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
-        on_cpu.load_released(release.location_encoder())
-        on_gpu = LocationEncoder(release.sigma, from_pretrained=False, precision=precision)
-        on_gpu.load_released(release.location_encoder())
+        on_cpu = LocationEncoder.of(release, precision="fp32")
+        on_gpu = LocationEncoder.of(release, precision=precision)
         cosine = (on_cpu.embed(lat_lng) * on_gpu.to("cuda").embed(lat_lng)).sum(axis=1)
         assert cosine.min() >= bound
 
@@ -161,7 +158,7 @@ def test_embed_returns_unit_rows_for_any_number(encoder: LocationEncoder) -> Non
 
 
 def test_low_precision_copies_follow_the_weights(release: Release) -> None:
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision="bf16")
+    encoder = LocationEncoder(release.config.sigma, from_pretrained=False, precision="bf16")
     places = random_places(5, seed=9)
     before = encoder.embed(places)
     encoder.load_released(release.location_encoder())
@@ -232,8 +229,7 @@ def test_a_fleet_answers_as_one_encoder(encoder: LocationEncoder) -> None:
 
 
 def test_a_copy_after_use_in_bf16_embeds_alike(release: Release) -> None:
-    used = LocationEncoder(release.sigma, from_pretrained=False, precision="bf16")
-    used.load_released(release.location_encoder())
+    used = LocationEncoder.of(release, precision="bf16")
     places = random_places(5, seed=9)
     before = used.embed(places)
     for other in (copy.deepcopy(used), pickle.loads(pickle.dumps(used))):

@@ -37,7 +37,7 @@ def around(lat: float, lng: float, count: int = 600, km: float = 60.0, seed: int
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def either(request: pytest.FixtureRequest, release: Release) -> LocationEncoder:
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision=request.param)
+    encoder = LocationEncoder(release.config.sigma, from_pretrained=False, precision=request.param)
     encoder.load_released(release.location_encoder())
     return encoder.eval()
 
@@ -54,7 +54,7 @@ def test_close_to_the_exact_vectors(encoder: LocationEncoder, place: str) -> Non
 
 
 def test_below_float32_as_close_as_its_own_rounding(encoder: LocationEncoder, release: Release) -> None:
-    low = LocationEncoder(release.sigma, from_pretrained=False, precision="bf16")
+    low = LocationEncoder(release.config.sigma, from_pretrained=False, precision="bf16")
     low.load_released(release.location_encoder())
     lat_lng = np.concatenate([around(*place) for place in PLACES.values()])
     assert (low.nearby(lat_lng, SPACING_KM) * encoder.exactly(lat_lng)).sum(axis=1).min() >= 0.99985
@@ -88,7 +88,7 @@ def test_no_points_and_bad_points(encoder: LocationEncoder) -> None:
 
 
 def test_new_weights_are_used(release: Release) -> None:
-    encoder = LocationEncoder(release.sigma, from_pretrained=False, precision="fp32")
+    encoder = LocationEncoder(release.config.sigma, from_pretrained=False, precision="fp32")
     lat_lng = around(*PLACES["Alps"], count=10)
     before = encoder.nearby(lat_lng, SPACING_KM)
     encoder.load_released(release.location_encoder())

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import transforms  # type: ignore[import-untyped]
 
-from geoclip.encoders.preprocess import MEAN, STD, crops_of, normalised
+from geoclip.encoders.preprocess import crops_of, normalised
 from geoclip.errors import InputError
-from geoclip.photos.decode import MAX_ASPECT, SIZE, DecodeLimits, Photo, decode, ten_crops
+from geoclip.photos.decode import CLIP_SIZE, MAX_ASPECT, DecodeLimits, Photo, decode, ten_crops
 from geoclip.photos.pool import decode_all
+from geoclip.release.config import Preprocess
 from tests.helpers.hostile_files import Outcome, encoded, picture, png_file, valid_files
 
 Bytes = NDArray[np.uint8]
@@ -25,7 +26,7 @@ TEN_CROP = transforms.TenCrop(224)
 
 
 def views(photo: Photo, limits: DecodeLimits = TEN) -> Bytes:
-    return np.frombuffer(decode(photo, limits), dtype=np.uint8).reshape(10, SIZE, SIZE, 3)
+    return np.frombuffer(decode(photo, limits), dtype=np.uint8).reshape(10, CLIP_SIZE, CLIP_SIZE, 3)
 
 
 def torchvisions(image: Image.Image) -> Bytes:
@@ -89,16 +90,16 @@ def test_the_photo_is_upright_and_over_white_before_it_is_cropped() -> None:
 
 def test_views_become_clips_input_in_their_order() -> None:
     photos = [noise(310, 290, seed) for seed in range(2)]
-    pixels = [crop for photo in photos for crop in crops_of(decode(photo, TEN))]
-    to_clip = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    pixels = [crop for photo in photos for crop in crops_of(decode(photo, TEN), Preprocess())]
+    to_clip = transforms.Compose([transforms.ToTensor(), transforms.Normalize(Preprocess().mean, Preprocess().std)])
     wanted = torch.stack([to_clip(view) for photo in photos for view in TEN_CROP(RESIZE(photo))])
-    torch.testing.assert_close(normalised(pixels), wanted, rtol=0, atol=1e-6)
-    assert crops_of(decode(photos[0])) == [decode(photos[0])]
+    torch.testing.assert_close(normalised(pixels, Preprocess()), wanted, rtol=0, atol=1e-6)
+    assert crops_of(decode(photos[0]), Preprocess()) == [decode(photos[0])]
 
 
 def test_ten_views_are_not_taken_for_one() -> None:
     with pytest.raises(ValueError, match="reshape"):
-        normalised([decode(noise(9, 9), TEN)])
+        normalised([decode(noise(9, 9), TEN)], Preprocess())
 
 
 def test_other_numbers_of_crops_are_refused() -> None:
@@ -122,4 +123,4 @@ def test_workers_give_ten_crops_of_everything_that_can_be_read(tmp_path: Path) -
     here, there = list(decode_all(photos, TEN)), list(decode_all(photos, TEN, workers=2))
     assert here == there
     assert [decoded.error is None for decoded in here] == [True] * len(samples) + [False] * 3
-    assert {len(decoded.pixels) for decoded in here if decoded.pixels} == {10 * SIZE * SIZE * 3}
+    assert {len(decoded.pixels) for decoded in here if decoded.pixels} == {10 * CLIP_SIZE * CLIP_SIZE * 3}

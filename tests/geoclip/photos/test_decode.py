@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoclip.errors import InputError, PhotoError
-from geoclip.photos.decode import FORMATS, MAX_ASPECT, SIZE, SUFFIXES, DecodeLimits, Photo, decode, name_of
+from geoclip.photos.decode import CLIP_SIZE, FORMATS, MAX_ASPECT, SUFFIXES, DecodeLimits, Photo, decode, name_of
 from geoclip.photos.pool import AHEAD_PER_WORKER, decode_all, find_photos
 from tests.helpers.hostile_files import Outcome, encoded, picture, png_chunk, png_file, valid_files
 
@@ -40,7 +40,7 @@ def expected(rgb: Image.Image | Bytes) -> Bytes:
 
 
 def pixels(photo: Photo, limits: DecodeLimits | None = None) -> Bytes:
-    return np.frombuffer(decode(photo, limits or DecodeLimits()), dtype=np.uint8).reshape(SIZE, SIZE, 3)
+    return np.frombuffer(decode(photo, limits or DecodeLimits()), dtype=np.uint8).reshape(CLIP_SIZE, CLIP_SIZE, 3)
 
 
 def error_of(photo: Photo, limits: DecodeLimits | None = None) -> str:
@@ -425,7 +425,7 @@ def test_a_pillow_image_of_any_mode_is_read_and_left_alone(mode: str) -> None:
     image = Image.new(mode, (40, 30))
     image.info["exif"] = tagged(6).tobytes()
     before = image.tobytes(), image.size, image.mode, dict(image.info), image.getpalette()
-    assert pixels(image).shape == (SIZE, SIZE, 3)
+    assert pixels(image).shape == (CLIP_SIZE, CLIP_SIZE, 3)
     assert before == (image.tobytes(), image.size, image.mode, dict(image.info), image.getpalette())
 
 

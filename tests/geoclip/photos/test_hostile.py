@@ -14,12 +14,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from geoclip.errors import GeoclipError, PhotoError
-from geoclip.photos.decode import SIZE, DecodeLimits, Photo, decode
+from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, Photo, decode
 from geoclip.photos.pool import TIMEOUT_S, Decoded, decode_all
 from geoclip.photos.worker import WORKER_MEMORY_BYTES
 from tests.helpers.hostile_files import Entry, Outcome, encoded, picture, write_corpus, write_large, write_slow_jpeg
 
-PIXEL_BYTES = SIZE * SIZE * 3
+PIXEL_BYTES = CLIP_SIZE * CLIP_SIZE * 3
 CRASHED = "Reading the image crashed the decoder or took too much memory."
 
 

@@ -1,6 +1,7 @@
 """Fetching, checking and opening the released weights; what goes wrong is one sentence and leaves no half file."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ import torch
 import geoclip.release.fetch as module
 from geoclip.errors import WeightsError
 from geoclip.files import sha256_of
-from geoclip.release.directory import CONFIG, GALLERY, WEIGHTS, Release, released, released_path, write_release
-from geoclip.release.fetch import WHEEL_SHA256, fetch
+from geoclip.release.config import ModelConfig
+from geoclip.release.directory import CONFIG, GALLERY, WEIGHTS, Release, released_path, write_release
+from geoclip.release.fetch import WHEEL_SHA256, fetch, released
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of this test's own."""
     monkeypatch.setenv("GEOCLIP_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def released_with(**other: object) -> str:
+    return json.dumps({"model_type": "geoclip-geolocation", "format_version": 1, "sigma": [1]} | other)
 
 
 def no_leftovers(cache: Path) -> bool:
@@ -132,9 +138,20 @@ def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("{", "cannot be read"),
-        ('{"model_type": "other"}', "does not describe"),
-        ('{"model_type": "geoclip-geolocation", "sigma": [1], "format_version": 2}', "format_version 2"),
+        ("{", r"does not describe .* invalid JSON"),
+        ('{"model_type": "other"}', "model_type is 'other'"),
+        (released_with(format_version=2), "format_version is 2: input should be 1"),
+        (released_with(sigma=[]), "sigma is"),
+        (released_with(sigma="16"), "sigma is '16'"),
+        (released_with(dim=512.5), "dim is 512.5"),
+        (released_with(dim=-1), "dim is -1"),
+        (released_with(sigma=[math.nan]), "sigma.0 is nan"),
+        (released_with(gallery_file="../places.csv"), "plain name of a file"),
+        (released_with(sha256={"/etc/passwd": "0" * 64}), "plain name of a file"),
+        (released_with(backbone={"repo_id": "openai/clip-vit-base-patch32"}), "say with open_clip"),
+        (released_with(backbone={"open_clip": "hf-hub:someone/else"}), "backbone.open_clip"),
+        (released_with(backbone={"open_clip": {"timm_model_name": "resnet50"}}), "backbone.open_clip"),
+        ("[" * 100_000, "does not describe"),
     ],
 )
 def test_other_formats_are_refused(tmp_path: Path, config: str, words: str) -> None:
@@ -148,16 +165,13 @@ def test_other_formats_are_refused(tmp_path: Path, config: str, words: str) -> N
 def test_the_authors_own_layout_is_read(tmp_path: Path) -> None:
     """A CSV gallery, no digests, as their `from_pretrained` expects."""
     tensors = {"logit_scale": torch.tensor(3.0), "location_encoder.LocEnc0.capsule.0.b": torch.ones(2, 2)}
-    write_release(tmp_path, tensors=tensors, lat_lng=np.zeros((1, 2), np.float32), sigma=[4])
+    write_release(tmp_path, tensors=tensors, lat_lng=np.zeros((1, 2), np.float32), config=ModelConfig(sigma=(4.0,)))
     config = json.loads((tmp_path / CONFIG).read_text())
     del config["sha256"]
     (tmp_path / "places.csv").write_text("LAT,LON\n1.5,-2.25\n3,4\n")
     (tmp_path / CONFIG).write_text(json.dumps(config | {"gallery_file": "places.csv"}))
     release = Release.open(tmp_path)
-    assert list(release.sigma) == [4]
+    assert release.config.sigma == (4.0,)
     assert release.model_digest == sha256_of(tmp_path / WEIGHTS)
     assert release.gallery().tolist() == [[1.5, -2.25], [3, 4]]
     assert torch.equal(release.location_encoder()["LocEnc0.capsule.0.b"], torch.ones(2, 2))
-    (tmp_path / CONFIG).write_text(json.dumps(config | {"gallery_file": "../places.csv"}))
-    with pytest.raises(WeightsError, match="no gallery file"):
-        Release.open(tmp_path).gallery()

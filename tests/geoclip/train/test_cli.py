@@ -16,7 +16,7 @@ from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
 from geoclip.cli.train import need_train_extra, run
 from geoclip.errors import GeoclipError, InputError
-from geoclip.train.checkpoints import read_checkpoint
+from geoclip.train.checkpoints import config_in, read_checkpoint
 from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_configs
 from geoclip.train.prediction_map import prediction_map
 from tests.helpers.commands import geoclip
@@ -141,7 +141,7 @@ def test_best_and_last_are_those_of_the_newest_run(name: str, runs: Path, cached
     logger = SimpleNamespace(init_args={"save_dir": str(runs.parent.parent), "name": "features"})
     assert newest_checkpoint(logger, name) == runs / "checkpoints" / f"{name}.ckpt"
     config = ["--config", "configs/features.yaml", "--trainer.logger.init_args.save_dir", str(runs.parent.parent)]
-    with pytest.raises(InputError, match=r"sigma \[4\.0\] and the configuration \[2\.0\]"):  # so it was read
+    with pytest.raises(InputError, match=r"sigma \(4\.0,\) and the configuration \(2\.0,\)"):  # so it was read
         run(["validate", *config, *SMALL, "--model.sigma", "[2.0]", "--data.train", str(cached), "--ckpt_path", name])
 
 
@@ -162,7 +162,7 @@ def test_full_disk_while_tensorboard_writes_is_one_sentence_and_leaves_the_check
     with pytest.raises(InputError, match="No space left"):
         run(["fit", "--config", "configs/features.yaml", *SMALL, *logger, "--data.train", str(cached)])
     assert "Traceback" not in capfd.readouterr().err
-    assert read_checkpoint(best)["geoclip"]["sigma"] == [4.0]
+    assert config_in(read_checkpoint(best)).sigma == (4.0,)
 
 
 def curve(folder: Path) -> dict[int, float]:

@@ -26,6 +26,7 @@ from PIL import Image
 from geoclip.encoders.preprocess import normalised
 from geoclip.errors import InputError
 from geoclip.photos.decode import decode
+from geoclip.release.config import Preprocess
 from geoclip.train.data.batch import Batch
 from geoclip.train.data.checks import Reason
 from geoclip.train.data.columns import Columns
@@ -120,7 +121,7 @@ def test_batches_equal_the_table(photos: Path) -> None:
         )
         for one, place, row in zip(batch.inputs, batch.lat_lng.tolist(), batch.rows.tolist(), strict=True):
             assert tuple(place) == PLACES[row]
-            assert torch.equal(one, normalised([decode(photos / name(row))])[0])
+            assert torch.equal(one, normalised([decode(photos / name(row))], Preprocess())[0])
     counts = data.counts["val"]
     assert (counts.rows, counts.used, counts.bad, counts.missing, counts.unreadable) == (7, 7, {}, 0, 0)
     assert [p.name for p in photos.glob("*.csv")] == ["train.csv"]
@@ -143,7 +144,7 @@ def test_training_shuffles_and_augments_by_seed(photos: Path) -> None:
     assert torch.equal(second.inputs, again.inputs)
     assert not torch.equal(first.inputs[first.rows.argsort()], other.inputs[other.rows.argsort()])
     assert not torch.equal(first.inputs[first.rows.argsort()], second.inputs[second.rows.argsort()])
-    assert torch.equal(plain.inputs[0], normalised([decode(photos / name(int(plain.rows[0])))])[0])
+    assert torch.equal(plain.inputs[0], normalised([decode(photos / name(int(plain.rows[0])))], Preprocess())[0])
 
 
 def test_bad_rows_are_counted_and_written(photos: Path, tmp_path: Path) -> None:

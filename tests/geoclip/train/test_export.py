@@ -60,7 +60,7 @@ def test_release_holds_the_trained_weights(trained: Trained, gallery: Path, tmp_
     for name, tensor in module.mlp.state_dict().items():
         torch.testing.assert_close(release.image_mlp()[name], tensor, rtol=0, atol=0)
     assert release.logit_scale().item() == module.logit_scale.item()
-    assert list(release.sigma) == [1, 2.5]
+    assert release.config.sigma == (1.0, 2.5)
     assert len(release.gallery()) == 31
     assert len(distinct_rows(release.gallery())[0]) == 30
 
@@ -210,7 +210,7 @@ def test_fine_tuning_the_released_encoder_from_fit_to_answers(
     built = geoclip("build", "alps", *where, "--weights", "release")
     assert built.exit_code == 0, built.stderr
 
-    mlp = image_mlp()
+    mlp = image_mlp(fine.config)
     mlp.load_state_dict(fine.image_mlp())
     alpine = held[np.abs(held - towns[0]).max(axis=1) < 0.4]
     with torch.no_grad():

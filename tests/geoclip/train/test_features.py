@@ -21,6 +21,7 @@ from geoclip.encoders import image as image_module
 from geoclip.encoders.preprocess import normalised
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, decode
+from geoclip.release.config import Preprocess
 from geoclip.tables import vectors as vectors_module
 from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource, read_vectors
 from geoclip.train.data.augment import augmented, decode_job, job
@@ -103,7 +104,7 @@ def test_features_are_the_towers(embed: Embed, photos: Path, tmp_path: Path) -> 
     tower = TinyTower()
     with torch.inference_mode():
         for row, name in enumerate(names):
-            whole = tower(normalised([decode(name)]))[0].numpy()
+            whole = tower(normalised([decode(name)], Preprocess()))[0].numpy()
             np.testing.assert_allclose(features[3 * row], whole, rtol=1e-3, atol=1e-4)  # half a unit of float16
     views = features.reshape(5, 3, -1).astype(np.float64)
     assert (np.abs(views[:, 0] - views[:, 1]).max(axis=1) > 0.1).all()

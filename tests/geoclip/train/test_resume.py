@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from geoclip.errors import InputError
-from geoclip.train.checkpoints import WholeCheckpoints, read_checkpoint
+from geoclip.train.checkpoints import WholeCheckpoints, config_in, read_checkpoint
 from geoclip.train.module import GeoModule
 from geoclip.train.settings import Optimizer, Schedule
 from tests.helpers.train_world import scratch, town_data, trainer
@@ -117,7 +117,7 @@ def test_full_disk_is_said_and_leaves_the_earlier_checkpoint(
             WholeCheckpoints().save_checkpoint({"state_dict": {}}, path)
     assert path.read_bytes() == checkpoint.read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
-    assert read_checkpoint(path)["geoclip"]["sigma"] == [4.0]
+    assert config_in(read_checkpoint(path)).sigma == (4.0,)
 
 
 def test_full_disk_during_a_run_stops_it_with_that_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
