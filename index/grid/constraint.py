@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 
 from index.grid.countries import find_continent, find_country
 from index.grid.offshore import with_offshore
-from index.grid.region import Region
+from index.grid.region import Region, is_region_file
 
 
 class Flag(StrEnum):
@@ -153,7 +153,7 @@ def _region(text: str) -> list[_Part]:
     region = Region.parse(text)
     if kind == "continent":
         name = find_continent(rest)[0].continent
-    elif text.lower().endswith((".geojson", ".json")):
+    elif is_region_file(text):
         return [_Part(region, f"in {Path(text).name}")]
     else:
         name = _country_name(text.removeprefix("country:"))

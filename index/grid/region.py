@@ -5,6 +5,7 @@ question about it is a binary search.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,14 @@ FORMS = (
     "disk:LAT,LNG,KM, or the path of a .geojson or .json file"
 )
 """What `Region.parse` reads."""
+
+
+_FILE = re.compile(r"/|\.[A-Za-z]{2,8}$")
+
+
+def is_region_file(text: str) -> bool:
+    """Return whether a word of the command line names a file: it has a slash or a suffix, countries neither."""
+    return _FILE.search(text) is not None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,15 +97,25 @@ class Region:
     def geojson(cls, source: str | Path | Mapping[str, Any]) -> "Region":
         """Return the polygons of a GeoJSON file or parsed object, merged; holes stay out.
 
-        Edges are straight between their longitudes and latitudes (RFC 7946). A polygon across the antimeridian is
-        either cut there or goes on beyond 180 (to 360 at most): an edge from 170 to -170 runs through Greenwich.
+        Edges are straight between their longitudes and latitudes (RFC 7946). A polygon across the antimeridian is cut
+        there, or goes on beyond 180 (to 360 at most), or has edges that span more than 180 degrees: from 170 to -170
+        an edge goes across the antimeridian. Another coordinate system that the file names is converted.
+
+        Args:
+            source: a file or a parsed object.
 
         Raises:
-            ValueError: it cannot be read, is malformed, encloses nothing, or holds anything but polygons.
+            ValueError: it cannot be read, is malformed, too large, encloses nothing, or holds anything but polygons.
         """
+        from index.grid.geojson import geojson_polygons
         from index.grid.shapes import Polygons
 
-        return cls._of_shape(Polygons.from_geojson(source))
+        named = "" if isinstance(source, Mapping) else f"{source}: "
+        polygons = geojson_polygons(source)
+        try:
+            return cls._of_shape(Polygons(polygons))
+        except ValueError as error:
+            raise ValueError(f"{named}{error}") from error
 
     @classmethod
     def country(cls, code_or_name: str) -> "Region":
@@ -152,7 +171,7 @@ class Region:
             if len(numbers) != count:
                 raise ValueError(f"The region {text!r} does not name {count} numbers; write {FORMS}.")
             return cls.bbox(*numbers) if kind == "bbox" else cls.disk(*numbers)
-        if text.lower().endswith((".geojson", ".json")):
+        if is_region_file(text):
             return cls.geojson(text)
         try:
             return cls.country(text)

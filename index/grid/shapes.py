@@ -5,19 +5,19 @@ treated as a cylinder: no polygon winds around a pole, it reaches the pole's edg
 fails there and beyond half the globe, is not used.
 """
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import shapely
-import shapely.geometry
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children
-from index.grid.sphere import EARTH_RADIUS_KM, SPHERE_KM2, cap_km2, haversine_km
+from index.grid.sphere import EARTH_RADIUS_KM, SPHERE_KM2, Floats, cap_km2, haversine_km
+
+MOST_BORDER_KM = 1_000_000
+"""Outlines that are longer would be followed for minutes, in gigabytes."""
+_BOXES = 1024  # looked at together
 
 COARSEST_BORDER, FINEST_BORDER = 8, 11
 """Borders follow a shape to these resolutions: edges of 530 m for large shapes, 29 m for the smallest."""
@@ -123,7 +123,10 @@ class Polygons:
             ValueError: they enclose no area, or a coordinate is not finite, beyond 90 degrees of latitude, or beyond
                 360 of longitude.
         """
-        self._merged = shapely.union_all([_wrapped(_checked(polygon)) for polygon in polygons])
+        parts = [_wrapped(_checked(polygon)) for polygon in polygons]
+        if len(parts) > 1:
+            _check_crossings(parts)
+        self._merged = shapely.union_all(parts)
         if not self._merged.area > 0:
             raise ValueError("The polygons enclose no area; a region needs at least one ring around a place.")
         shapely.prepare(self._merged)
@@ -146,28 +149,6 @@ class Polygons:
                 "the western one first."
             )
         return cls([shapely.box(west, south, east + 360 * (west > east), north)])
-
-    @classmethod
-    def from_geojson(cls, source: str | Path | Mapping[str, Any]) -> "Polygons":
-        """Read a GeoJSON file or a parsed object: all polygons in it, at any depth, merged.
-
-        Raises:
-            ValueError: it cannot be read, or holds something that is not a polygon.
-        """
-        if isinstance(source, Mapping):
-            return cls(list(_geojson_polygons(source)))
-        try:
-            parsed = json.loads(Path(source).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(
-                f"The region's file {source} cannot be read ({error.strerror}); check the path."
-            ) from error
-        except ValueError as error:
-            raise ValueError(f"The region's file {source} is not GeoJSON ({error}); export it as GeoJSON.") from error
-        try:
-            return cls(list(_geojson_polygons(parsed)))
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from error
 
     @property
     def area_km2(self) -> float:
@@ -203,6 +184,12 @@ class Polygons:
 
     def _meets_border(self, *box_sides: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which boxes (west, south, east, north) an edge passes through or touches."""
+        near = np.zeros(len(box_sides[0]), dtype=bool)
+        for at in range(0, len(near), _BOXES):
+            near[at : at + _BOXES] = self._meets_border_at_once(*(side[at : at + _BOXES] for side in box_sides))
+        return near
+
+    def _meets_border_at_once(self, *box_sides: NDArray[np.float64]) -> NDArray[np.bool_]:
         box, edge = self._edge_tree.query(shapely.box(*box_sides))  # those whose own bounding boxes meet them ...
         west, south, east, north = (side[box] for side in box_sides)
         start, along = self._edges[edge, 0], self._edges[edge, 1] - self._edges[edge, 0]
@@ -223,10 +210,29 @@ def _checked(polygon: Any) -> Any:
             f"A polygon has the corner {coordinates[~allowed][0].tolist()}; expected longitude, latitude in degrees, "
             "-360 to 360 and -90 to 90."
         )
+    polygon = shapely.force_2d(polygon)
     if shapely.is_valid(polygon):
-        return shapely.force_2d(polygon)
-    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shapely.force_2d(polygon))))
+        return polygon
+    _check_crossings([polygon])
+    valid = shapely.make_valid(polygon, method="structure", keep_collapsed=False)  # holes are taken from all shells
+    parts = shapely.get_parts(shapely.get_parts(valid))
     return shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+
+
+def _check_crossings(polygons: list[Any]) -> None:
+    """Refuse outlines that cross, or lie side by side, so often that they could not be merged in a minute."""
+    edges = _edges(polygons)
+    low, high = edges.min(axis=1), edges.max(axis=1)
+    boxes = shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1])
+    tree = shapely.STRtree(boxes)
+    met = 0
+    for at in range(0, len(boxes), 64):
+        met += tree.query(boxes[at : at + 64]).shape[1]
+        if met > 1_000_000 + 20 * len(boxes):
+            raise ValueError(
+                f"The polygons' {len(boxes):,} edges cross or overlap too often to be merged; simplify them, or leave "
+                "out those that cover the same places."
+            )
 
 
 def _wrapped(polygon: Any) -> Any:
@@ -245,47 +251,40 @@ def _wrapped(polygon: Any) -> Any:
     return shapely.union_all(pieces)
 
 
-def _border_edges(polygons: Any) -> NDArray[np.float64]:
-    """Return the edges (N, 2, 2) of the polygons, start and end in (lng, lat).
+def _edges(polygons: Any) -> Floats:
+    """Return the edges (N, 2, 2) of polygons, start and end in (lng, lat)."""
+    corners, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(polygons)), return_index=True)
+    edges: Floats = np.stack((corners[:-1], corners[1:]), axis=1)[ring[:-1] == ring[1:]]
+    return edges
+
+
+def _border_edges(polygons: Any) -> Floats:
+    """Return the edges (N, 2, 2) of merged polygons, cut into pieces of a degree.
 
     Without those along the plane's own edges, which are not borders on the globe.
+
+    Raises:
+        ValueError: together they are too long.
     """
-    rings = shapely.get_rings(shapely.get_parts(polygons))
-    corners, ring = shapely.get_coordinates(rings, return_index=True)
-    edges = np.stack((corners[:-1], corners[1:]), axis=1)[ring[:-1] == ring[1:]]
+    edges = _edges(polygons)
     on_rim = (np.abs(edges) == (180.0, 90.0)).all(axis=1) & (edges[:, 0] == edges[:, 1])
-    result: NDArray[np.float64] = edges[~on_rim.any(axis=1)]
+    edges = edges[~on_rim.any(axis=1)]
+    length_km = float(haversine_km(edges[:, 0, ::-1], edges[:, 1, ::-1]).sum())
+    if length_km > MOST_BORDER_KM:
+        raise ValueError(
+            f"The polygons' outlines are {length_km:,.0f} km long; they may have {MOST_BORDER_KM:,} km, which is "
+            "four times what Asia's countries have. Simplify them, or take fewer."
+        )
+    pieces = np.ceil(np.abs(edges[:, 1] - edges[:, 0]).max(axis=1)).clip(1).astype(np.int64)
+    edge = np.repeat(np.arange(len(edges)), pieces)
+    number = np.arange(len(edge)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    along = np.stack((number, number + 1), axis=1) / pieces[edge][:, None]
+    result: Floats = edges[edge, :1] * (1 - along[..., None]) + edges[edge, 1:] * along[..., None]
     return result
 
 
 def _equal_area(lng_lat: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((np.radians(lng_lat[:, 0]), np.sin(np.radians(lng_lat[:, 1]))), axis=1)
-
-
-_MEMBERS = {"FeatureCollection": "features", "GeometryCollection": "geometries", "Feature": "geometry"}
-
-
-def _geojson_polygons(node: Any) -> Iterator[Any]:
-    kind = str(node.get("type")) if isinstance(node, Mapping) else type(node).__name__
-    if kind not in {"Polygon", "MultiPolygon", *_MEMBERS}:
-        raise ValueError(
-            f"GeoJSON of the type {kind} is not a region; give a Polygon, a MultiPolygon, or features or collections "
-            "of those."
-        )
-    try:
-        if kind in _MEMBERS:
-            inner = node[_MEMBERS[kind]]
-            inner = [inner] if kind == "Feature" else list(inner)
-        else:
-            with np.errstate(invalid="ignore"):  # what is not finite is refused later, by its value
-                inner = shapely.geometry.shape(node)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise ValueError(f"The GeoJSON {kind} is malformed ({error!r}); export it again.") from error
-    if kind in _MEMBERS:
-        for child in inner:
-            yield from _geojson_polygons(child)
-    else:
-        yield inner
 
 
 class Borders:

@@ -332,7 +332,7 @@ def test_polygons_with_curves_poles_and_bow_ties() -> None:
     ("geojson", "message"),
     [
         ({"type": "Point", "coordinates": [0, 0]}, r"type Point is not a region; give a Polygon, a MultiPolygon"),
-        ({"type": "Feature", "properties": {}, "geometry": None}, r"type NoneType is not a region"),
+        ({"type": "Feature", "properties": {}, "geometry": None}, r"enclose no area"),
         ({"type": "FeatureCollection", "features": []}, r"enclose no area"),
         ({"type": "FeatureCollection"}, r"FeatureCollection is malformed \(KeyError\('features'\)\); export it again"),
         ({"type": "FeatureCollection", "features": 3}, r"FeatureCollection is malformed"),
