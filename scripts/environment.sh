@@ -1,5 +1,5 @@
 # Sourced by the other scripts: makes ./.venv with this project in it, once; sets $PYTHON to its interpreter.
-#   project_environment ""      what users need
+#   project_environment map     what users need
 #   project_environment dev     and what tests, lint and types need
 
 project_environment() {

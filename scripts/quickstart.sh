@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 
-project_environment ""
+project_environment map
 geoclip=(.venv/bin/geoclip)
 planet="${GEOCLIP_CACHE:-$HOME/.cache/geoclip-planet}/lite"
 

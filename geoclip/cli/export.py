@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from geoclip.cli.terminal import say
-from geoclip.cli.train import need_train_extra
+from geoclip.extras import need
 
 
 def run(checkpoint: Path, target: Path, *, gallery: Path | None, overwrite: bool) -> None:
     """Write a checkpoint as a release."""
-    need_train_extra()
+    need("train", "Reading a checkpoint of training")
     from geoclip.train.export import export
 
     release = export(checkpoint, target, gallery=gallery, overwrite=overwrite)

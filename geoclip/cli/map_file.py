@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geoclip.cli.terminal import say
 from geoclip.errors import InputError
+from geoclip.extras import need
 from geoclip.files import check_output
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class MapFile:
         machine: decodes them.
 
     Raises:
-        InputError: another suffix, or a folder.
+        InputError: another suffix, or a folder; or a package is missing.
     """
 
     def __init__(self, path: Path | None, photo: "PhotoOptions", machine: "MachineOptions") -> None:
@@ -34,6 +35,7 @@ class MapFile:
             if path.suffix.lower() not in (".html", ".png"):
                 raise InputError(f"The map {path} cannot be drawn; name it .html or .png.")
             check_output(path, overwrite=True)
+            need("map", "A map")
         self._path = path
         self._limits, self._workers = replace(photo, crops=1).limits(), machine.processes
         self._answers: list[Answer] = []

@@ -16,6 +16,7 @@ from geoclip.errors import InputError
 from geoclip.evaluation.evaluating import Evaluation
 from geoclip.evaluation.options import ReportOptions
 from geoclip.evaluation.report import Report, Run
+from geoclip.extras import need
 from geoclip.files import check_output, written_whole
 from geoclip.tables.labels import Labels
 from geoclip.writers.wording import utf8
@@ -43,6 +44,8 @@ class Outputs(ReportOptions):
             raise InputError(f"The errors are to be called {self.errors}; name them .csv or .parquet.")
         if self.plots is not None and self.plots.exists() and not self.plots.is_dir():
             raise InputError(f"{self.plots} is a file; --plots takes a folder.")
+        if self.plots is not None:
+            need("map", "A plot")
         plots = [] if self.plots is None else [self.plots / "accuracy.png", *self.plots.glob("*.png")]
         for path in (self.report, self.errors, *plots):
             if path is not None:

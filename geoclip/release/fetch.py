@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from geoclip.errors import WeightsError
+from geoclip.extras import need
 from geoclip.files import cannot_write, sha256_of, sync
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, released_path, write_release
@@ -89,6 +90,7 @@ def _workspace(target: Path) -> Iterator[Path]:
 
 
 def _download(work: Path) -> Path:
+    need("fetch", "Downloading the released weights")
     command = [
         *(sys.executable, "-m", "pip", "download", REQUIREMENT, "--no-deps", "--only-binary=:all:"),
         *("--disable-pip-version-check", "--quiet", "--retries", "2", "--timeout", "20", "--dest", str(work)),

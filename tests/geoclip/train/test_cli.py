@@ -1,7 +1,6 @@
 """`geoclip train` from the command line: configurations, what TensorBoard is given, errors in one sentence."""
 
 import errno
-import importlib.util
 import itertools
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
-from geoclip.cli.train import need_train_extra, run
+from geoclip.cli.train import run
 from geoclip.errors import GeoclipError, InputError
 from geoclip.train.checkpoints import config_in, read_checkpoint
 from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_configs
@@ -283,13 +282,6 @@ def test_empty_data_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("IMG_FILE,LAT,LON\n")
     with pytest.raises(InputError, match="no rows"):
         run(["fit", *SMALL, "--trainer.logger", "false", "--data.train", str(tmp_path / "labels.csv")])
-
-
-def test_missing_packages_are_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: Any = importlib.util.find_spec
-    monkeypatch.setattr("geoclip.cli.train.find_spec", lambda name: None if name == "lightning" else found(name))
-    with pytest.raises(InputError, match=r"lightning.*pip install 'geoclip-planet\[train\]'"):
-        need_train_extra()
 
 
 def test_other_complaints_pass_on_one_line() -> None:
