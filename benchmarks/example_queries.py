@@ -6,14 +6,14 @@ Each stands for a photo of a known place (see `simulated.py`): its vector is a m
 surroundings', a confuser's and noise. The names say so.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.harness import parser
 from benchmarks.released_model import released_model
-from benchmarks.simulated import PHOTO_LIKE, combine, places, surroundings, unit
+from benchmarks.simulated import SCALES_KM, combine, places, surroundings, unit
 from geoclip.release.fetch import released
 from geoclip.tables.vectors import ResumableVectors, VectorSource
 
@@ -30,18 +30,18 @@ DIFFICULTY = 0.25  # of 0 to 1
 
 def main() -> None:
     """Make the vectors and save them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("examples.parquet"))
-    arguments = parser.parse_args()
+    options = parser(__doc__, index=False, out=False)
+    options.add_argument("--out", type=Path, default=Path("examples.parquet"), metavar="FILE.parquet")
+    arguments = options.parse_args()
     model = released_model()
     encode, gallery = model.exact, model.gallery
     rng = np.random.default_rng(SEED)
     lat_lng = np.array(list(EXAMPLES.values()))
     own = encode(lat_lng)
-    scales = [surroundings(lat_lng, km, encode, rng) for km in (25.0, 300.0, 1500.0)]
+    scales = [surroundings(lat_lng, km, encode, rng) for km in SCALES_KM]
     confusers = encode(places(gallery, len(own), SEED))
     difficulty = np.full((len(own), 1), DIFFICULTY)
-    vectors = combine(own, scales, confusers, unit(rng.standard_normal(own.shape)), difficulty, PHOTO_LIKE)
+    vectors = combine(own, scales, confusers, unit(rng.standard_normal(own.shape)), difficulty)
     source = VectorSource("photos", released().model_digest, "fp32")
     with ResumableVectors(arguments.out, {"photo": pa.string()}, source, resume=False) as file:
         for name, vector in zip(EXAMPLES, vectors, strict=True):

@@ -13,7 +13,6 @@ With --below, the cells are those of an index in a region, divided down to --res
 there, two or more levels below what it stores.
 """
 
-import argparse
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.harness import parser
 from benchmarks.simulated import Kind, places, queries
 from geoclip.encoders.cores import on_all_cores
 from index.building.blocks import encode_blocks
@@ -86,7 +86,7 @@ class Recorder:
         self.sums = np.zeros(count)
 
     def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Encode (N, 2) degrees, and record the scores."""
+        """Encode (N, 2) degrees, and record the scores; a build asks from two threads, which take turns here."""
         with self._turn:
             return self._recorded(lat_lng)
 
@@ -159,7 +159,7 @@ def asked_and_found(work: Path, encode: Encode, gallery: NDArray[np.float64], ta
     vectors, _ = simulated_queries(kinds, int(saved["queries"]), _inside(gallery, str(saved["region"])), encode)
     scores = np.einsum("qd,qd->q", vectors, encode(centres(saved["cells"][:, 0])))
     if np.abs(scores - saved["scores"][:, 0]).max() > 1e-3:
-        raise ValueError(f"{work} holds the answers to other queries; make them again with exhaustive.py.")
+        raise ValueError(f"{work} holds the answers to other queries; make them again with `exhaustive`.")
     return Answered(vectors, [str(kind) for kind in kinds], saved["cells"])
 
 
@@ -168,7 +168,7 @@ def simulated_queries(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return vectors, kind after kind, and the places (count, 2) of each kind's."""
     lat_lng = places(gallery, count, SEED)
-    return np.concatenate([queries(kind, lat_lng, encode, SEED).vectors for kind in kinds]), lat_lng
+    return np.concatenate([queries(kind, lat_lng, encode, SEED) for kind in kinds]), lat_lng
 
 
 def ranked(cells: Cells, vectors: NDArray[np.float32], encode: Encode) -> tuple[Cells, NDArray[np.float32]]:
@@ -194,56 +194,58 @@ def save(work: Path, path: Path, tau: float, encode: Encode) -> None:
 
 def main() -> None:
     """Encode the land, score it, and keep both."""
-    from benchmarks.photo_vectors import photo_vectors
-    from benchmarks.released_model import released_model
+    from benchmarks.released_model import photo_vectors, released_model
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--res", type=int, default=6, help="the coarse resolution; its children are scored")
-    parser.add_argument("--queries", type=int, default=500, help="of each kind")
-    parser.add_argument("--kinds", nargs="+", type=Kind, default=list(Kind), choices=list(Kind), metavar="KIND")
-    parser.add_argument("--below", type=Path, metavar="INDEX", help="score the cells of this index that ...")
-    parser.add_argument("--region", default="", help="... overlap this; queries are drawn from there")
-    parser.add_argument("--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated queries")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="measure nothing; write what is in WORK")
-    arguments = parser.parse_args()
+    options = parser(__doc__, index=False, out=False)
+    options.add_argument("work", type=Path)
+    options.add_argument("--res", type=int, default=6, help="the coarse resolution; its children are scored")
+    options.add_argument("--queries", type=int, default=500, help="of each kind")
+    options.add_argument("--kinds", nargs="+", type=Kind, default=list(Kind), choices=list(Kind), metavar="KIND")
+    options.add_argument("--below", type=Path, metavar="INDEX", help="score the cells of this index that ...")
+    options.add_argument("--region", default="", help="... overlap this; queries are drawn from there")
+    options.add_argument(
+        "--vectors", type=Path, help="photos' vectors (`geoclip embed`), in place of simulated queries"
+    )
+    options.add_argument("--save", type=Path, metavar="FILE.npz", help="measure nothing; write what is in WORK")
+    arguments = options.parse_args()
     model = released_model()
     if arguments.save:
         save(arguments.work, arguments.save, model.tau, model.exact)
         return
     gallery = _inside(model.gallery, arguments.region)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    kinds = [str(kind) for kind in arguments.kinds]
-    vectors, lat_lng = simulated_queries(arguments.kinds, arguments.queries, gallery, model.exact)
     if arguments.vectors is not None:
         vectors, kinds, lat_lng = photo_vectors(arguments.vectors), ["photos"], np.empty((0, 2))
-    queries_file = arguments.work / "queries.npz"
-    np.savez(queries_file, vectors=vectors, lat_lng=lat_lng, kinds=kinds, region=arguments.region)
+    else:
+        vectors, lat_lng = simulated_queries(arguments.kinds, arguments.queries, gallery, model.exact)
+        kinds = [str(kind) for kind in arguments.kinds]
     cells = _cells(arguments.res, gallery, arguments.below, arguments.region)
-    plan = BuildPlan(cells, BLOCK_CELLS)
+    np.savez(arguments.work / "queries.npz", vectors=vectors, lat_lng=lat_lng, kinds=kinds, region=arguments.region)
     np.save(arguments.work / "cells.npy", cells)
     nearby = partial(model.encoder.nearby, spacing_km=spacing_km(arguments.res + 1))
-    recorder = Recorder(nearby, vectors, model.tau, arguments.res + 1)
-    folder = arguments.work / "truth"
+    record(arguments.work, cells, Recorder(nearby, vectors, model.tau, arguments.res + 1))
+
+
+def record(work: Path, cells: Cells, recorder: Recorder) -> None:
+    """Encode the children of cells in the build's blocks, and keep what the recorder found in each."""
+    folder = work / "truth"
     folder.mkdir(exist_ok=True)
-    number = 0
-    begun = time.perf_counter()
+    number, begun = 0, time.perf_counter()
 
     def on_block(done: int, total: int) -> None:
         nonlocal number
         if recorder.sums.any():
             with written_whole(folder / f"{number:06d}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, scores=recorder.scores, cells=recorder.cells, sums=recorder.sums)
-            seconds = time.perf_counter() - begun
             print(
-                f"{done}/{total} points, {seconds:.0f} s of which encoding {recorder.encode_s:.0f} s "
-                f"and scoring {recorder.record_s:.0f} s",
+                f"{done}/{total} points, {time.perf_counter() - begun:.0f} s of which encoding "
+                f"{recorder.encode_s:.0f} s and scoring {recorder.record_s:.0f} s",
                 flush=True,
             )
         number += 1
         recorder.reset()
 
-    encode_blocks(plan, arguments.work / "blocks", recorder, on_block)
+    encode_blocks(BuildPlan(cells, BLOCK_CELLS), work / "blocks", recorder, on_block)
 
 
 def _inside(gallery: NDArray[np.float64], where: str) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ so what a kind of processor is known for is committed, in `guard.json`, by its v
 that has lost more than a fifth fails, if it does so three times.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.harness import in_turns, parser, some_points, timed
+from benchmarks.results import machine
 from benchmarks.suites.encode import encoder_of, products
-from benchmarks.suites.records import in_turns
 from benchmarks.suites.world import COARSE, World, world
 from geoclip.encoders.precision import has_bf16_units
 from index.building.build import Request, build
@@ -44,9 +43,9 @@ ROUNDS = 7
 
 def main() -> int:
     """Measure, compare, and say which shares fell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--save", action="store_true", help="what is measured now is known from now on")
-    arguments = parser.parse_args()
+    options = parser(__doc__, index=False, out=False)
+    options.add_argument("--save", action="store_true", help="what is measured now is known from now on")
+    arguments = options.parse_args()
     kind = kind_of_machine()
     known = json.loads(KNOWN.read_text(encoding="utf-8")) if KNOWN.exists() else {}
     if kind not in known and not arguments.save:
@@ -86,7 +85,7 @@ def slower(measured: dict[str, float], known: dict[str, float]) -> list[str]:
 
 def shares(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Return for each task the time of the products over its own, medians of turns."""
-    seconds = in_turns(tasks, ROUNDS)
+    seconds = in_turns({name: partial(timed, task) for name, task in tasks.items()}, ROUNDS)
     unit = float(np.median(seconds["products"]))
     return {name: unit / float(np.median(spent)) for name, spent in seconds.items() if name != "products"}
 
@@ -95,7 +94,7 @@ def heart(here: World, folder: Path) -> dict[str, Callable[[], object]]:
     """Return the tasks: encoding in large and small calls, coarse search, descent, posterior, build."""
     precision = "bf16" if has_bf16_units(torch.device("cpu")) else "fp32"
     encoder = encoder_of(precision)
-    points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (PRODUCTS, 2))
+    points = some_points(PRODUCTS)
     vectors = next(iter(here.queries.values()))
     coarse = Question(k=10, resolution=COARSE, effort=EffortName.DEFAULT)
     finest = Question(k=10, resolution=9, effort=EffortName.FAST)

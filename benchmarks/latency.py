@@ -1,99 +1,100 @@
 """How long a lookup takes in an index, and what memory serving it takes.
 
-    python -m benchmarks.latency INDEX [--device cuda] [--out results/latency.jsonl]
+    python -m benchmarks.latency INDEX [--resolutions 9] [--device cuda] [--cold] [--out FILE.jsonl]
 
-Photo-like simulated queries. Batch 1: each query timed alone. Batch 1024: one call. Coarse only: resolution of the
-stored cells, nothing encoded. Encodings dominate on a CPU, so the encoder's rate is measured beside it.
+Photo-like simulated queries near the index's cells: each alone, after five that warm up, and all in one call. At the
+resolution of the stored cells nothing is encoded; below it encodings dominate on a CPU, so the encoder's rate is
+measured beside it. With --cold the index is first dropped from the system's cache and opened from the disk.
 """
 
-import argparse
-import json
-import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.machine import command, machine
-from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.harness import evict, parser, percentiles, some_points, timed
+from benchmarks.released_model import released_model
+from benchmarks.results import Results
 from benchmarks.simulated import Kind, places, queries
+from index.encoder import Encode
+from index.grid.cells import cells_at
 from index.search.efforts import EffortName
 from index.search.planet import Planet
 from index.search.question import Question
 
-SEED = 30
+SEED, WARM_UP = 30, 5
+Facts = dict[str, Any]
 
 
 def main() -> None:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("index", type=Path)
-    parser.add_argument("--singles", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--engine", default="auto")
-    parser.add_argument("--efforts", nargs="*", default=["fast", "default", "thorough"])
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--resolutions", type=int, nargs="+", help="default: that of the stored cells, and 9")
+    options.add_argument("--efforts", nargs="+", type=EffortName, default=["fast", "default", "thorough"])
+    options.add_argument("--singles", type=int, default=200)
+    options.add_argument("--batch", type=int, default=1024, help="0 leaves it out")
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--engine", default="auto")
+    options.add_argument("--cold", action="store_true", help="start from the disk")
+    arguments = options.parse_args()
+    results, process = Results(arguments.out), psutil.Process()
     model = released_model(arguments.device)
-    vectors = queries(Kind.PHOTO_LIKE, places(model.gallery, arguments.batch, SEED), model.exact, SEED).vectors
-    begun = time.perf_counter()
-    planet = model.open(arguments.index, engine=arguments.engine, device=arguments.device)
-    opened = time.perf_counter() - begun
+    opened = partial(model.open, arguments.index, engine=arguments.engine, device=arguments.device)
+    before = process.memory_info().rss
+    opening, planet = opening_s(arguments.index, opened, cold=arguments.cold)
     coarse = planet.manifest.coarse_res
-    tasks = {f"coarse only, {n}": Question(k=10, resolution=coarse, effort=EffortName(n)) for n in arguments.efforts}
-    tasks |= {name: Question(k=10, resolution=9, effort=EffortName(name)) for name in arguments.efforts}
-    rate = encoder_rate(model.encode)
-    about = {"command": command(), "machine": machine(), "device": arguments.device, "engine": arguments.engine}
-    about |= {"index": {"cells": len(planet.cells)}, "opened_s": opened, "encoder_points_a_second": rate}
-    print(f"opened in {opened:.2f} s; the encoder makes {rate:,.0f} points a second")
-    for name, question in tasks.items():
-        record = one_by_one(planet, model, vectors[: arguments.singles], question)
-        record |= together(planet, model, vectors, question)
-        record |= {"task": name, "rss_gb": psutil.Process(os.getpid()).memory_info().rss / 1e9, "simulated": True}
-        print(
-            f"{name:12s} batch 1: p50 {record['p50_ms']:.1f} ms, p99 {record['p99_ms']:.1f} ms; "
-            f"batch {len(vectors)}: {record['per_second']:.0f} a second; {record['encodings']:.0f} encodings a query; "
-            f"{record['rss_gb']:.2f} GB resident",
-            flush=True,
-        )
-        if arguments.out:
-            with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record | about) + "\n")
+    inside = model.gallery[np.isin(cells_at(model.gallery, coarse), planet.cells)]
+    count = max(arguments.singles, arguments.batch)
+    vectors = queries(Kind.PHOTO_LIKE, places(inside, count, SEED), model.exact, SEED)
+    opening["encoder_points_per_second"] = encoder_rate(model.encode)
+    about = {"device": arguments.device, "engine": arguments.engine, "index_cells": len(planet.cells)}
+    about |= {"singles": arguments.singles, "batch": arguments.batch, "simulated": True}
+    for resolution in arguments.resolutions or (coarse, 9):
+        for effort in map(EffortName, arguments.efforts):
+            question = Question(k=10, resolution=resolution, effort=effort)
+            values = measured(planet, vectors, question, arguments.singles, arguments.batch)
+            values |= opening | {"rss_gb": process.memory_info().rss / 1e9}
+            values["rss_added_gb"] = values["rss_gb"] - before / 1e9
+            parameters = {"resolution": resolution, "effort": str(effort)}
+            parameters["cells"] = len(planet.cells) * 7 ** (resolution - coarse)
+            results.add("latency", parameters | about, values)
 
 
-def encoder_rate(encode: Any) -> float:
-    """Return points a second in large batches: the median of five."""
-    points = np.random.default_rng(0).uniform((-60, -180), (70, 180), (8192, 2))
-    encode(points)
-    seconds = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        encode(points)
-        seconds.append(time.perf_counter() - begun)
-    return len(points) / float(np.median(seconds))
-
-
-def one_by_one(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> dict[str, Any]:
-    """Time each query alone."""
-    times, encodings = [], []
-    for n in range(-5, len(vectors)):  # the first five warm up
-        begun = time.perf_counter()
-        hits = planet.search(vectors[abs(n)][None], question)
-        if n >= 0:
-            times.append(1000 * (time.perf_counter() - begun))
-            encodings.append(int(hits.encodings[0]))
-    p50, p90, p99 = np.percentile(times, (50, 90, 99))
-    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "singles": len(times), "encodings": float(np.mean(encodings))}
-
-
-def together(planet: Planet, model: ReleasedModel, vectors: Any, question: Question) -> dict[str, Any]:
-    """Time all queries in one call."""
+def opening_s(index: Path, opened: Any, *, cold: bool) -> tuple[Facts, Planet]:
+    """Return bytes and seconds of opening, from the disk too if asked, and the opened index."""
+    facts: Facts = {}
+    if cold:
+        facts = {"index_bytes": evict(index), "cold_open_s": timed(opened)}
     begun = time.perf_counter()
-    planet.search(vectors, question)
-    return {"batch": len(vectors), "per_second": len(vectors) / (time.perf_counter() - begun)}
+    planet: Planet = opened()
+    return facts | {"warm_open_s": time.perf_counter() - begun}, planet
+
+
+def encoder_rate(encode: Encode) -> float:
+    """Return points a second in large batches: the median of five."""
+    points = some_points(8192)
+    encode(points)
+    return len(points) / float(np.median([timed(partial(encode, points)) for _ in range(5)]))
+
+
+def measured(planet: Planet, vectors: Any, question: Question, singles: int, batch: int) -> Facts:
+    """Time queries one by one, and together."""
+    first = timed(partial(planet.search, vectors[:1], question))
+    for n in range(1, WARM_UP):
+        planet.search(vectors[n : n + 1], question)
+    times, encodings = [], []
+    for n in range(singles):
+        begun = time.perf_counter()
+        hits = planet.search(vectors[n : n + 1], question)
+        times.append(time.perf_counter() - begun)
+        encodings.append(int(hits.encodings[0]))
+    values: Facts = percentiles(times) | {"first_ms": 1000 * first, "encodings": float(np.mean(encodings))}
+    if batch:
+        values["per_second"] = batch / timed(partial(planet.search, vectors[:batch], question))
+    return values
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How well the prior foretells where photos are taken: held-out places of the released gallery, in nats a place.
 
-    python -m benchmarks.prior                     # prints the table, adds a line to benchmarks/results/prior.jsonl
+    python -m benchmarks.prior [--out FILE.jsonl]
 
 Ten folds, drawn by place (`random`) or by whole cells of resolution 3 or 4 (`blocked`: a tenth of all cells that hold
 photos have theirs taken away, so that the nearest known photo is one such cell off). Compared at each resolution:
@@ -14,21 +14,17 @@ photos have theirs taken away, so that the nearest known photo is one such cell 
 All share one grid: the land cells of resolution 6 with those of the gallery, and their children.
 """
 
-import argparse
-import datetime
-import json
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import ROOT, machine
+from benchmarks.harness import parser
+from benchmarks.results import Results
 from index.grid.cells import Cells, areas_km2, children_counts, parents
 from index.grid.land import land_cells
+from index.grid.sphere import Floats
 from index.storage.gallery import Gallery
 from index.storage.prior import Prior
 
@@ -37,47 +33,33 @@ COARSE, FOLDS = 6, 10
 BLOCKS = {"random": None, "blocked by resolution 4": 4, "blocked by resolution 3": 3}
 METHODS = ("uniform", "add-one", "add-area", "prior")
 KAPPAS = np.exp(np.linspace(-3.0, 15.0, 73))
-Floats = NDArray[np.float64]
 
 
 def main() -> None:
-    """Measure, print the tables, add the results to the file."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "prior.jsonl")
-    given = parser.parse_args()
+    """Measure, and record for each method and resolution the folds, their mean, and the prior's lead."""
+    options = parser(__doc__, index=False)
+    options.add_argument("--seed", type=int, default=0)
+    arguments = options.parse_args()
     from geoclip.release.fetch import released
 
+    results = Results(arguments.out, arguments.seed)
     places = Gallery.of(released().gallery())
     land = land_cells(COARSE, also=places.cells_at(COARSE))
     areas = areas_km2(land)
     started = time.perf_counter()
     whole = Prior.fit(land, areas, places, distinct=True)
+    about = {"land_cells": len(land), "places": len(places), "gallery": places.digest()}
     fit_s = time.perf_counter() - started
-    print(f"{len(land)} land cells of resolution {COARSE}, {len(places)} places; fitted in {fit_s:.1f} s")
+    results.add("prior", about, {"fit_s": fit_s, "kappas": [round(kappa, 4) for kappa in whole.kappas.tolist()]})
     uniform = Prior.uniform(land, areas)
-    splits = {}
-    for name, block in BLOCKS.items():
-        fold_of = folds(places, block, np.random.default_rng(given.seed))
-        rows = [scores(areas, uniform, places, fold_of == fold) for fold in range(FOLDS)]
-        splits[name] = np.array(rows)  # (fold, method, resolution)
-        print("\n".join(report(name, splits[name])), flush=True)
-    line = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "command": ["python", "benchmarks/prior.py", *sys.argv[1:]],
-        "seed": given.seed,
-        "land_cells": len(land),
-        "places": len(places),
-        "gallery": places.digest(),
-        "fit_s": round(fit_s, 2),
-        "kappas": [round(kappa, 4) for kappa in whole.kappas.tolist()],
-        "unit": "nats a place, per fold",
-        "resolutions": list(RESOLUTIONS),
-        "splits": {name: by_method(found) for name, found in splits.items()},
-    }
-    with given.output.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    for split, block in BLOCKS.items():
+        fold_of = folds(places, block, np.random.default_rng(arguments.seed))
+        found = np.array([scores(areas, uniform, places, fold_of == fold) for fold in range(FOLDS)])
+        for (row, method), (column, res) in product(enumerate(METHODS), enumerate(RESOLUTIONS)):
+            nats, lead = found[:, row, column], found[:, -1, column] - found[:, row, column]
+            values = {"mean_nats": float(nats.mean()), "least_lead_of_prior_nats": float(lead.min())}
+            values |= {"folds_nats": nats.round(5).tolist()}
+            results.add("prior", {"split": split, "method": method, "resolution": res}, values)
 
 
 def folds(places: Gallery, block: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -121,24 +103,6 @@ def best_kappa(known: Gallery, uniform: Prior, res: int) -> float:
     share = np.exp(uniform.log_mass(cells))
     likelihoods = [(count * np.log((count - 1 + kappa * share) / (len(known) - 1 + kappa))).sum() for kappa in KAPPAS]
     return float(KAPPAS[int(np.argmax(likelihoods))])
-
-
-def by_method(found: Floats) -> dict[str, list[list[float]]]:
-    """Return the results for JSON: for each method, a list for each fold with a number for each resolution."""
-    return {name: found[:, method].round(5).tolist() for method, name in enumerate(METHODS)}
-
-
-def report(name: str, found: Floats) -> Iterator[str]:
-    """Yield a Markdown table: mean and standard deviation over the folds, and the prior's least lead in any fold."""
-    yield f"\n| {name} | " + " | ".join(f"res {res}" for res in RESOLUTIONS) + " |"
-    yield "|---" * (len(RESOLUTIONS) + 1) + "|"
-    for method, label in enumerate(METHODS):
-        cells = zip(found[:, method].mean(axis=0), found[:, method].std(axis=0, ddof=1), strict=True)
-        yield f"| {label} | " + " | ".join(f"{mean:.3f} ± {spread:.3f}" for mean, spread in cells) + " |"
-    leads = found[:, -1:] - found[:, :-1]  # (fold, method, resolution)
-    for method, label in enumerate(METHODS[:-1]):
-        cells_of: list[Any] = list(zip(leads[:, method].mean(axis=0), leads[:, method].min(axis=0), strict=True))
-        yield f"| lead on {label}, mean (least) | " + " | ".join(f"{a:+.3f} ({b:+.3f})" for a, b in cells_of) + " |"
 
 
 if __name__ == "__main__":

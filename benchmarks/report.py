@@ -1,123 +1,220 @@
-"""Print results of `released.sh` as Markdown:  python -m benchmarks.report benchmarks/results/FILE.jsonl ..."""
+"""Results as tables in Markdown on stdout, and figures; nothing here measures.
 
-import json
-import sys
-from collections.abc import Iterator
+python -m benchmarks.report FILE.jsonl ... [--figures FOLDER]
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-Line = dict[str, Any]
-
-
-class Target(NamedTuple):
-    """A ratio of two rates that the project set out to reach; each side and task is looked up in the results."""
-
-    what: str
-    of: tuple[str, str]
-    over: tuple[str, str]
-    at_least: float
-
-
-TARGETS = (
-    Target("`predict`, fp32 CLIP on both sides", ("project", "predict"), ("released", "predict"), 30),
-    Target("lookup alone, vector to top 5", ("project", "lookup 1"), ("released", "lookup"), 1000),
-    Target("encoding 10,000 points, bf16", ("project", "encode bf16"), ("released", "encode"), 8),
-    Target("encoding 10,000 points, fp32", ("project", "encode fp32"), ("released", "encode"), 8),
-    Target("encoding the gallery at once, bf16", ("project", "encode gallery bf16"), ("released", "encode gallery"), 8),
-    Target("encoding the gallery at once, fp32", ("project", "encode gallery fp32"), ("released", "encode gallery"), 8),
-    Target("encoding, share of plain bf16 products", ("project", "encode bf16"), ("project", "gemm layers bf16"), 0.7),
-    Target("encoding, share of plain fp32 products", ("project", "encode fp32"), ("project", "gemm layers fp32"), 0.7),
-)
-SEARCH_MB = ("geoclip search, 1,000 vectors", 1500)
-POINT_FLOP = 2.0 * 3 * (512 * 1024 + 2 * 1024 * 1024 + 1024 * 512)
-"""Of the linear layers, to compare points with products."""
+from benchmarks.results import ENOUGH, Line, best_settings, of, read, recall_1, short
 
 
 def main() -> None:
-    """Print one report a file."""
-    for name in sys.argv[1:]:
-        lines = [json.loads(line) for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
-        print("\n".join(_report(lines)))
+    """Print the report, and draw its figures where a folder is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="draw there what the results allow")
+    arguments = parser.parse_args()
+    print(report(read(*arguments.files)))
+    if arguments.figures is not None:
+        from benchmarks.figures import draw
+
+        for path in draw(read(*arguments.files), arguments.figures):
+            print(f"![{path.stem}]({path.parent.name}/{path.name})")
 
 
-def _report(lines: list[Line]) -> Iterator[str]:
-    machine, released = lines[0]["machine"], lines[0]["released"]
-    flags = ", ".join(machine["flags"]) or "none of AVX2, AVX-512, AMX"
-    yield (
-        f"{machine.get('cpu', 'unknown CPU')}, {machine['cores']} cores ({flags}), {machine['memory_gib']:g} GiB; "
-        f"{lines[0]['date'][:10]}, commit {machine['commit']}, seed {lines[0]['seed']}."
+def report(lines: list[Line]) -> str:
+    """Return the tables: those that benchmarks have of their own, and one of all facts for each other benchmark."""
+    own: dict[str, tuple[str, Callable[[list[Line]], Iterator[str]]]] = {
+        "encode": ("Encoding", _encode),
+        "build": ("Building", _build),
+        "build growth": ("", _growth),
+        "search": ("Searching: ours and explicit grids of the same cells", _search),
+        "scale": ("Scale", _scale),
+        "side by side": ("Side by side", _side_by_side),
+    }
+    parts = [_head(lines[0]["about"])]
+    for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
+        title, rows = own.get(benchmark, (benchmark.capitalize(), _all_facts))
+        parts += [f"### {title}\n"] if title else []
+        parts += [*rows(of(lines, benchmark)), ""]
+    return "\n".join(parts)
+
+
+def _head(line: Line) -> str:
+    machine = line["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in line["versions"].items())
+    return (
+        f"{machine.get('cpu', 'unknown CPU')}, {machine['cores']} cores ({', '.join(machine['flags'])}), "
+        f"{machine['memory_gib']:g} GiB; {versions}; {line['date'][:10]}, commit {line['commit']}, "
+        f"seed {line['seed']}; `{line['command']}`.\n"
     )
-    yield f"Project: Python {machine['python']}, {_versions(machine['versions'])}. Released: {_versions(released)}."
-    times = [line for line in lines if line["kind"] == "time"]
-    if times:
-        yield from _times(times)
-        yield from _ratios(times)
-    memory = [line for line in lines if line["kind"] == "memory"]
-    if memory:
-        yield from _memory(memory)
-    yield ""
 
 
-def _versions(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _table(rows: list[dict[str, str]]) -> Iterator[str]:
+    """Yield a table whose columns are those of the first row; columns of numbers are aligned right."""
+    heads = list(rows[0])
+    numbers = [all(not row[head] or row[head][0] in "-+.0123456789" for row in rows) for head in heads]
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'|'.join('--:' if right else '---' for right in numbers)}|"
+    yield from (f"| {' | '.join(row[head] for head in heads)} |" for row in rows)
 
 
-def _times(times: list[Line]) -> Iterator[str]:
-    yield from ("", "| side | task | median | min to max | runs | rate |", "|---|---|--:|--:|--:|--:|")
-    for line in times:
-        low, high = min(line["timings_s"]), max(line["timings_s"])
+def _all_facts(lines: list[Line]) -> Iterator[str]:
+    """Yield tables of all values, with the parameters that differ; what all lines share stands before them."""
+    for name in dict.fromkeys(line.get("table") for line in lines):
+        some = [line for line in lines if line.get("table") == name]
+        keys = dict.fromkeys(key for line in some for key in line["about"]["parameters"])
+        shared = [key for key in keys if all(line.get(key) == some[0].get(key) for line in some)]
+        yield ", ".join(f"{key} {short(some[0][key])}" for key in shared) + "\n"
+        shown = [key for key in keys if key not in shared]
+        shown += dict.fromkeys(key for line in some for key, value in line["about"]["values"].items() if _fits(value))
+        yield from _table([{key: _cell(line.get(key)) for key in shown} for line in some])
+        yield ""
+
+
+def _fits(value: Any) -> bool:
+    return not isinstance(value, list | dict) or (isinstance(value, list) and len(value) <= 6)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " / ".join(map(short, value))
+    return "" if value is None else short(value)
+
+
+def _encode(lines: list[Line]) -> Iterator[str]:
+    sides = sorted({(line["side"], line["precision"]) for line in lines})
+    own = [precision for side, precision in sides if side == "project"]
+    rows = []
+    for batch in sorted({line["batch"] for line in lines}):
+        by = {(line["side"], line["precision"]): line for line in lines if line["batch"] == batch}
+        row = {"points a call": f"{batch:,}"}
+        row |= {f"{' '.join(side)}, points/s": f"{by[side]['points_per_second']:,.0f}" for side in sides}
+        row |= {f"share, {each}": f"{by['project', each]['share_of_peak']:.0%}" for each in own}
+        for each in own if ("released", "fp32") in by else ():
+            gain = by["project", each]["points_per_second"] / by["released", "fp32"]["points_per_second"]
+            row[f"{each} over released"] = f"{gain:.1f}x"
+        rows.append(row)
+    yield from _table(rows)
+    yield "\n`products` are the encoder's matrix products alone; `share` is the project's rate over theirs."
+
+
+def _build(lines: list[Line]) -> Iterator[str]:
+    yield from _table(
+        [
+            {
+                "resolution": str(line["resolution"]),
+                "cells": f"{line['cells']:,}",
+                "encodings": f"{line['encodings']:,}",
+                "seconds": f"{line['seconds']:.1f}",
+                "encoder's share": f"{line['encoder_share']:.0%}",
+                "peak memory": f"{line['peak_mb'] / 1e3:.2f} GB",
+                "index": f"{line['index_bytes'] / 1e6:.1f} MB",
+            }
+            for line in lines
+        ]
+    )
+    last = lines[-1]
+    yield f"\nBy stage, resolution {last['resolution']}:\n"
+    peaks = last["stages_peak_mb"]
+    yield from _table(
+        [
+            {"stage": stage, "seconds": f"{seconds:.1f}", "peak memory": f"{peaks[stage] / 1e3:.2f} GB"}
+            for stage, seconds in last["stages_s"].items()
+        ]
+    )
+
+
+def _growth(lines: list[Line]) -> Iterator[str]:
+    for line in lines:
         yield (
-            f"| {line['side']} | {line['task']} | {_seconds(line['median_s'])} | {_seconds(low)} to {_seconds(high)} "
-            f"| {line['repeats']} | {_rate(line)} |"
+            f"Seconds grow as encodings to the power {line['exponent']:.2f} over all four, "
+            f"{line['last_step_exponent']:.2f} over the last step ({line['region']})."
         )
 
 
-def _ratios(times: list[Line]) -> Iterator[str]:
-    yield from ("", "| target | wanted | measured | met |", "|---|--:|--:|---|")
-    for target in TARGETS:
-        of, over = _find(times, target.of, target.over), _find(times, target.over, target.of)
-        if of is None or over is None:
-            yield f"| {target.what} | {_ratio(target.at_least)} | not measured (bf16: no units for it) | |"
-            continue
-        ratio = _comparable_rate(of) / _comparable_rate(over)
-        met = "yes" if ratio >= target.at_least else "no"
-        yield f"| {target.what} | {_ratio(target.at_least)} | {_ratio(ratio)} | {met} |"
+def _search(lines: list[Line]) -> Iterator[str]:
+    first = lines[0]
+    yield (
+        f"{first['region']}, {first['cells']:,} cells of resolution {first['resolution']}, {first['queries']:,} "
+        f"{'simulated ' if first['simulated'] else ''}{first['timed_with']} queries. The fastest setting of each with "
+        f"recall@1 of {ENOUGH} or more:\n"
+    )
+    best = best_settings(lines)
+    yield from _table([_searched(line) for line in sorted(best.values(), key=lambda line: -line["all_per_second"])])
+    missing = sorted({line["system"] for line in lines} - set(best))
+    if missing:
+        yield f"\nNo setting reached it: {', '.join(missing)}."
+    yield "\nAll settings:\n"
+    yield from _table([_searched(line) for line in lines])
 
 
-def _memory(memory: list[Line]) -> Iterator[str]:
-    yield from ("", "| side | process | largest resident memory, MB |", "|---|---|--:|")
-    for line in memory:
-        name, limit = SEARCH_MB
-        note = ""
-        if line["side"] == "project" and line["task"] == name:
-            note = f" (at most {limit:,} wanted: {'met' if line['median_mb'] <= limit else 'not met'})"
-        yield f"| {line['side']} | {line['task']}{note} | {line['median_mb']:,.0f} |"
+def _searched(line: Line) -> dict[str, str]:
+    kind, one = line["timed_with"], recall_1(line)
+    cold, warm = (1000 * (line[f"{state}_open_s"] + line[f"{state}_first_s"]) for state in ("cold", "warm"))
+    return {
+        "system": line["system"],
+        "setting": line["setting"],
+        "recall@1 / @10": "" if one is None else f"{one:.3f} / {line[f'{kind}_recall_10']:.3f}",
+        "regret, mean km": "" if one is None else f"{line[f'{kind}_regret_mean_km']:.2f}",
+        "one: p50, p99 ms": f"{line['one_p50_ms']:.1f}, {line['one_p99_ms']:.1f}",
+        "64 a call: /s": f"{line['64_per_second']:,.0f}",
+        "all: /s": f"{line['all_per_second']:,.0f}",
+        "bytes a cell": f"{line['bytes_a_cell']:,.1f}",
+        "built in": f"{line['build_s']:.0f} s" if "build_s" in line else "",
+        "open and answer, cold, warm": f"{cold:,.0f}, {warm:,.0f} ms",
+    }
 
 
-def _find(times: list[Line], wanted: tuple[str, str], beside: tuple[str, str]) -> Line | None:
-    """Return the line of a side and task, of the group in which it was timed in turns with the other."""
-    found = [line for line in times if (line["side"], line["task"]) == wanted]
-    return next((line for line in found if " ".join(beside) in line["against"]), None)
+def _scale(lines: list[Line]) -> Iterator[str]:
+    yield from _table(
+        [
+            {
+                "index": line["region"],
+                "resolution": str(line["resolution"]),
+                "addressable": f"{line['cells']:,}",
+                "effort": line["effort"],
+                "on disk": f"{line['index_bytes'] / 1e9:.3f} GB",
+                "bytes a cell": f"{line['index_bytes'] / line['cells']:.3g}",
+                "opened cold, warm": f"{1000 * line['cold_open_s']:,.0f}, {1000 * line['warm_open_s']:,.0f} ms",
+                "memory added": f"{line['rss_added_gb']:.2f} GB",
+                "p50, p99": f"{line['p50_ms']:.0f}, {line['p99_ms']:.0f} ms",
+            }
+            for line in lines
+            if not line["computed"]
+        ]
+    )
+    sizes = [f"{line['cells']:.0e}: {line['index_bytes'] / 1e9:,.1f} GB" for line in lines if line["computed"]]
+    yield f"\nComputed, not measured: an explicit grid with 8-bit codes and ids takes {', '.join(sizes)}."
 
 
-def _comparable_rate(line: Line) -> float:
-    rate: float = line["amount"] / line["median_s"]
-    return rate / POINT_FLOP if line["unit"] == "flop" else rate
+def _side_by_side(lines: list[Line]) -> Iterator[str]:
+    released = {line["task"]: line["per_second"] for line in lines if line["side"] == "released"}
+    rows = []
+    for line in lines:
+        median, least, most = (line[key] / line["amount"] for key in ("median_s", "least_s", "most_s"))
+        other = released.get(counterpart(line["task"])) if line["side"] != "released" else None
+        rows.append(
+            {
+                "side": line["side"],
+                "task": line["task"],
+                "a second": f"{line['per_second']:,.4g} {line['unit']}",
+                "seconds for one": f"{median:.3g}",
+                "least to most": f"{least:.3g} to {most:.3g}",
+                "over released": "" if other is None else f"{line['per_second'] / other:.1f}x",
+            }
+        )
+    yield from _table(rows)
 
 
-def _ratio(value: float) -> str:
-    return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x" if value >= 1 else f"{value:.0%}"
-
-
-def _rate(line: Line) -> str:
-    rate = line["amount"] / line["median_s"]
-    if line["unit"] == "flop":
-        return f"{rate / 1e9:,.0f} GFLOP/s"
-    return f"{rate:,.0f} {line['unit']}/s" if rate >= 10 else f"{rate:,.2f} {line['unit']}/s"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.1f} ms"
+def counterpart(task: str) -> str:
+    """Return the released package's task that does the same; some other name where there is none."""
+    if task.startswith(("predict", "locate", "batch")):
+        return "predict"
+    return {"lookup 1": "lookup"}.get(task, task.removesuffix(" fp32").removesuffix(" bf16"))
 
 
 if __name__ == "__main__":

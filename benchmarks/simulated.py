@@ -20,8 +20,12 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-Encoder = Callable[[NDArray[np.float64]], NDArray[np.float32]]
-KM_PER_DEGREE = 111.195
+from index.grid.sphere import moved
+
+Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+Encoder = Callable[[Floats], Vectors]
+SCALES_KM = (25.0, 300.0, 1500.0)
 
 
 class Kind(StrEnum):
@@ -47,71 +51,41 @@ class Mixture:
 
 
 # Exact search over the released gallery places these queries within 1/25/200/750/2500 km about as often as a third
-# party measured real photos of Im2GPS3k (13.1/32.2/48.1/66.6/82.3 %, one crop); `benchmarks/recall.py`
-# prints the figures.
+# party measured real photos of Im2GPS3k (13.1/32.2/48.1/66.6/82.3 %, one crop);
+# `python -m benchmarks.answers INDEX --candidates gallery` measures it.
 PHOTO_LIKE = Mixture(own=1.156, km25=0.641, km300=0.175, km1500=1.066, confuser=0.778, noise=2.8, steepness=2.361)
 
 
-@dataclass(frozen=True)
-class Queries:
-    """Vectors with their true places."""
-
-    vectors: NDArray[np.float32]
-    """(N, 512), unit length."""
-    lat_lng: NDArray[np.float64]
-    """(N, 2) degrees."""
-
-
-def places(gallery: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
+def places(gallery: Floats, count: int, seed: int) -> Floats:
     """Return `count` places near photographs: gallery points moved by a log-normal distance, median 1 km.
 
     A gallery with fewer than `count` points gives some of them several times, each time moved to another place.
     """
     rng = np.random.default_rng(seed)
     points = gallery[rng.choice(len(gallery), count, replace=count > len(gallery))].astype(np.float64)
-    return _moved(points, rng.lognormal(0.0, 1.0, count), rng)
+    return _shifted(points, rng.lognormal(0.0, 1.0, count), rng)
 
 
-def queries(kind: Kind, lat_lng: NDArray[np.float64], encode: Encoder, seed: int) -> Queries:
-    """Return one query of a kind for each place (N, 2)."""
+def queries(kind: Kind, lat_lng: Floats, encode: Encoder, seed: int) -> Vectors:
+    """Return the vectors (N, dim) of one query of a kind for each place (N, 2)."""
     rng = np.random.default_rng([seed, list(Kind).index(kind)])
-    n = len(lat_lng)
     own = encode(lat_lng)
     if kind is Kind.PLACE:
-        return Queries(own, lat_lng)
+        return own
     noise = unit(rng.standard_normal(own.shape))
     if kind is Kind.PHOTO_LIKE:
-        return Queries(_photo_like(own, lat_lng, noise, encode, rng, PHOTO_LIKE), lat_lng)
+        scales = [surroundings(lat_lng, km, encode, rng) for km in SCALES_KM]
+        difficulty = rng.uniform(0, 1, (len(own), 1))
+        return combine(own, scales, own[rng.permutation(len(own))], noise, difficulty)
     near = surroundings(lat_lng, 50.0, encode, rng)
-    others = sum(own[rng.permutation(n)] for _ in range(3)) / np.sqrt(3)
+    others = sum(own[rng.permutation(len(own))] for _ in range(3)) / np.sqrt(3)
     scale = 1.2 if kind is Kind.EASY else 2.44
-    return Queries(unit(own + 0.5 * near + scale * (0.4 * others + noise)), lat_lng)
+    return unit(own + 0.5 * near + scale * (0.4 * others + noise))
 
 
-def _photo_like(
-    own: NDArray[np.float32],
-    lat_lng: NDArray[np.float64],
-    noise: NDArray[np.float32],
-    encode: Encoder,
-    rng: np.random.Generator,
-    mix: Mixture,
-) -> NDArray[np.float32]:
-    scales = [surroundings(lat_lng, km, encode, rng) for km in (25.0, 300.0, 1500.0)]
-    difficulty = rng.uniform(0, 1, (len(own), 1))
-    confuser = own[rng.permutation(len(own))]
-    return combine(own, scales, confuser, noise, difficulty, mix)
-
-
-def combine(
-    own: NDArray[np.float32],
-    scales: list[NDArray[np.float32]],
-    confuser: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    difficulty: NDArray[np.float64],
-    mix: Mixture,
-) -> NDArray[np.float32]:
+def combine(own: Vectors, scales: list[Vectors], confuser: Vectors, noise: Vectors, difficulty: Floats) -> Vectors:
     """Return the photo-like mixtures (N, dim) of parts (N, dim), by difficulty (N, 1)."""
-    ease = (1 - difficulty) ** mix.steepness
+    mix, ease = PHOTO_LIKE, (1 - difficulty) ** PHOTO_LIKE.steepness
     return unit(
         mix.own * ease * own
         + mix.km25 * np.sqrt(ease) * scales[0]
@@ -123,24 +97,21 @@ def combine(
 
 
 def surroundings(
-    lat_lng: NDArray[np.float64], radius_km: float, encode: Encoder, rng: np.random.Generator, samples: int = 24
-) -> NDArray[np.float32]:
+    lat_lng: Floats, radius_km: float, encode: Encoder, rng: np.random.Generator, samples: int = 24
+) -> Vectors:
     """Return the unit mean vector of points spread evenly over the disk around each place."""
     around = np.repeat(lat_lng, samples, axis=0)
-    vectors = encode(_moved(around, radius_km * np.sqrt(rng.uniform(0, 1, len(around))), rng))
+    vectors = encode(_shifted(around, radius_km * np.sqrt(rng.uniform(0, 1, len(around))), rng))
     return unit(vectors.reshape(len(lat_lng), samples, -1).mean(axis=1))
 
 
-def _moved(lat_lng: NDArray[np.float64], km: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Move points by distances in random directions (along great circles)."""
-    lat, lng = np.radians(lat_lng).T
-    bearing, arc = rng.uniform(0, 2 * np.pi, len(km)), km / 6371.0
-    to_lat = np.arcsin(np.sin(lat) * np.cos(arc) + np.cos(lat) * np.sin(arc) * np.cos(bearing))
-    to_lng = lng + np.arctan2(np.sin(bearing) * np.sin(arc) * np.cos(lat), np.cos(arc) - np.sin(lat) * np.sin(to_lat))
-    moved: NDArray[np.float64] = np.degrees(np.stack((to_lat, np.mod(to_lng + np.pi, 2 * np.pi) - np.pi), axis=1))
-    return moved
+def _shifted(lat_lng: Floats, km: Floats, rng: np.random.Generator) -> Floats:
+    """Move points by distances in random directions."""
+    bearing = rng.uniform(0, 2 * np.pi, len(km))
+    return moved(lat_lng, km * np.cos(bearing), km * np.sin(bearing))
 
 
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Return vectors (N, dim) brought to length 1."""
+    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     return unit

@@ -1,1 +1,1 @@
-"""What `benchmarks/bench.py` runs: one module a suite, each with `run(records, size)`."""
+"""What `python -m benchmarks` runs: one module a suite, each with `run(results, size, ...)`."""

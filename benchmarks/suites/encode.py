@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmarks.side_by_side import Worker
-from benchmarks.suites.records import Records, Size, in_turns, spread
+from benchmarks.harness import calls_a_timing, in_turns, some_points, spread, timed
+from benchmarks.processes import Worker
+from benchmarks.results import Results
+from benchmarks.suites.size import Size
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.location import CPU_CHUNK, LocationEncoder
+from geoclip.encoders.location import CPU_CHUNK, GPU_CHUNK, LocationEncoder
 from geoclip.encoders.precision import has_bf16_units
 from geoclip.release.fetch import released
 
@@ -22,38 +24,35 @@ SHAPES = ((512, 1024), (1024, 1024), (1024, 1024), (1024, 512))
 """(inputs, outputs) of the linear layers of one of the three capsules."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BATCHES = (1, 8, 64, 512, 4096)
+GPU_BATCHES = (1, 64, 1024, 16_384, 262_144)
 
 
-def run(records: Records, size: Size, *, released_python: str | None = None) -> None:
-    """Measure on the CPU; the released encoder in its own environment where one is named."""
-    other = None if released_python is None else _released(released_python)
-    precisions = ["fp32", *(["bf16"] if has_bf16_units(torch.device("cpu")) else [])]
-    for batch in BATCHES:
-        points = np.random.default_rng(records.seed).uniform((-60, -180), (70, 180), (batch, 2))
-        times = repeats(batch)
-        tasks: dict[str, Callable[[], object]] = {}
+def run(results: Results, size: Size, *, device: str = "cpu", released_python: str | None = None) -> None:
+    """Measure; on the CPU also the released encoder, in its own environment, where one is named."""
+    other = None
+    if released_python is not None and device == "cpu":
+        other = Worker(released_python, "benchmarks.peers.released", "encoder", *BATCHES)
+    precisions = ["fp32", *(["bf16"] if has_bf16_units(torch.device(device)) else [])]
+    for batch in BATCHES if device == "cpu" else GPU_BATCHES:
+        points, times = some_points(batch), calls_a_timing(batch)
+        timers: dict[str, Callable[[], float]] = {}
         for precision in precisions:
-            encoder = encoder_of(precision)
-            tasks[f"project {precision}"] = partial(_often, partial(encoder.embed, points), times)
-            tasks[f"products {precision}"] = partial(_often, products(precision, batch), times)
-        seconds = in_turns(tasks, size.rounds)
+            for side, task in (
+                ("project", partial(encoder_of(precision, device).embed, points)),
+                ("products", products(precision, batch, device)),
+            ):
+                timers[f"{side} {precision}"] = partial(timed, task, times)
         if other is not None:
-            seconds["released fp32"] = [other.time(f"{batch} {times}")["seconds"] for _ in range(size.rounds + 1)][1:]
+            timers["released fp32"] = partial(other.seconds, f"encode {batch}")
+        seconds = in_turns(timers, size.rounds)
         for name, spent in seconds.items():
             side, precision = name.split()
-            rate = batch * times / float(np.median(spent))
-            peak = batch * times / float(np.median(seconds[f"products {precision}"]))
-            records.add(
-                "encode", side=side, precision=precision, batch=batch, points_a_second=rate, share_of_peak=rate / peak,
-                **spread(spent),
-            )  # fmt: skip
+            rate, peak = (batch * times / float(np.median(each)) for each in (spent, seconds[f"products {precision}"]))
+            parameters = {"side": side, "precision": precision, "batch": batch, "device": device}
+            values = {"points_per_second": rate, "share_of_peak": rate / peak}
+            results.add("encode", parameters, values | spread(spent))
     if other is not None:
         other.close()
-
-
-def repeats(batch: int) -> int:
-    """Return how many calls make one timing: some tenths of a second, but one call at least."""
-    return max(1, 1024 // batch if batch > 1 else 200)
 
 
 def encoder_of(precision: str, device: str = "cpu") -> LocationEncoder:
@@ -61,9 +60,9 @@ def encoder_of(precision: str, device: str = "cpu") -> LocationEncoder:
     return LocationEncoder.of(released(), precision=precision).to(device)
 
 
-def products(precision: str, points: int, device: str = "cpu", chunk: int = CPU_CHUNK) -> Callable[[], object]:
+def products(precision: str, points: int, device: str = "cpu") -> Callable[[], object]:
     """Return a task: the linear layers' products for so many points, in the encoder's chunks, and nothing else."""
-    dtype = DTYPES[precision]
+    dtype, chunk = DTYPES[precision], CPU_CHUNK if device == "cpu" else GPU_CHUNK
     weights = {
         (i, o): (torch.randn(o, i, device=device, dtype=dtype), torch.randn(o, device=device, dtype=dtype))
         for i, o in SHAPES
@@ -83,12 +82,3 @@ def products(precision: str, points: int, device: str = "cpu", chunk: int = CPU_
             torch.cuda.synchronize()
 
     return multiply
-
-
-def _often(task: Callable[[], object], times: int) -> None:
-    for _ in range(times):
-        task()
-
-
-def _released(python: str) -> Worker:
-    return Worker.of("released", python, "peers.released_encoder")

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.grids import grids
-from benchmarks.suites.records import Records, Size, evict, percentiles, timed
+from benchmarks.harness import evict, percentiles, timed
+from benchmarks.peers.grids import Grid, grids
+from benchmarks.results import Results
+from benchmarks.suites.size import Size
 from benchmarks.suites.world import COARSE, K, World, world
-from geoclip.distance import haversine_km
 from index.grid.cells import Cells, centres
+from index.grid.sphere import haversine_km
 from index.search.efforts import Effort, EffortName, Step, named
 from index.search.planet import Planet
 from index.search.question import Question
 
-SUITE = "search"
 LEAST_S = 0.5
 """What one kind of call of one setting takes at least: short calls are repeated."""
 CHUNK = 128
@@ -36,82 +37,91 @@ BEAMS = {
 Search = Callable[[NDArray[np.float32]], Cells]
 
 
-def run(records: Records, size: Size, *, vectors: Path | None = None) -> None:
+def run(results: Results, size: Size, *, vectors: Path | None = None) -> None:
     """Measure everything in one region; `vectors`, of real photos, take the place of simulated ones."""
     with tempfile.TemporaryDirectory() as folder:
         print(f"{size.region}: the index, all cells of resolution {size.resolution}, the exact answers ...", flush=True)
-        here = world(size.region, size.resolution, size.queries, records.seed, Path(folder), vectors)
-        _ours(records, size, here)
+        here = world(size.region, size.resolution, size.queries, results.seed, Path(folder), vectors)
+        bench = _Bench(results, size, here)
+        bench.ours()
         for number, grid in enumerate(grids(*here.vectors.shape, graphs=size.graphs)):
             saved = Path(folder) / f"grid-{number}"
             saved.mkdir()
-            about: dict[str, Any] = {"build_s": timed(partial(grid.build, here.vectors))}
-            grid.save(saved)
-            search = _explicit(grid, grid.settings[-1], here.cells)
-            about |= _opened(here, saved, partial(grid.open, saved), search)
-            for setting in grid.settings:
-                search = _explicit(grid, setting, here.cells)
-                _measure(records, size, here, search, {"system": grid.name, "setting": setting} | about)
+            bench.explicit(grid, saved)
             shutil.rmtree(saved)
 
 
-def _ours(records: Records, size: Size, here: World) -> None:
-    copy = here.planet.folder.with_name("copy")  # of which nothing is mapped
-    shutil.copytree(here.planet.folder, copy)
-    planets: list[Planet] = []
-    question = Question(k=K, resolution=size.resolution, gallery=False)
-    about = _opened(
-        here,
-        copy,
-        lambda: planets.append(here.model.open(copy)),
-        lambda vectors: planets[-1].search(vectors, question).cells,
-    )
-    for name, effort in BEAMS.items():
-        question = Question(k=K, resolution=size.resolution, effort=effort, gallery=False)
-        encodings = {
-            kind: float(here.planet.search(own[:64], question).encodings.mean()) for kind, own in here.queries.items()
-        }
-        _measure(records, size, here, _descent(here, question), _ours_at(name) | {"encodings": encodings} | about)
-    coarse = Question(k=K, resolution=COARSE, effort=EffortName.DEFAULT, gallery=False)
-    _latencies(records, size, here, _descent(here, coarse), _ours_at("coarse only") | about)
+class _Bench:
+    """Measures systems in one world."""
 
+    def __init__(self, results: Results, size: Size, here: World) -> None:
+        self.results, self.size, self.here = results, size, here
+        self.timed_with = next(iter(here.queries))
+        self.about = {"region": size.region, "resolution": size.resolution, "cells": len(here.cells)}
+        self.about |= {"timed_with": self.timed_with, "queries": len(here.queries[self.timed_with])}
+        self.about["simulated"] = self.timed_with != "photos"
 
-def _ours_at(setting: str) -> dict[str, Any]:
-    """Return what names a line of this project's."""
-    return {"system": "geoclip-planet", "setting": setting}
+    def ours(self) -> None:
+        here = self.here
+        copy = here.planet.folder.with_name("copy")  # of which nothing is mapped
+        shutil.copytree(here.planet.folder, copy)
+        planets: list[Planet] = []
+        question = Question(k=K, resolution=self.size.resolution, gallery=False)
+        opened = self.opened(
+            copy,
+            lambda: planets.append(here.model.open(copy)),
+            lambda vectors: planets[-1].search(vectors, question).cells,
+        )
+        for name, effort in BEAMS.items():
+            question = Question(k=K, resolution=self.size.resolution, effort=effort, gallery=False)
+            own = here.queries[self.timed_with][:64]
+            values = {"encodings": float(here.planet.search(own, question).encodings.mean())}
+            values |= self.qualities(self.descent(question)) | opened
+            self.record("geoclip-planet", name, self.descent(question), values)
+        coarse = Question(k=K, resolution=COARSE, effort=EffortName.DEFAULT, gallery=False)
+        self.record("geoclip-planet", "coarse only", self.descent(coarse), opened)
 
+    def explicit(self, grid: Grid, saved: Path) -> None:
+        facts: dict[str, Any] = {"build_s": timed(partial(grid.build, self.here.vectors))}
+        grid.save(saved)
+        facts |= self.opened(saved, partial(grid.open, saved), partial(self.cells_of, grid, grid.settings[-1]))
+        for setting in grid.settings:
+            search = partial(self.cells_of, grid, setting)
+            words = ", ".join(f"{name} {value}" for name, value in setting.items())
+            self.record(grid.name, words, search, self.qualities(search) | facts)
 
-def _opened(here: World, saved: Path, opening: Callable[[], object], search: Search) -> dict[str, Any]:
-    """Return bytes a cell of what is saved, and the seconds of opening it and the first answer, cold and warm."""
-    query = next(iter(here.queries.values()))[:1]
-    facts: dict[str, Any] = {"bytes_a_cell": evict(saved) / len(here.cells)}
-    for state in ("cold", "warm"):
-        facts[f"{state}_open_s"], facts[f"{state}_first_s"] = timed(opening), timed(partial(search, query))
-    return facts
+    def opened(self, saved: Path, opening: Callable[[], object], search: Search) -> dict[str, Any]:
+        """Return bytes a cell of what is saved, and the seconds of opening it and the first answer, cold and warm."""
+        query = self.here.queries[self.timed_with][:1]
+        facts: dict[str, Any] = {"bytes_a_cell": evict(saved) / len(self.here.cells)}
+        for state in ("cold", "warm"):
+            facts[f"{state}_open_s"], facts[f"{state}_first_s"] = timed(opening), timed(partial(search, query))
+        return facts
 
+    def descent(self, question: Question) -> Search:
+        return lambda vectors: self.here.planet.search(vectors, question).cells
 
-def _descent(here: World, question: Question) -> Search:
-    return lambda vectors: here.planet.search(vectors, question).cells
-
-
-def _explicit(grid: Any, setting: dict[str, int], cells: Cells) -> Search:
-    def search(vectors: NDArray[np.float32]) -> Cells:
+    def cells_of(self, grid: Grid, setting: dict[str, int], vectors: NDArray[np.float32]) -> Cells:
         rows = grid.search(vectors, **setting)
-        found: Cells = cells[np.maximum(rows, 0)]
+        found: Cells = self.here.cells[np.maximum(rows, 0)]
         found[rows < 0] = 0  # FAISS says -1 for none
         return found
 
-    return search
+    def qualities(self, search: Search) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        for kind, own in self.here.queries.items():
+            found = answered(search, own, (3 if kind == self.timed_with else 1) * self.size.budget_s)
+            measured = quality(found, self.here.best[kind][: len(found)])
+            facts |= {f"{kind}_{name}": value for name, value in measured.items()} | {f"{kind}_queries": len(found)}
+        return facts
 
-
-def _measure(records: Records, size: Size, here: World, search: Search, about: dict[str, Any]) -> None:
-    facts: dict[str, Any] = {}
-    timed_with = next(iter(here.queries))
-    for kind, own in here.queries.items():
-        found = answered(search, own, (3 if kind == timed_with else 1) * size.budget_s)
-        facts |= {f"{kind}_{name}": value for name, value in quality(found, here.best[kind][: len(found)]).items()}
-        facts[f"{kind}_queries"] = len(found)
-    _latencies(records, size, here, search, about | facts)
+    def record(self, system: str, setting: str, search: Search, values: dict[str, Any]) -> None:
+        vectors, latencies = self.here.queries[self.timed_with], dict[str, Any]()
+        for name, batch, calls in (("one", 1, self.size.singles), ("64", 64, 8), ("all", len(vectors), 3)):
+            times = calls_timed(search, vectors, batch, calls, self.size.budget_s)
+            latencies |= percentiles(times, f"{name}_")
+            latencies |= {f"{name}_calls": len(times), f"{name}_per_second": batch / float(np.median(times))}
+        self.results.add("search", {"system": system, "setting": setting} | self.about, values | latencies)
 
 
 def answered(search: Search, own: NDArray[np.float32], budget_s: float) -> Cells:
@@ -136,26 +146,6 @@ def quality(found: Cells, best: Cells) -> dict[str, float]:
         "regret_mean_km": float(regret.mean()),
         "regret_p95_km": float(np.percentile(regret, 95)),
     }
-
-
-def _latencies(records: Records, size: Size, here: World, search: Search, about: dict[str, Any]) -> None:
-    kind, vectors = next(iter(here.queries.items()))
-    facts: dict[str, Any] = {}
-    for name, batch, calls in (("one", 1, size.singles), ("64", 64, 8), ("all", len(vectors), 3)):
-        times = calls_timed(search, vectors, batch, calls, size.budget_s)
-        facts |= {f"{name}_{key}": value for key, value in percentiles(times).items()}
-        facts |= {f"{name}_calls": len(times), f"{name}_per_second": batch / float(np.median(times))}
-    records.add(
-        SUITE,
-        **about,
-        **facts,
-        region=size.region,
-        resolution=size.resolution,
-        cells=len(here.cells),
-        queries=len(vectors),
-        timed_with=kind,
-        simulated=kind != "photos",
-    )
 
 
 def calls_timed(search: Search, vectors: NDArray[np.float32], batch: int, calls: int, budget_s: float) -> list[float]:

@@ -7,14 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.photo_vectors import photo_vectors
-from benchmarks.released_model import ReleasedModel, released_model
+from benchmarks.released_model import ReleasedModel, photo_vectors, released_model
 from benchmarks.simulated import Kind, places, queries
-from index.building.build import Request, build
-from index.grid.cells import Cells, cells_at, centres, children
+from geoclip.index_builder import build_index
+from index.grid.cells import FINEST, Cells, cells_at, centres, children
 from index.grid.region import Region
 from index.search.planet import Planet
-from index.storage.gallery import Gallery
 
 COARSE = 6
 KINDS = (Kind.PHOTO_LIKE, Kind.PLACE)
@@ -49,14 +47,13 @@ def world(where: str, resolution: int, count: int, seed: int, folder: Path, phot
         photos: vectors of real photos taken in the region, as `geoclip embed` writes them, in place of simulated ones.
     """
     model = released_model()
-    gallery = model.gallery
-    region = Region.parse(where)
-    planet = _index(folder / "index", region, model)
+    build_index(folder / "index", coarse_res=COARSE, region=where)
+    planet = model.open(folder / "index")
     cells = np.sort(children(planet.cells, resolution))
     vectors = model.exact(centres(cells))
-    inside = gallery[region.contains(cells_at(gallery, 15))]
-    lat_lng = places(inside, count, seed)
-    sets = {str(kind): queries(kind, lat_lng, model.exact, seed).vectors for kind in KINDS}
+    inside = Region.parse(where).contains(cells_at(model.gallery, FINEST))
+    lat_lng = places(model.gallery[inside], count, seed)
+    sets = {str(kind): queries(kind, lat_lng, model.exact, seed) for kind in KINDS}
     if photos is not None:
         sets = {"photos": photo_vectors(photos)[:count]} | {str(Kind.PLACE): sets[Kind.PLACE]}
     return World(model, planet, cells, vectors, sets, {kind: cells[exact(vectors, own)] for kind, own in sets.items()})
@@ -69,13 +66,3 @@ def exact(vectors: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.
         scores = torch.from_numpy(own[start : start + 64]) @ torch.from_numpy(vectors).T
         rows.append(scores.topk(K, dim=1).indices.numpy())
     return np.concatenate(rows)
-
-
-def _index(target: Path, region: Region, model: ReleasedModel) -> Planet:
-    request = Request(COARSE, Gallery.of(model.gallery), "released", region=region, tau=model.tau)
-    build(request, model.encoder, target, report=_silent)
-    return model.open(target)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

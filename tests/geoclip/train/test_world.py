@@ -1,4 +1,4 @@
-"""A synthetic world goes from chance to most photos right. The full form is benchmarks/synthetic_world.py."""
+"""A synthetic world goes from chance to most photos right."""
 
 from geoclip.train.settings import Optimizer, Schedule
 from tests.helpers.train_world import scratch, town_data, trainer

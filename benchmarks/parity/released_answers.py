@@ -1,4 +1,4 @@
-"""Run by the released package's environment: write down what it answers, for `compare_answers.py`.
+"""Run by the released package's environment: write down what it answers, for `benchmarks.parity`.
 
 Written into the folder: `photos/`, `tower/` (a random CLIP image tower in transformers' layout), `answers.npz` and
 `about.json`.
@@ -8,7 +8,6 @@ import argparse
 import importlib
 import importlib.metadata
 import json
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from random_tower import randomise
-from sample_photos import draw_samples
+
+from benchmarks.parity.random_tower import randomise
+from benchmarks.parity.sample_photos import draw_samples
+from benchmarks.results import versions
 
 RELEASED = "1.3.0"
 SHEER_BELOW_180 = float(np.nextafter(np.float32(180), np.float32(0)))
@@ -43,7 +44,7 @@ def main() -> None:
     about = {
         "seed": arguments.seed,
         "photos": [photo.name for photo in photos],
-        "versions": {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names},
+        "versions": versions(names),
     }
     (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

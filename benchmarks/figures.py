@@ -5,10 +5,11 @@ from typing import Any
 
 import matplotlib as mpl
 
+from benchmarks.results import Line, best_settings, of
+
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-Line = dict[str, Any]
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00",
            "#CC79A7", "#7f7f7f", "#a6761d", "#4d4d4d", "#b2df8a", "#6a3d9a")  # fmt: skip
 MARKERS = "os^Dv<>PX*hp"
@@ -17,16 +18,17 @@ DASHES = ("-", "--", ":", "-.")
 
 def draw(lines: list[Line], folder: Path) -> list[Path]:
     """Draw what the lines allow; return the files."""
-    search = [line for line in lines if line["suite"] == "search" and f"{line['timed_with']}_recall_1" in line]
-    scale = [line for line in lines if line["suite"] == "scale"]
-    encode = [line for line in lines if line["suite"] == "encode"]
+    folder.mkdir(parents=True, exist_ok=True)
+    search = [line for line in of(lines, "search") if f"{line['timed_with']}_recall_1" in line]
+    curve = [line for line in of(lines, "recall") if line["table"] in ("curve", "effort")]
     drawn = []
     for name, data, figure in (
         ("pareto", search, _pareto),
         ("bytes", search, _bytes),
         ("latency", search, _latency),
-        ("scaling", scale, _scaling),
-        ("roofline", encode, _roofline),
+        ("scaling", of(lines, "scale"), _scaling),
+        ("roofline", of(lines, "encode"), _roofline),
+        ("recall", curve, _recall),
     ):
         if data:
             drawn.append(folder / f"{name}.png")
@@ -92,8 +94,6 @@ def _bytes(lines: list[Line]) -> Any:
 
 
 def _latency(lines: list[Line]) -> Any:
-    from benchmarks.suites.report import best_settings
-
     best = list(best_settings(lines).values())
     figure, ax = plt.subplots(figsize=(7.5, 0.4 * len(best) + 1.2), layout="constrained")
     names = []
@@ -103,8 +103,7 @@ def _latency(lines: list[Line]) -> Any:
         ax.plot(p50, row, "o", color="black")
         ax.plot(p95, row, "|", color="black", markersize=12)
         ax.plot(p99, row, "x", color="black")
-        setting = line["setting"] if isinstance(line["setting"], str) else " ".join(map(str, line["setting"].values()))
-        names.append(f"{line['system']} {setting}")
+        names.append(f"{line['system']} {line['setting']}")
     ax.set(xscale="log", xlabel="milliseconds of a call with one query: p50 (o), p95 (|), p99 (x)")
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set_ylim(-0.5, len(best) - 0.5)
@@ -138,7 +137,7 @@ def _roofline(lines: list[Line]) -> Any:
     figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
     for n, key in enumerate(sorted({(line["side"], line["precision"]) for line in lines})):
         own = sorted(
-            (line["batch"], line["points_a_second"]) for line in lines if (line["side"], line["precision"]) == key
+            (line["batch"], line["points_per_second"]) for line in lines if (line["side"], line["precision"]) == key
         )
         label = "matrix products alone" if key[0] == "products" else f"encoder, {key[0]}"
         ax.plot(
@@ -151,4 +150,24 @@ def _roofline(lines: list[Line]) -> Any:
     ax.set(xscale="log", yscale="log", xlabel="points a call", ylabel="points a second")
     ax.grid(alpha=0.3, which="both")
     ax.legend(fontsize=7)
+    return figure
+
+
+def _recall(lines: list[Line]) -> Any:
+    """Draw recall against encodings: efforts with a name as points, beams without margins as lines."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for n, kind in enumerate(dict.fromkeys(line["kind"] for line in lines)):
+        curve, points = (
+            [r for r in lines if (r["table"], r["kind"]) == (table, kind)] for table in ("curve", "effort")
+        )
+        for ax, key, title in zip(axes, ("recall_1", "recall_10"), ("recall@1", "recall@10"), strict=True):
+            ax.plot([r["encodings"] for r in curve], [r[key] for r in curve], "-", color=COLOURS[n], lw=1, alpha=0.6)
+            at = [r["encodings"] for r in points], [r[key] for r in points]
+            ax.plot(*at, linestyle="none", marker=MARKERS[n], color=COLOURS[n], label=kind)
+            for r in points if kind == "photo-like" else []:
+                ax.annotate(r["effort"], (r["encodings"], r[key]), (4, -10), textcoords="offset points", fontsize=7)
+            ax.set(xscale="log", xlabel="encodings a query (mean)", title=title, ylim=(0.75, 1.005))
+            ax.grid(alpha=0.3)
+    axes[0].set_ylabel("of the exhaustive answer")
+    axes[0].legend(title="simulated queries", loc="lower right", fontsize=8)
     return figure

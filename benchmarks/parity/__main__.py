@@ -1,14 +1,18 @@
-"""Run by the project's environment: compute what `released_answers.py` wrote down, and compare.
+"""Same numbers as the released package? Lets it answer in its own environment, computes the same, and compares.
 
-Relative error of a vector: its largest absolute difference over the largest absolute value of the released vector.
-Prints a table, writes one JSON line a row, and exits 1 where a bound is exceeded.
+    scripts/check_parity.sh [--full] [--seed N] [--out FILE.jsonl]
+
+which makes the environments. Relative error of a vector: its largest absolute difference over the largest absolute
+value of the released vector. Prints a table, writes one line a row, and exits 1 where a bound is exceeded.
 """
 
-import argparse
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import parser
+from benchmarks.processes import environment, program
+from benchmarks.results import ROOT, Results
 from geoclip import GeoCLIP, ImageEncoder, LocationEncoder
 from geoclip.release.config import Preprocess
 
@@ -51,30 +58,32 @@ class Finding:
         return f">= {self.at_least:g}" if self.at_least is not None else ""
 
 
-def main() -> None:
-    """Compare, print, write, and exit 1 if anything is out of bounds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="what released_answers.py wrote")
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines file to write")
-    parser.add_argument("--machine", default="{}", help="JSON object to add to each line")
-    parser.add_argument("--full", action="store_true", help="bf16 over all places and photos, not a sample")
-    arguments = parser.parse_args()
-    torch.set_grad_enabled(False)
-    about = json.loads((arguments.folder / "about.json").read_text(encoding="utf-8"))
-    with np.load(arguments.folder / "answers.npz") as file:
-        answers: Answers = dict(file)
-    findings = []
-    for finding in _findings(arguments.folder, answers, about, full=arguments.full):
-        findings.append(finding)
-        print(f"{finding.quantity}: {finding.measure} {finding.value:.7g}", file=sys.stderr, flush=True)
+def main() -> int:
+    """Compare, print and write; return the exit code."""
+    options = parser(__doc__, index=False)
+    options.add_argument("--released-python", required=True, help="interpreter of an environment with geoclip==1.3.0")
+    options.add_argument("--full", action="store_true", help="bf16 over all places and photos, not a sample")
+    options.add_argument("--seed", type=int, default=0)
+    arguments = options.parse_args()
+    out = arguments.out or ROOT / "benchmarks" / "results" / f"parity-{datetime.now(UTC):%Y-%m-%d}.jsonl"
+    results, findings = Results(out, arguments.seed), []
+    with tempfile.TemporaryDirectory() as work:
+        python = arguments.released_python
+        command = [*program(python, "benchmarks.parity.released_answers"), work, "--seed", str(arguments.seed)]
+        subprocess.run(command, env=environment(python), check=True)
+        torch.set_grad_enabled(False)
+        about = json.loads((Path(work) / "about.json").read_text(encoding="utf-8"))
+        with np.load(Path(work) / "answers.npz") as file:
+            answers: Answers = dict(file)
+        for finding in _findings(Path(work), answers, about, full=arguments.full):
+            findings.append(finding)
+            parameters = {"quantity": finding.quantity, "measure": finding.measure, "full": arguments.full}
+            values = {"value": finding.value, "at_most": finding.at_most, "at_least": finding.at_least}
+            results.add("parity", parameters | {"released": about["versions"]}, values | {"ok": finding.ok})
     _print(findings)
-    common = {"machine": json.loads(arguments.machine), "released": about["versions"], "seed": about["seed"]}
-    lines = [json.dumps(asdict(f) | {"ok": f.ok, "full": arguments.full} | common) for f in findings]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     failed = [finding for finding in findings if not finding.ok]
-    print(f"{len(failed)} of {len(findings)} out of bounds; written to {arguments.out}")
-    sys.exit(1 if failed else 0)
+    print(f"{len(failed)} of {len(findings)} out of bounds; written to {out}")
+    return 1 if failed else 0
 
 
 def _findings(folder: Path, answers: Answers, about: dict[str, Any], *, full: bool) -> Iterator[Finding]:
@@ -175,4 +184,4 @@ def _print(findings: list[Finding]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The same numbers as the released package? `python -m benchmarks.parity` compares them."""
