@@ -83,8 +83,8 @@ def main() -> None:
     report("", 0, 0)
     seconds = time.perf_counter() - begun
     parameters = {"resolution": arguments.resolution, "region": arguments.region, "device": arguments.device}
-    parameters |= {"cells": len(np.load(arguments.target / "cells.npy")), "encodings": encode.points}
-    values: dict[str, object] = {"seconds": seconds, "encoder_s": encode.seconds}
+    parameters |= {"cells": len(np.load(arguments.target / "cells.npy"))}
+    values: dict[str, object] = {"encodings": encode.points, "seconds": seconds, "encoder_s": encode.seconds}
     values |= {"encoder_share": encode.seconds / seconds, "encoder_points_per_second": encode.points / encode.seconds}
     values |= {"stages_s": stages, "stages_peak_mb": peaks, "peak_mb": max(peaks.values())}
     values |= {"index_bytes": sum(path.stat().st_size for path in arguments.target.iterdir())}

@@ -49,7 +49,8 @@ def index(release: Release) -> Path:
             out = path.with_suffix(".jsonl")
             call(patched, "benchmarks.suites.build", path, "--region", "country:LU", "--out", out)
             (line,) = checked(out)
-            assert (line["cells"], line["encodings"]) == (112, 784)
+            assert line["cells"] == 112
+            assert line["encodings"] >= 7 * 112
             assert set(line["stages_s"]) == set(line["stages_peak_mb"]) >= {"Encoding", "Sealing"}
 
     return made_once("luxembourg", make)
