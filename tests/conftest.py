@@ -5,6 +5,7 @@ Torch and other heavy packages are imported by those who use them, after `pytest
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ FAST_TIER, FAST_LIMIT_S = "not slow", 2.0
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give all processes of this session one folder, with a cache that has what the user's has and stays apart."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell's background jobs, and theirs, ignore Ctrl-C
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has it from the first process
         os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
         return

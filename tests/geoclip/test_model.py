@@ -231,6 +231,7 @@ def test_locate_answers_each_photo_in_order_and_names_the_bad(locator: Locator, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> None:
     taken = 0
 

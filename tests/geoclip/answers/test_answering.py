@@ -129,6 +129,7 @@ def chosen_by_hand(places: Places, row: int, k: int, apart_km: float) -> list[tu
     return [(lat, lng) for lat, lng in result]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart_km", [10.0, 30.0, 50.0, 150.0])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_alternatives_are_apart_and_claim_nothing_twice(apart_km: float, seed: int) -> None:

@@ -384,6 +384,7 @@ def test_measuring_by_hand() -> None:
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_saved_calibration_loads_equal(tmp_path: Path) -> None:
     for fitted in (of_gallery(), of_planet()):
         fitted.save(tmp_path / "c.json")

@@ -172,6 +172,7 @@ def test_a_constraint_holds_in_the_released_gallery_too(work: Work) -> None:
     assert free[0]["predictions"] != found[0]["predictions"]
 
 
+@pytest.mark.slow
 def test_candidates_gallery_answers_with_places_of_the_index_s_gallery(work: Work) -> None:
     found = records(
         geoclip("search", work.vectors, "--index", work.index, "--candidates", "gallery", "-f", "jsonl", "-k", "20")

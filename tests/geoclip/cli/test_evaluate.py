@@ -396,6 +396,7 @@ def test_wrong_vectors_are_refused(basel: Path, tmp_path: Path) -> None:
         assert_refused(done, words)
 
 
+@pytest.mark.slow
 def test_the_answers_are_where_the_vectors_are(basel: Path, tmp_path: Path) -> None:
     done = geoclip(
         *("evaluate", basel / "labels.csv", basel / "vectors.parquet", "--index", basel / "index"),

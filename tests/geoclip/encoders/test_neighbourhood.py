@@ -53,6 +53,7 @@ def test_close_to_the_exact_vectors(encoder: LocationEncoder, place: str) -> Non
     assert cosine.min() < 1 - 1e-7, "nothing was interpolated"
 
 
+@pytest.mark.slow
 def test_below_float32_as_close_as_its_own_rounding(encoder: LocationEncoder, release: Release) -> None:
     low = LocationEncoder(release.config.sigma, from_pretrained=False, precision="bf16")
     low.load_released(release.location_encoder())
@@ -60,6 +61,7 @@ def test_below_float32_as_close_as_its_own_rounding(encoder: LocationEncoder, re
     assert (low.nearby(lat_lng, SPACING_KM) * encoder.exactly(lat_lng)).sum(axis=1).min() >= 0.99985
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_any_block_and_on_any_number_of_threads(either: LocationEncoder) -> None:
     lat_lng = np.concatenate([around(*PLACES["Alps"]), around(*PLACES["Fiji, astride the antimeridian"])])
     whole = either.nearby(lat_lng, SPACING_KM)

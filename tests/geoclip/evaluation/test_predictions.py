@@ -294,6 +294,7 @@ def test_plots_are_pictures_that_differ_in_more_than_colour(
     assert silent[0].read_bytes() != files[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_over_a_plot(
     evaluation: tuple[Labels, list[Run], Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_run_leaves_checkpoints_and_its_configuration(runs: Path) -> None:
     assert config["model"]["noise_m"] == 150
 
 
+@pytest.mark.slow
 def test_validate_takes_a_checkpoint_and_another_gallery(
     runs: Path, cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
@@ -56,6 +57,7 @@ def train(folder: Path, **options: Any) -> None:
     fit.fit(module, datamodule=town_data(train=40, val=21, batch_size=15))  # shares of 8 and 7; the last of 5 and 5
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()

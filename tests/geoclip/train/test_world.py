@@ -1,9 +1,12 @@
 """A synthetic world goes from chance to most photos right."""
 
+import pytest
+
 from geoclip.train.settings import Optimizer, Schedule
 from tests.helpers.train_world import scratch, town_data, trainer
 
 
+@pytest.mark.slow
 def test_it_learns_a_world_from_chance() -> None:
     data = town_data()
     module = scratch(optimizer=Optimizer(lr=1e-3), schedule=Schedule("cosine"), queue_size=64)

@@ -139,6 +139,7 @@ def test_a_closed_stdout_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         output.write(bare("a.jpg"))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(kind=st.sampled_from(CONTINUED), stop=st.integers(0, 7), cut=st.floats(0, 1), order=st.permutations(NAMES * 2))
 def test_a_run_stopped_anywhere_is_completed_without_loss_or_repetition(

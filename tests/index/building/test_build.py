@@ -483,6 +483,7 @@ def test_the_manifest_says_what_the_index_is_made_of(uninterrupted: dict[str, by
     assert {"geoclip-planet", "numpy", "torch", "h3ronpy", "global-land-mask"} <= set(manifest["versions"])
 
 
+@pytest.mark.slow
 def test_the_coarsest_index_finds_what_it_holds(tmp_path: Path) -> None:
     coarsest = replace(wanted(), coarse_res=3, start_res=2)
     build(coarsest, encode, tmp_path / "planet", report=no_report)

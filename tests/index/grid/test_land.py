@@ -65,6 +65,7 @@ def test_what_lies_inside_a_country_is_land() -> None:
     assert missing <= OUTSIDE_THE_GRID
 
 
+@pytest.mark.slow
 def test_what_lies_far_from_every_country_is_sea() -> None:
     points = anywhere(20_000, 2)
     points = points[np.abs(points[:, 0]) < 80]

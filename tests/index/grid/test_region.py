@@ -99,6 +99,7 @@ def test_a_country_agrees_with_its_outline(code: str) -> None:
     assert_agrees(region, outline, np.concatenate((globe(20_000, 1), around(outline, 20_000, 2))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "inside", "outside"),
     [

@@ -193,6 +193,7 @@ def test_a_narrow_walk_finds_most_and_a_wide_one_all() -> None:
     assert recall[1 << 40] == 1
 
 
+@pytest.mark.slow
 def test_a_walk_with_a_prior_finds_most() -> None:
     asked = some_queries(EUROPE, 64, seed=8)
     log_prior = log_prior_of(tree(EUROPE).cells)

@@ -194,6 +194,7 @@ def test_an_open_index_goes_on_when_its_files_are_gone(folder: Path) -> None:
     assert planet.digest == digest
 
 
+@pytest.mark.slow
 def test_no_handle_stays_open(folder: Path) -> None:
     def handles() -> int:
         gc.collect()
