@@ -256,7 +256,7 @@ def parts_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     readers: dict[Flag, Callable[[str], Any]] = {kind: cache(read) for kind, read in constraint._READERS.items()}
     monkeypatch.setattr(constraint, "_READERS", readers)
     monkeypatch.setattr(constraint, "_one_country", cache(constraint._one_country))
-    monkeypatch.setattr(constraint, "with_offshore", cache(constraint.with_offshore))
+    monkeypatch.setattr(constraint, "with_offshore", cache(with_offshore))
     yield
 
 
