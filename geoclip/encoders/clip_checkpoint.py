@@ -5,11 +5,9 @@ safetensors, PyTorch files, OpenAI's TorchScript archives, and folders that hold
 of the wanted tower are read.
 """
 
-import pickle
 import re
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from geoclip.encoders.torchscript import TorchScriptTensors
 from geoclip.errors import WeightsError
+from geoclip.release.directory import checked_weights
 
 FOLDER_FILES = (
     "open_clip_model.safetensors",
@@ -50,7 +50,7 @@ def read_tower(path: Path, tower: Tower) -> dict[str, Tensor]:
         tower: which half.
 
     Raises:
-        WeightsError: no such file, an unknown format, or no such tower in it.
+        WeightsError: no such file, an unknown or damaged one, no such tower in it, or numbers that are not finite.
     """
     with _opened(_file_of(path)) as tensors:
         if tower is Tower.IMAGE and "vision_model.embeddings.patch_embedding.weight" in tensors.names:
@@ -61,7 +61,7 @@ def read_tower(path: Path, tower: Tower) -> dict[str, Tensor]:
             state = dict(_from_open_clip(tensors, tower))
         if not state:
             raise WeightsError(f"{path} holds no {tower} tower of CLIP under names of open_clip or transformers.")
-        return {name: tensor.to(torch.float32) for name, tensor in state.items()}
+        return {name: checked_weights(name, tensor) for name, tensor in state.items()}
 
 
 def _file_of(path: Path) -> Path:
@@ -77,7 +77,7 @@ def _file_of(path: Path) -> Path:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Tensors]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         if path.suffix == ".safetensors":
@@ -85,21 +85,22 @@ def _opened(path: Path) -> Iterator[_Tensors]:
                 names = {name.removeprefix("module."): name for name in file.keys()}  # noqa: SIM118 - not a dict
                 yield _Tensors(frozenset(names), lambda name: file.get_tensor(names[name]))
         else:
-            state = {name.removeprefix("module."): tensor for name, tensor in _torch_state(path).items()}
-            yield _Tensors(frozenset(state), state.__getitem__)
-    except (SafetensorError, OSError, EOFError) as error:
-        raise WeightsError(f"The CLIP checkpoint {path} cannot be read: {error}; download it again.") from error
+            state = _torch_state(path)
+            names = {name.removeprefix("module."): name for name in state}
+            yield _Tensors(frozenset(names), lambda name: state[names[name]])
+    except WeightsError:
+        raise
+    except Exception as error:  # bytes of any other file make the readers fail in any way
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise WeightsError(
+            f"The CLIP checkpoint {path} cannot be read: it is another kind of file, or damaged ({reason})."
+        ) from error
 
 
-def _torch_state(path: Path) -> dict[str, Tensor]:
-    try:
-        if _is_torchscript(path):  # as OpenAI's own files are
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)
-                return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (RuntimeError, pickle.UnpicklingError, ValueError) as error:
-        raise WeightsError(f"The CLIP checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from error
+def _torch_state(path: Path) -> Mapping[str, Tensor]:
+    if _is_torchscript(path):  # as OpenAI's own files are
+        return TorchScriptTensors(path)
+    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):

@@ -116,7 +116,7 @@ class Release:
                 tensors = {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{self.path / WEIGHTS} cannot be read: {error}; run `geoclip fetch` again.") from error
-        return {name[len(prefix) :]: checked_weights(name, tensor) for name, tensor in tensors.items()}
+        return {name[len(prefix) :]: checked_weights(name, tensor).clone() for name, tensor in tensors.items()}
 
 
 def checked_weights(name: str, tensor: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def checked_weights(name: str, tensor: Tensor) -> Tensor:
         raise WeightsError(
             f"The weights {name} hold numbers that are not finite, so nothing can be computed with them."
         )
-    return tensor.detach().to(torch.float32, copy=True).contiguous()  # a copy: the file may be mapped
+    return tensor.detach().to(torch.float32).contiguous()
 
 
 def _digest_of(file: Path) -> str:

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -156,6 +158,84 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
         read_tower(tmp_path / "bomb.pt", Tower.IMAGE)
     assert not (tmp_path / "ran").exists()
+
+
+class Evil(nn.Module):
+    """Writes a file when TorchScript loads it."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+        self.weight: Tensor = nn.Parameter(torch.ones(2))
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, Tensor, bool]:
+        return self.target, self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, Tensor, bool]) -> None:
+        torch.save(state[1], state[0])
+        self.target = state[0]
+        self.weight = state[1]
+        self.training = state[2]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_torchscript_is_read_and_not_run(tmp_path: Path) -> None:
+    """A checkpoint must not write files: this one would, where `torch.jit.load` runs it."""
+    letter, path = tmp_path / "letter.txt", tmp_path / "ViT-L-14.pt"
+    letter.write_text("Dear")
+    torch.jit.script(Evil(str(letter))).save(str(path))  # type: ignore[no-untyped-call]
+    for tower in Tower:
+        with pytest.raises(WeightsError, match=r"holds no \w+ tower"):
+            read_tower(path, tower)
+    assert letter.read_text() == "Dear"
+    torch.jit.load(path)  # type: ignore[no-untyped-call]
+    assert letter.read_bytes()[:2] == b"PK"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("damage", ["another class", "out of bounds", "compressed", "flipped", "cut"])
+def test_hostile_torchscript_is_refused(state: dict[str, Tensor], damage: str, tmp_path: Path) -> None:
+    path, content = written(state, "torchscript", tmp_path), {}
+    with zipfile.ZipFile(path) as archive:
+        content = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    pickled = next(name for name in content if name.endswith("/data.pkl"))
+    if damage == "another class":
+        content[pickled] = content[pickled].replace(b"ctorch._utils\n_rebuild_tensor_v2\n", b"cos\nsystem\n")
+    elif damage == "out of bounds":
+        content = {name: part[:2] if "/data/" in name else part for name, part in content.items()}
+    how = zipfile.ZIP_DEFLATED if damage == "compressed" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, part in content.items():
+            archive.writestr(name, part)
+    whole = bytearray(path.read_bytes())
+    if damage == "flipped":
+        whole[whole.index(content[pickled]) + 300] ^= 255
+    path.write_bytes(whole[:-100] if damage == "cut" else whole)
+    with pytest.raises(WeightsError, match=r"cannot be read|is compressed"):
+        read_tower(path, Tower.IMAGE)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "npz", "number", "nan", "integers", "half a transformers"])
+def test_whatever_is_no_checkpoint_is_one_sentence(state: dict[str, Tensor], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.pt"
+    if kind in ("text", "empty"):
+        path.write_text("CLIP weights: see the web page\n" * (kind == "text"))
+    elif kind == "npz":
+        np.savez(path.with_suffix(".npz"), state["visual.proj"])
+        path.with_suffix(".npz").rename(path)
+    elif kind == "half a transformers":
+        torch.save({n: t for n, t in as_transformers(state).items() if "k_proj" not in n}, path)
+    else:
+        bad = {"number": 3, "nan": torch.full((2,), torch.nan), "integers": torch.ones(2, dtype=torch.int64)}
+        torch.save(bad[kind] if kind == "number" else state | {"visual.ln_post.weight": bad[kind]}, path)
+    with pytest.raises(WeightsError) as raised:
+        read_tower(path, Tower.IMAGE)
+    assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.slow
