@@ -55,7 +55,7 @@ def photo_vectors(path: Path) -> NDArray[np.float32]:
 
     They take the place of simulated queries where the user has CLIP's weights.
     """
-    from geoclip.tables.vectors import read_vectors
+    from geoclip.tables.vector_file import VectorFile
 
-    batches = read_vectors(path, dim=512, model_digest=released().model_digest)
+    batches = VectorFile(path, dim=512, model_digest=released().model_digest)
     return unit(np.concatenate([batch.vectors for batch in batches]))

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from geoclip.embedder import PhotoEmbedder
-from geoclip.encoders.degrees import checked_lat_lng
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision, pick_device, precision_name
@@ -20,6 +18,7 @@ from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoO
 from geoclip.photos.decode import Photo
 from geoclip.photos.pool import Decoded
 from geoclip.release.directory import Release
+from geoclip.tables.columns import USUAL, Columns
 from geoclip.tables.coordinates import read_lat_lng
 from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource
 
@@ -35,6 +34,7 @@ def embed_coordinates(
     output: Path,
     release: Release,
     *,
+    columns: Columns = USUAL,
     device: str = "auto",
     precision: Precision | str = Precision.AUTO,
     resume: bool = False,
@@ -46,6 +46,7 @@ def embed_coordinates(
         table: what `geoclip.tables.coordinates` reads.
         output: the file to make.
         release: the model.
+        columns: where latitude and longitude stand.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `auto`, `fp32` or `bf16`.
         resume: go on with a stopped run.
@@ -54,15 +55,12 @@ def embed_coordinates(
     Raises:
         InputError: the table cannot be read or is empty, a coordinate is out of range, or the file cannot be written.
     """
-    lat_lng = read_lat_lng(table)
-    checked_lat_lng(torch.from_numpy(lat_lng))  # all of them before the work begins
-    if len(lat_lng) == 0:
-        raise InputError(f"{table} has no rows; nothing was written.")
+    lat_lng = read_lat_lng(table, columns)
     where = pick_device(device)
     encoder = LocationEncoder.of(release, precision=precision).to(where)
-    columns = {"lat": pa.float64(), "lng": pa.float64()}
+    kinds = {"lat": pa.float64(), "lng": pa.float64()}
     source = VectorSource("coordinates", release.model_digest, precision_name(precision, where))
-    with ResumableVectors(output, columns, source, resume=resume) as vectors:
+    with ResumableVectors(output, kinds, source, resume=resume) as vectors:
         begin = sum(1 for _ in vectors.written("lat"))
         for start in range(begin, len(lat_lng), COORDINATE_ROWS):
             rows = lat_lng[start : start + COORDINATE_ROWS]
@@ -114,8 +112,7 @@ def embed_features(
     on_photo: OnPhoto = lambda photo: None,
 ) -> int:
     """Write the features CLIP's tower gives for views of photos, for training; arguments as for `embed_photos`."""
-    from geoclip.train.data.clip_digest import tower_digest
-    from geoclip.train.data.extract import features_of
+    from geoclip.train.data.extract import features_of, tower_digest
 
     device = pick_device(machine.device)
     release = None if model.weights is None else Release.open(model.weights)

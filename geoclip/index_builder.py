@@ -13,6 +13,9 @@ from geoclip.files import cannot_write
 from geoclip.options import BuildOptions, MachineOptions
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
+from geoclip.tables.bad_rows import BadRows
+from geoclip.tables.columns import OptionColumns
+from geoclip.tables.coordinates import read_places
 from index.building.build import Cost, Request, build, cost, discard, grid, points_per_second, working_folder
 from index.grid.region import Region
 from index.storage.gallery import Gallery
@@ -148,9 +151,11 @@ def _gallery(
     if options.gallery is None:
         name = "released with GeoCLIP 1.3.0" if is_released else f"of {release.path.name}"
         return Gallery.of(release.gallery()), name
-    gallery = Gallery.read(options.gallery, options.rejected)
-    if gallery.bad:
-        counts = ", ".join(f"{count} {reason}" for reason, count in gallery.bad.items())
-        where = f", listed in {options.rejected}" if options.rejected else "; list them with --rejected FILE.csv"
-        on_problem(f"{options.gallery}: {sum(gallery.bad.values()):,} rows are no places ({counts}){where}.")
+    bad = BadRows()
+    places = read_places(options.gallery, OptionColumns(None, options.lat_column, options.lng_column), bad)
+    gallery = Gallery.gathered((each.lat_lng for each in places), bad.counts)
+    if options.rejected is not None:
+        bad.write(options.rejected)
+    where = f"listed in {options.rejected}" if options.rejected else "listed with --rejected FILE.csv"
+    bad.settle(options.gallery, then=f"They are left out, and {where}.", on_problem=on_problem)
     return gallery, options.gallery.name

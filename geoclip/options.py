@@ -230,7 +230,17 @@ class FeatureOptions(Options):
 
 
 @dataclass(frozen=True)
-class BuildOptions(Options):
+class PlaceColumnOptions(Options):
+    """How the columns of a table of places are called, where they are not recognised by themselves."""
+
+    lat_column: Annotated[
+        str | None, Help("Column of the table of places with the latitude.", Panel.COLUMNS, metavar="NAME")
+    ] = None
+    lng_column: Annotated[str | None, Help("The same for the longitude.", Panel.COLUMNS, metavar="NAME")] = None
+
+
+@dataclass(frozen=True)
+class BuildOptions(PlaceColumnOptions):
     """What an index is made of."""
 
     preset: Annotated[Preset, Help("lite stores H3 resolution 5 (0.4 GB); planet resolution 6 (2.6 GB).")] = (
@@ -251,7 +261,7 @@ class BuildOptions(Options):
     gallery: Annotated[
         Path | None,
         Help(
-            "Coordinates of photographs, .csv or .parquet, for the prior. Default: the released 100,000.",
+            "Places of photographs for the prior: a table with lat and lng. Default: the released 100,000.",
             metavar="FILE",
         ),
     ] = None

@@ -20,6 +20,7 @@ from geoclip.options import (
     MachineOptions,
     ModelOptions,
     PhotoOptions,
+    PlaceColumnOptions,
     SearchOptions,
     WordOptions,
 )
@@ -138,6 +139,7 @@ def locate(
 )
 def embed(
     features: FeatureOptions,
+    columns: PlaceColumnOptions,
     photo: Annotated[PhotoOptions, "max_megapixels", "as_released"],
     model: ModelOptions,
     machine: MachineOptions,
@@ -162,7 +164,7 @@ def embed(
     """Turn photos or coordinates into unit vectors (512 numbers each) in a Parquet file."""
     from geoclip.cli.embed import run
 
-    run(inputs or [], from_list, output, resume, overwrite, features, photo, model, machine)
+    run(inputs or [], from_list, output, resume, overwrite, columns, features, photo, model, machine)
 
 
 @command(
@@ -203,7 +205,7 @@ def calibrate(
         Path,
         typer.Argument(
             metavar="LABELS",
-            help="CSV or Parquet of true places: a name (photo, image, file, IMG_FILE ...), lat and lng.",
+            help="A table of true places: a name (photo, image, file, IMG_FILE ...), lat and lng.",
         ),
     ],
     inputs: Annotated[
@@ -213,6 +215,7 @@ def calibrate(
     index: Annotated[IndexOptions, "index", "candidates", "engine"],
     search: Annotated[SearchOptions, "effort", "point"],
     photo: Annotated[PhotoOptions, "crops", "max_megapixels"],
+    columns: Annotated[ColumnOptions, "label_name_column", "label_lat_column", "label_lng_column", "by_order"],
     model: ModelOptions,
     machine: MachineOptions,
     overwrite: Annotated[
@@ -222,7 +225,7 @@ def calibrate(
     """Make probabilities honest: fit temperature, prior weight and circles to photos whose places are known."""
     from geoclip.cli.calibrate import run
 
-    run(labels, inputs, output, overwrite, index, search, photo, model, machine)
+    run(labels, inputs, output, overwrite, columns, index, search, photo, model, machine)
 
 
 @command(
@@ -242,7 +245,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="PHOTO... | FOLDER | VECTORS | PREDICTIONS",
-            help="Photos; a file of their vectors (.parquet from `geoclip embed`, .npy in the order of the labels); "
+            help="Photos; a file of their vectors (.parquet from `geoclip embed`, .npy with --by-order); "
             "or a table of predictions, this program's or another's. All photos are one system; each file is another, "
             "and several are compared.",
         ),

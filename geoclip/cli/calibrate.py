@@ -10,11 +10,13 @@ from geoclip.cli.output import RunCounts
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
+from geoclip.evaluation.options import ColumnOptions
 from geoclip.files import STDOUT, check_output
 from geoclip.locator import Locator
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
+from geoclip.tables.columns import LabelColumns
 from geoclip.tables.labels import Labels
-from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
 
 
 def run(
@@ -22,6 +24,7 @@ def run(
     inputs: list[str],
     output: Path,
     overwrite: bool,
+    columns: ColumnOptions,
     index: IndexOptions,
     search: SearchOptions,
     photo: PhotoOptions,
@@ -32,9 +35,10 @@ def run(
     from geoclip.answers.fitting import calibrate
 
     check_output(output, overwrite=overwrite)
-    known = Labels.read(labels)
+    called = LabelColumns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column)
+    known = Labels.read(labels, called)
     locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
-    vectors, truth, left_out = _labelled(known, inputs, locator, machine.processes)
+    vectors, truth, left_out = _labelled(known, inputs, locator, machine.processes, by_order=columns.by_order)
     if left_out:
         say(f"{left_out} of the inputs have no row in {labels} and are left out.")
     with progress("Calibrating"):
@@ -45,17 +49,20 @@ def run(
 
 
 def _labelled(
-    known: Labels, inputs: list[str], locator: Locator, workers: int
+    known: Labels, inputs: list[str], locator: Locator, workers: int, *, by_order: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Return vectors (N, dim) and true places (N, 2) of the inputs that have a label, and how many have none."""
     names, vectors = [], []
-    counts = RunCounts()
+    counts, named = RunCounts(), True
     files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
     photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
     for path in files:
-        for batch in read_vectors(path, dim=locator.answerer.searcher.dim, model_digest=locator.answerer.source.model):
+        dim, model = locator.answerer.searcher.dim, locator.answerer.source.model
+        file = VectorFile(path, dim=dim, model_digest=model, on_problem=say)
+        named &= file.named
+        for batch in file:
             names += batch.names
-            vectors += list(at_most_unit(batch.vectors))
+            vectors += list(batch.vectors)
     if photos:
         with progress("Embedding") as update:
             for decoded, vector in locator.embedder.embed(photo_inputs(photos, None), workers=workers):
@@ -65,7 +72,7 @@ def _labelled(
                 update(counts.answered + counts.failed, None)
     if not names:
         raise InputError("There are no photos or vectors to calibrate with.")
-    rows = known.rows(names)
+    rows = known.rows(names if named else None, len(names), by_order=by_order)
     found = np.flatnonzero(rows >= 0)
     if not len(found):
         raise InputError(f"None of the {len(names)} inputs has a row in the labels; the first input is {names[0]!r}.")

@@ -11,12 +11,12 @@ from geoclip.cli.session import open_embedder, photo_inputs, release_of
 from geoclip.cli.terminal import progress, say
 from geoclip.embed_files import embed_coordinates, embed_features, embed_photos
 from geoclip.errors import InputError
-from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions
+from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions, PlaceColumnOptions
+from geoclip.tables.columns import OptionColumns
+from geoclip.tables.rows import TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from geoclip.photos.pool import Decoded
-
-TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 def run(
@@ -25,6 +25,7 @@ def run(
     output: Path | None,
     resume: bool,
     overwrite: bool,
+    columns: PlaceColumnOptions,
     features: FeatureOptions,
     photo: PhotoOptions,
     model: ModelOptions,
@@ -38,7 +39,7 @@ def run(
         return
     if output.exists() and not overwrite:
         raise InputError(f"{output} exists; replace it with --overwrite, or choose another name.")
-    tables = [path for path in inputs if Path(path).suffix.lower() in TABLES]
+    tables = [path for path in inputs if Path(path).suffix.lower() in TABLE_SUFFIXES]
     if tables and (len(inputs) > 1 or from_list is not None):
         raise InputError(f"{tables[0]} is a table of coordinates; embed it alone.")
     if tables and features.features:
@@ -48,7 +49,14 @@ def run(
         with progress("Embedding") as update:
             device, precision = machine.device, machine.precision
             count = embed_coordinates(
-                Path(tables[0]), output, release, device=device, precision=precision, resume=resume, on_progress=update
+                Path(tables[0]),
+                output,
+                release,
+                columns=OptionColumns(None, columns.lat_column, columns.lng_column),
+                device=device,
+                precision=precision,
+                resume=resume,
+                on_progress=update,
             )
         say(f"{count} coordinates embedded in {output}.")
         return

@@ -16,8 +16,8 @@ from geoclip.evaluation.evaluating import evaluate
 from geoclip.evaluation.inputs import InputKind, evaluation_inputs
 from geoclip.evaluation.options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.evaluation.outputs import Outputs
-from geoclip.evaluation.predictions import Columns
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
+from geoclip.tables.columns import LabelColumns
 
 if TYPE_CHECKING:
     from geoclip.locator import Locator
@@ -54,7 +54,8 @@ def run(
         comparing,
         locator=opened,
         search=search,
-        label_columns=Columns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column),
+        label_columns=LabelColumns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column),
+        by_order=columns.by_order,
         columns=named,
         workers=machine.processes,
         progress=progress,

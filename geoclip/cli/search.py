@@ -19,10 +19,10 @@ from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
-from geoclip.cli.terminal import progress
+from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
-from geoclip.tables.vectors import VECTOR_SUFFIXES, at_most_unit, read_vectors
+from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
 from geoclip.writers import Output
 from index.storage.manifest import MANIFEST
 
@@ -100,8 +100,9 @@ def _answers(
 
 
 def _of_vectors(path: Path, target: Output, answerer: "Answerer", asked: "Asked") -> Iterator[Answer]:
-    for batch in read_vectors(path, dim=answerer.searcher.dim, model_digest=answerer.source.model):
-        rows = list(zip(batch.names, at_most_unit(batch.vectors), strict=True))
+    file = VectorFile(path, dim=answerer.searcher.dim, model_digest=answerer.source.model, on_problem=say)
+    for batch in file:
+        rows = list(zip(*batch, strict=True))
         for at in range(0, len(rows), _TOGETHER):
             together = rows[at : at + _TOGETHER]
             if left := list(target.remaining(together, _vector_key, len(together))):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import PurePath
 from typing import Self
 
 import numpy as np
@@ -61,21 +60,14 @@ class AnswerTable:
         return ordered
 
 
-def label_rows(labels: Labels, names: Sequence[str]) -> Rows:
-    """Return the row of each name in the labels, -1 where it has none.
-
-    Names are compared whole, then by their last part; if no name has a row so, by that part without its suffix.
+def label_rows(labels: Labels, names: Sequence[str] | None, count: int, *, by_order: bool = False) -> Rows:
+    """Return the row of each of `count` inputs in the labels, -1 where it has none; see `Labels.rows`.
 
     Raises:
-        InputError: two labels fit a name, two names fit a label, or labels without names have another number of rows.
+        InputError: also where an input is there twice.
     """
-    rows = labels.rows(list(names))
-    if labels.names is not None and (rows < 0).all():
-        stems = Labels(tuple(PurePath(name).stem for name in labels.names), labels.lat_lng)
-        rows = stems.rows([PurePath(name).stem for name in names])
-    first: dict[int, str] = {}
-    for name, row in zip(names, rows.tolist(), strict=True):
-        if row >= 0 and row in first:
-            raise InputError(f"The labels have one row for the inputs {first[row]!r} and {name!r}; keep one of these.")
-        first[row] = name
+    rows = labels.rows(names, count, by_order=by_order)
+    if len(twice := np.flatnonzero(np.bincount(rows[rows >= 0]) > 1)):
+        first, second, *_ = (names[at] if names else str(at) for at in np.flatnonzero(rows == twice[0]).tolist())
+        raise InputError(f"The labels have one row for the inputs {first!r} and {second!r}; keep one of these.")
     return rows

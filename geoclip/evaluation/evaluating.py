@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inp
 from geoclip.evaluation.measures import distances, exchanged_km
 from geoclip.evaluation.options import EvaluationOptions
 from geoclip.evaluation.overlap import Overlap, overlap
-from geoclip.evaluation.predictions import USUAL, Columns, read_answers, read_labels, read_places
+from geoclip.evaluation.predictions import read_answers, read_labels
 from geoclip.evaluation.report import Report, Run, evaluated
 from geoclip.files import sha256_of
 from geoclip.options import SearchOptions
+from geoclip.tables.bad_rows import OnBadRows
+from geoclip.tables.columns import LABELS, Columns
+from geoclip.tables.coordinates import read_lat_lng
 from geoclip.tables.labels import Labels
 
 if TYPE_CHECKING:
@@ -53,8 +56,9 @@ def evaluate(
     *,
     locator: "Locator | Callable[[], Locator] | None" = None,
     search: SearchOptions = SearchOptions(),
-    label_columns: Columns = USUAL,
+    label_columns: Columns = LABELS,
     columns: Sequence[Sequence[str]] = ((), (), ()),
+    by_order: bool = False,
     workers: int = 0,
     progress: Progress = silent,
     on_problem: Callable[[str], object] = lambda sentence: None,
@@ -70,6 +74,7 @@ def evaluate(
         search: what is asked of it.
         label_columns: the columns of the labels.
         columns: of tables of predictions; see `inputs.evaluation_inputs`.
+        by_order: where names are missing, the first input is that of the labels' first row, and so on; else refused.
         workers: processes that decode photos; 0 decodes in this one.
         progress: begins a stage.
         on_problem: told in a sentence of each photo that cannot be read.
@@ -78,7 +83,9 @@ def evaluate(
         InputError: a file cannot be read or lacks what is needed, or no input has a row in the labels.
     """
     path = Path(labels)
-    evaluator = _Evaluator(path, read_labels(path, label_columns), options, search, workers, progress, on_problem)
+    evaluator = _Evaluator(
+        path, read_labels(path, label_columns), options, search, by_order, workers, progress, on_problem
+    )
     found = evaluation_inputs([str(each) for each in inputs], columns)
     beside = None if options.gallery is None else evaluator.overlap(options.gallery)
     runs = {source: evaluator.of_table(source) for source in found if source.kind is InputKind.PREDICTIONS}
@@ -118,6 +125,7 @@ class _Evaluator:
     labels: Labels
     options: EvaluationOptions
     search: SearchOptions
+    by_order: bool
     workers: int
     progress: Progress
     on_problem: Callable[[str], object]
@@ -136,26 +144,29 @@ class _Evaluator:
             )
 
     def overlap(self, gallery: Path) -> Overlap:
-        return overlap(self.labels.lat_lng, read_places(gallery), str(gallery))
+        return overlap(
+            self.labels.lat_lng, read_lat_lng(gallery, policy=OnBadRows.SKIP, on_problem=self.on_problem), str(gallery)
+        )
 
     def of_table(self, source: EvaluationInput) -> Run:
         path = Path(source.paths[0])
-        names, answers = read_answers(path, source.columns)
-        rows = self._rows(names or [str(row) for row in range(len(answers.seen))], source, named=names is not None)
+        names, answers = read_answers(path, source.columns, on_problem=self.on_problem)
+        rows = self._rows(names, len(answers.seen), source)
         return self._run(source, answers.in_order(rows, len(self.labels.lat_lng)), rows, sha256=sha256_of(path))
 
     def of_vectors(self, source: EvaluationInput, locator: "Locator") -> Run:
-        from geoclip.tables.vectors import at_most_unit, read_vectors
+        from geoclip.tables.vector_file import VectorFile
 
         path = Path(source.paths[0])
-        expected: dict[str, Any] = {"dim": locator.answerer.searcher.dim, "model_digest": locator.answerer.source.model}
-        names = [name for batch in read_vectors(path, **expected) for name in batch.names]
-        rows = self._rows(names, source, named=path.suffix.lower() != ".npy")
+        dim, model = locator.answerer.searcher.dim, locator.answerer.source.model
+        file = VectorFile(path, dim=dim, model_digest=model, on_problem=self.on_problem)
+        names = [name for batch in file for name in batch.names]
+        rows = self._rows(names if file.named else None, len(names), source)
 
         def vectors() -> "Iterator[RowVector]":
             row = iter(rows.tolist())
-            for batch in read_vectors(path, **expected):
-                yield from ((at, vector) for vector in at_most_unit(batch.vectors) if (at := next(row)) >= 0)
+            for batch in file:
+                yield from ((at, vector) for vector in batch.vectors if (at := next(row)) >= 0)
 
         return self._located(source, locator, vectors(), rows)
 
@@ -167,7 +178,7 @@ class _Evaluator:
             raise InputError(
                 f"No photos were found in {source.name}; files are recognised by suffixes such as .jpg, .png and .heic."
             )
-        rows = self._rows(paths, source)
+        rows = self._rows(paths, len(paths), source)
         labelled = [(path, row) for path, row in zip(paths, rows.tolist(), strict=True) if row >= 0]
         unreadable = []
 
@@ -197,20 +208,14 @@ class _Evaluator:
         digest = None if source.kind is InputKind.PHOTOS else sha256_of(Path(source.paths[0]))
         return replace(self._run(source, answers, rows, sha256=digest), about=about, sets=sets)
 
-    def _rows(self, names: list[str], source: EvaluationInput, *, named: bool = True) -> NDArray[np.int64]:
-        """Return the label of each input; inputs without names are in the order of the labels."""
-        labels = self.labels
-        if not names:
-            raise InputError(f"{source.name} is empty; there is nothing to evaluate.")
-        if not named and labels.names is not None and source.kind is InputKind.PREDICTIONS:
-            raise InputError(f"{source.name} has no column of names as {self.path} has; name it with --name-column.")
-        rows = label_rows(labels if named else Labels(None, labels.lat_lng), names)
-        if (rows < 0).all():
-            first = labels.names[0] if labels.names else ""
+    def _rows(self, names: list[str] | None, count: int, source: EvaluationInput) -> NDArray[np.int64]:
+        """Return the label of each input."""
+        rows = label_rows(self.labels, names, count, by_order=self.by_order)
+        if names and self.labels.names and (rows < 0).all():
             raise InputError(
-                f"None of the {len(names)} names in {source.name} has a row in {self.path}: the first is {names[0]!r}, "
-                f"the first label {first!r}; name another column of the labels with --label-name-column, of "
-                "predictions with --name-column."
+                f"None of the {count} names in {source.name} has a row in {self.path}: the first is {names[0]!r}, "
+                f"the first label {self.labels.names[0]!r}; name another column of the labels with "
+                "--label-name-column, of predictions with --name-column."
             )
         return rows
 

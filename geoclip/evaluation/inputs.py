@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from geoclip.errors import InputError
-from geoclip.evaluation.predictions import TABLE_SUFFIXES, USUAL, Columns
-from geoclip.tables.vectors import VECTOR, VECTOR_SUFFIXES
+from geoclip.tables.columns import PREDICTIONS, Columns, PredictionColumns
+from geoclip.tables.rows import TABLE_SUFFIXES
+from geoclip.tables.vector_file import VECTOR_SUFFIXES
+from geoclip.tables.vectors import VECTOR
 
 
 class InputKind(StrEnum):
@@ -27,7 +29,7 @@ class EvaluationInput(NamedTuple):
     """Photos and folders; one file otherwise."""
     name: str
     """The path as given; numbered where a path is given twice."""
-    columns: Columns = USUAL
+    columns: Columns = PREDICTIONS
     """Of a table of answers."""
 
 
@@ -46,7 +48,7 @@ def evaluation_inputs(inputs: Sequence[str], asked: Sequence[Sequence[str]] = ((
         raise InputError("Photos on stdin have no name to be found in the labels by; name files or folders.")
     kinds = [_kind(path) for path in inputs]
     tables = kinds.count(InputKind.PREDICTIONS)
-    columns = iter([Columns(*(_nth(names, at, tables) for names in asked)) for at in range(tables)])
+    columns = iter([PredictionColumns(*(_nth(names, at, tables) for names in asked)) for at in range(tables)])
     _check(asked, tables)
     found: list[EvaluationInput] = []
     photos = tuple(path for path, kind in zip(inputs, kinds, strict=True) if kind is InputKind.PHOTOS)

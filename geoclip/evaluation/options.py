@@ -27,7 +27,7 @@ class EvaluationOptions(Options):
     gallery: Annotated[
         Path | None,
         Help(
-            "Coordinates to look for the true places in, .csv or .parquet. Default: the gallery of the index, or of "
+            "A table of places to look for the true ones in. Default: the gallery of the index, or of "
             "the release, where photos or vectors are searched.",
             Panel.COMPARING,
             metavar="FILE",
@@ -73,6 +73,13 @@ class ColumnOptions(Options):
     lng_column: Annotated[
         tuple[str, ...], Help("The same for the predicted longitude.", Panel.COLUMNS, metavar="NAME")
     ] = ()
+    by_order: Annotated[
+        bool,
+        Help(
+            "Where the labels or the inputs have no names: the first input is that of the first row, and so on.",
+            Panel.COLUMNS,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)

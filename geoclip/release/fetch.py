@@ -122,7 +122,7 @@ def _check(wheel: Path) -> None:
 
 
 def _convert(wheel: Path, folder: Path) -> None:
-    from geoclip.tables.coordinates import parse_lat_lng_csv
+    from geoclip.tables.coordinates import read_lat_lng
 
     with zipfile.ZipFile(wheel) as archive:
 
@@ -142,7 +142,9 @@ def _convert(wheel: Path, folder: Path) -> None:
         ):
             loaded = state(name)
             tensors |= {prefix + k: v for k, v in loaded.items()} if isinstance(loaded, dict) else {prefix: loaded}
-        gallery = parse_lat_lng_csv(archive.read(_GALLERY))
+        (folder / "gallery.csv").write_bytes(archive.read(_GALLERY))
+        gallery = read_lat_lng(folder / "gallery.csv")
+        (folder / "gallery.csv").unlink()
         (folder / EXAMPLE_PHOTO).write_bytes(archive.read(_EXAMPLE))
     write_release(
         folder,

@@ -1,73 +1,94 @@
-"""Tables of coordinates: CSV and Parquet in, Parquet out."""
+"""Places in tables: read from every format, judged by one rule; and written as Parquet."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
+from geoclip.tables.bad_rows import BadRow, BadRows, OnBadRows, OnProblem, Reason, logged
+from geoclip.tables.columns import USUAL, Columns, Found
+from geoclip.tables.rows import Table, open_table
 
-LAT_NAMES = ("lat", "latitude", "lat_deg", "y")
-LNG_NAMES = ("lng", "lon", "long", "longitude", "lng_deg", "lon_deg", "x")
+_NUMBER = r"(?i)^[+-]?((\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|inf(inity)?|nan)$"
+_REASONS = tuple(Reason)
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a CSV or Parquet file whole.
+class PhotoNames(StrEnum):
+    """What a reader of places does with the names of photos."""
+
+    IGNORE = "ignore"
+    """Rows are places, whatever they are of."""
+    TAKE = "take"
+    """They are read if a column holds them; a row without one then cannot be used."""
+    NEED = "need"
+    """A table without such a column is refused."""
+
+
+class Places(NamedTuple):
+    """Some rows of a table that are places."""
+
+    rows: NDArray[np.int64]
+    """(N,) numbers in the file, from 1."""
+    lat_lng: NDArray[np.float64]
+    """(N, 2) degrees, longitude in [-180, 180)."""
+    names: pa.Array | None
+    """(N,) text, of photos; None where no column names them, or nobody asked."""
+
+
+def read_places(
+    path: Path,
+    columns: Columns = USUAL,
+    bad: BadRows | None = None,
+    *,
+    photos: PhotoNames = PhotoNames.IGNORE,
+    policy: OnBadRows = OnBadRows.SKIP,
+    on_problem: OnProblem = logged,
+) -> Iterator[Places]:
+    """Yield the places in a table, block by block.
+
+    Args:
+        path: .csv, .tsv, .txt, .jsonl, .ndjson, .parquet or .pq; see `geoclip.tables.rows`.
+        columns: where they stand.
+        bad: rows that are not places are noted here, see `Reason`, and settled by the caller. None settles them when
+            the last block has been taken.
+        photos: what is done with their names.
+        policy: what is done about bad rows if they are settled here.
+        on_problem: told of bad rows that are skipped.
 
     Raises:
-        InputError: no such file, another format, or a file that cannot be parsed.
+        InputError: the file cannot be read, a column is missing or ambiguous, columns y and x hold no degrees; and what
+            `BadRows.settle` raises.
     """
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pq.read_table(path)
-        if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-            return _parse_csv(path.read_bytes(), "\t" if path.suffix.lower() == ".tsv" else ",")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as a table: {_first_line(error)}") from error
-    raise InputError(f"{path} is not a table this program reads; give .csv, .tsv or .parquet.")
+    table, noted = open_table(path), BadRows() if bad is None else bad
+    found = columns.find(table.columns, path)
+    if photos is PhotoNames.IGNORE:
+        found = found._replace(photo=None)
+    elif photos is PhotoNames.NEED and found.photo is None:
+        raise columns.no_photo(table.columns, path)
+    for judged, _ in judged_blocks(table, found, noted):
+        yield judged.places()
+    if bad is None:
+        noted.settle(path, policy, on_problem=on_problem)
 
 
-def read_lat_lng(path: Path) -> NDArray[np.float64]:
-    """Read the coordinates of a CSV or Parquet file.
-
-    Columns are found by name, case ignored: lat or latitude; lng, lon or longitude.
-
-    Returns:
-        (N, 2) float64, (lat, lng) in degrees.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, or a value is not a number.
-    """
-    return lat_lng_columns(read_table(path), str(path))
-
-
-def parse_lat_lng_csv(content: bytes) -> NDArray[np.float64]:
-    """Return the coordinates (N, 2) in a CSV file's bytes; see `read_lat_lng`."""
-    return lat_lng_columns(_parse_csv(content, ","), "the gallery")
-
-
-def lat_lng_columns(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Return the coordinates (N, 2) float64 of a table; `name` stands in the error messages."""
-    columns = []
-    for names in (LAT_NAMES, LNG_NAMES):
-        found = [column for column in table.column_names if column.strip().lower() in names]
-        if not found:
-            raise InputError(
-                f"{name} has the columns {', '.join(table.column_names)}; one of {', '.join(names)} is needed."
-            )
-        try:
-            values = table[found[0]].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        except pa.ArrowException as error:
-            raise InputError(
-                f"{name}: column {found[0]} holds something that is no number: {_first_line(error)}"
-            ) from error
-        columns.append(values)
-    return np.stack(columns, axis=1)
+def read_lat_lng(
+    path: Path,
+    columns: Columns = USUAL,
+    *,
+    policy: OnBadRows = OnBadRows.REFUSE,
+    on_problem: OnProblem = logged,
+) -> NDArray[np.float64]:
+    """Return the coordinates (N, 2) of a table, in degrees, N at least 1; see `read_places`."""
+    blocks = read_places(path, columns, policy=policy, on_problem=on_problem)
+    return np.concatenate([places.lat_lng for places in blocks])
 
 
 def write_lat_lng(path: Path, lat_lng: NDArray[np.float32]) -> None:
@@ -75,9 +96,125 @@ def write_lat_lng(path: Path, lat_lng: NDArray[np.float32]) -> None:
     pq.write_table(pa.table({"LAT": lat_lng[:, 0], "LON": lat_lng[:, 1]}), path)
 
 
-def _parse_csv(content: bytes, delimiter: str) -> pa.Table:
-    return pa_csv.read_csv(pa.BufferReader(content), parse_options=pa_csv.ParseOptions(delimiter=delimiter))
+class Judged(NamedTuple):
+    """Some rows of a table, places or not."""
+
+    rows: NDArray[np.int64]
+    """(N,) numbers in the file, from 1."""
+    lat_lng: NDArray[np.float64]
+    """(N, 2) degrees, longitude in [-180, 180); NaN where the row is no place."""
+    names: pa.Array | None
+    """(N,) text."""
+    good: NDArray[np.bool_]
+    """(N,) whether the row is a place."""
+
+    def places(self) -> Places:
+        """Return those that are places."""
+        if self.good.all():
+            return Places(self.rows, self.lat_lng, self.names)
+        names = None if self.names is None else self.names.filter(pa.array(self.good))
+        return Places(self.rows[self.good], self.lat_lng[self.good], names)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def judged_blocks(
+    table: Table, found: Found, bad: BadRows, more: Sequence[int] = ()
+) -> Iterator[tuple[Judged, tuple[pa.Array, ...]]]:
+    """Yield the rows of a table with further columns, places or not; see `read_places`."""
+    wanted = list(dict.fromkeys((found.lat, found.lng, *(() if found.photo is None else (found.photo,)), *more)))
+    for numbers, columns in table.blocks(wanted, bad):
+        by_position = dict(zip(wanted, columns, strict=True))
+        names = None if found.photo is None else as_text(by_position[found.photo])
+        judged = judge(numbers, names, by_position[found.lat], by_position[found.lng], bad)
+        if found.plane:
+            refuse_plane(table.path, bad)
+        yield judged, tuple(by_position[at] for at in more)
+
+
+def judge(rows: NDArray[np.int64], names: pa.Array | None, lat: pa.Array, lng: pa.Array, bad: BadRows) -> Judged:
+    """Judge rows, and note those that are no places.
+
+    Args:
+        rows: (N,) numbers in the file, from 1; counted by the caller.
+        names: (N,) text; null or empty names no photo. None asks for no names.
+        lat: (N,) numbers, or text that may be numbers.
+        lng: likewise.
+        bad: added to.
+    """
+    lats, lngs = numbers_in(lat), numbers_in(lng)
+    no_photo = np.zeros(len(rows), dtype=bool) if names is None else _array(pc.equal(pc.fill_null(names, ""), ""))
+    with np.errstate(invalid="ignore"):
+        wrong = {
+            Reason.NO_PHOTO: no_photo,
+            Reason.MISSING: lats.missing | lngs.missing,
+            Reason.NOT_A_NUMBER: lats.not_a_number | lngs.not_a_number,
+            Reason.NOT_FINITE: ~(np.isfinite(lats.values) & np.isfinite(lngs.values)),
+            Reason.LATITUDE: np.abs(lats.values) > 90,
+            Reason.LONGITUDE: (lngs.values < -180) | (lngs.values > 360),
+            Reason.NULL_ISLAND: (lats.values == 0) & (lngs.values == 0),
+        }
+        exchanged = wrong[Reason.LATITUDE] & (np.abs(lats.values) <= 360) & (np.abs(lngs.values) <= 90)
+    bad.exchanged += int(exchanged.sum())
+    first = np.full(len(rows), -1, dtype=np.int8)
+    for reason in reversed(wrong):
+        first[wrong[reason]] = _REASONS.index(reason)
+    none = first >= 0
+    for code, count in zip(*np.unique(first[none], return_counts=True), strict=True):
+        bad.counts[_REASONS[code]] += int(count)
+    for row in np.flatnonzero(none)[: bad.room].tolist():
+        name = "" if names is None else names[row].as_py()
+        bad.listed.append(BadRow(int(rows[row]), name, lat[row].as_py(), lng[row].as_py(), _REASONS[first[row]]))
+    wrapped = np.where(lngs.values >= 180, lngs.values - 360, lngs.values)
+    lat_lng = np.stack((lats.values, wrapped), axis=1)
+    lat_lng[none] = np.nan
+    return Judged(rows, lat_lng, names, ~none)
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Return names as text; whole numbers as their digits."""
+    if pa.types.is_floating(column.type):
+        with suppress(pa.ArrowInvalid):  # not all are whole
+            column = column.cast(pa.int64())
+    return column.cast(pa.string())
+
+
+class Numbers(NamedTuple):
+    """A column read as numbers."""
+
+    values: NDArray[np.float64]
+    """(N,); NaN where missing or not a number."""
+    missing: NDArray[np.bool_]
+    not_a_number: NDArray[np.bool_]
+
+
+def numbers_in(column: pa.Array) -> Numbers:
+    """Read a column of numbers, or of text that may be numbers: 48.85, 48,85, +4.885e1, nan."""
+    none = np.zeros(len(column), dtype=bool)
+    if not pa.types.is_string(column.type):
+        values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return Numbers(np.array(values), _array(pc.is_null(column)), none)
+    try:
+        return Numbers(
+            np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False)), _array(pc.is_null(column)), none
+        )
+    except pa.ArrowInvalid:  # a text among them that has to be looked at
+        texts = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+    missing, number = _array(pc.equal(texts, "")), pc.match_substring_regex(texts, _NUMBER)
+    values = pc.replace_substring(pc.if_else(number, texts, "nan"), ",", ".")
+    values = pc.replace_substring_regex(values, r"^\+", "").cast(pa.float64())
+    return Numbers(np.array(values.to_numpy(zero_copy_only=False)), missing, ~missing & ~_array(number))
+
+
+def _array(flags: pa.Array) -> NDArray[np.bool_]:
+    return np.array(flags.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def refuse_plane(path: Path, bad: BadRows) -> None:
+    """Raise InputError where columns y and x, which nobody asked for, hold what cannot be degrees."""
+    if not bad.counts[Reason.LATITUDE] + bad.counts[Reason.LONGITUDE]:
+        return
+    row = next((each for each in bad.listed if each.reason in (Reason.LATITUDE, Reason.LONGITUDE)), None)
+    where = f" {row.lat}, {row.lng} in row {row.row}" if row else " other numbers"
+    raise InputError(
+        f"{path} has no columns lat and lng, and its columns y and x hold{where}: "
+        "pixels or projected coordinates, not degrees; add columns lat and lng in degrees."
+    )

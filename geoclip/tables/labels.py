@@ -1,19 +1,19 @@
 """Tables of photos with their true places."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.tables.coordinates import lat_lng_columns, read_table
-
-NAME_NAMES = ("photo", "image", "img_file", "file", "filename", "file_name", "path", "name", "query", "img_id")
-"""Columns that can hold a photo's name, case ignored; the first that is there counts. Not `id`, which is often a mere
-number: so are the names of the rows of an .npy file."""
+from geoclip.tables.bad_rows import OnBadRows
+from geoclip.tables.columns import LABELS, PHOTO_NAMES, Columns
+from geoclip.tables.coordinates import PhotoNames, read_places
+from geoclip.tables.names import rows_of
 
 
 @dataclass(frozen=True)
@@ -21,80 +21,46 @@ class Labels:
     """True places by photo."""
 
     names: tuple[str, ...] | None
-    """(N,) as in the table; None where it names no photos, so that its order counts."""
+    """(N,) as in the table; None where it names no photos."""
     lat_lng: NDArray[np.float64]
-    """(N, 2) degrees."""
+    """(N, 2) degrees, longitude in [-180, 180)."""
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a CSV or Parquet file with the columns lat, lng and, if photos are named, one of `NAME_NAMES`.
+    def read(cls, path: Path, columns: Columns = LABELS, *, policy: OnBadRows = OnBadRows.REFUSE) -> Self:
+        """Read a table with a latitude, a longitude and, if photos are named, a name a row; see `read_places`."""
+        blocks = list(read_places(path, columns, photos=PhotoNames.TAKE, policy=policy))
+        lat_lng = np.concatenate([block.lat_lng for block in blocks])
+        names = [block.names for block in blocks if block.names is not None]
+        return cls(tuple(pa.chunked_array(names).to_pylist()) if names else None, lat_lng)
+
+    def rows(self, names: Sequence[str] | None, photos: int, *, by_order: bool = False) -> NDArray[np.int64]:
+        """Return the row of each photo, -1 where it has none.
+
+        Args:
+            names: of the photos; see `geoclip.tables.names.rows_of`. None where they have none.
+            photos: how many they are.
+            by_order: where names are missing, there or here, the first photo is that of the first row, and so on.
 
         Raises:
-            InputError: the file cannot be read, a column is missing, it has no rows, or a coordinate is out of range.
+            InputError: names are missing and nobody asked for the order, or the rows are not as many as the photos; or
+                a name fits several rows, or a row several names.
         """
-        table = read_table(path)
-        lat_lng = lat_lng_columns(table, str(path))
-        if not len(lat_lng):
-            raise InputError(f"{path} has no rows; give a photo and its coordinates a line.")
-        bad = ~(np.isfinite(lat_lng).all(axis=1) & (np.abs(lat_lng[:, 0]) <= 90) & (np.abs(lat_lng[:, 1]) <= 180))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise InputError(
-                f"{path}: row {row + 1} has the coordinates {lat_lng[row].tolist()}; latitudes are -90 to 90, "
-                "longitudes -180 to 180."
+        if self.names is not None and names is not None:
+            return rows_of(names, self.names)
+        if not by_order:
+            who, cure = (
+                (
+                    "The labels name no photos",
+                    f"give them a column {PHOTO_NAMES[0]}, or name theirs with {LABELS.options['photo']}",
+                )
+                if self.names is None
+                else ("The inputs have no names to be found in the labels by", f"give them a column {PHOTO_NAMES[0]}")
             )
-        columns = {column.strip().lower(): column for column in table.column_names}
-        name = next((columns[wanted] for wanted in NAME_NAMES if wanted in columns), None)
-        return cls(None if name is None else tuple(map(str, table[name].to_pylist())), lat_lng)
-
-    def rows(self, names: list[str]) -> NDArray[np.int64]:
-        """Return the row of each photo, -1 where it has none: by its whole name, else by its last part.
-
-        Raises:
-            InputError: the table names no photos and has another length, or two photos share the name that counts.
-        """
-        if self.names is None:
-            if len(names) != len(self.lat_lng):
-                raise InputError(
-                    f"The labels name no photos (a column {', '.join(NAME_NAMES[:4])}) and have {len(self.lat_lng)} "
-                    f"rows for {len(names)} inputs; add the names, or give one row an input."
-                )
-            return np.arange(len(names))
-        rows = np.array([self._row(name) for name in names], dtype=np.int64)
-        self._check_shared(names, rows)
-        return rows
-
-    def _row(self, name: str) -> int:
-        last = PurePath(name).name
-        for key, found in ((name, self._by_name), (last, self._by_last)):
-            rows = found.get(key, [])
-            if len(rows) > 1:
-                raise InputError(f"The labels have {len(rows)} rows for {key!r}; name the photos by their paths.")
-            if rows:
-                return rows[0]
-        return -1
-
-    def _check_shared(self, names: list[str], rows: NDArray[np.int64]) -> None:
-        """Raise InputError where photos of different names come to one row, by their last parts."""
-        owner: dict[int, str] = {}
-        for name, row in zip(names, rows.tolist(), strict=True):
-            if row >= 0 and owner.setdefault(row, name) != name:
-                raise InputError(
-                    f"The labels have one row for {owner[row]!r} and {name!r}; name the photos by their paths."
-                )
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[int]]:
-        return _grouped(self.names or ())
-
-    @cached_property
-    def _by_last(self) -> dict[str, list[int]]:
-        return _grouped(tuple(PurePath(name).name for name in self.names or ()))
-
-
-def _grouped(keys: tuple[str, ...]) -> dict[str, list[int]]:
-    """Return the rows of each key."""
-    found: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        found.setdefault(key, []).append(row)
-    return found
+            raise InputError(
+                f"{who}; {cure}, or add --by-order if the first input is that of the first row, and so on."
+            )
+        if photos != len(self.lat_lng):
+            raise InputError(
+                f"The labels have {len(self.lat_lng):,} rows for {photos:,} inputs; give one row an input."
+            )
+        return np.arange(photos)

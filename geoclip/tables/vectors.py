@@ -14,11 +14,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -28,8 +27,6 @@ from geoclip.files import cannot_write, written_whole
 VECTOR, FEATURE = "vector", "feature"
 FEATURES = "features"
 _METADATA_KEY = b"geoclip"
-_READ_ROWS = 1024
-VECTOR_SUFFIXES = (".parquet", ".pq", ".npy")
 PART_ROWS = 4096
 PART_SECONDS = 60.0
 
@@ -41,7 +38,7 @@ class VectorSource:
     kind: str
     """`photos`, `coordinates` or `features`."""
     model_digest: str
-    """Of the release whose encoders made them; of features, of CLIP's tower (see `geoclip.train.data.clip_digest`)."""
+    """Of the release whose encoders made them; of features, of CLIP's tower (see `geoclip.train.data.extract`)."""
     precision: str
     """`fp32` or `bf16`: the arithmetic they were made in."""
     version: int = 1
@@ -49,15 +46,8 @@ class VectorSource:
     """Of each photo; for features only."""
     seed: int | None = None
     """Of the augmented views; for features only."""
-
-
-class VectorBatch(NamedTuple):
-    """Some rows of a file of vectors."""
-
-    names: list[str]
-    """The photo; or `lat,lng`; or the row's number in the file."""
-    vectors: NDArray[np.float32]
-    """(N, D)."""
+    means: bool | None = None
+    """Whether each is the mean of several unit vectors, as of photos of one place, whose length means something."""
 
 
 class ResumableVectors:
@@ -169,68 +159,6 @@ def one_page_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, data_page_size=1 << 30)
 
 
-def read_vectors(path: Path, *, dim: int, model_digest: str) -> Iterator[VectorBatch]:
-    """Yield the vectors of a Parquet or npy file in batches; memory does not grow with the file.
-
-    Args:
-        path: .parquet with a column `vector` (list of `dim` numbers), or .npy of shape (N, dim).
-        dim: the length that vectors must have.
-        model_digest: of the model they will be compared with; a file that names another is refused.
-
-    Raises:
-        InputError: the file cannot be read, has another shape, or comes from another model.
-    """
-    if path.suffix.lower() == ".npy":
-        yield from _read_npy(path, dim)
-        return
-    if path.suffix.lower() not in (".parquet", ".pq"):
-        raise InputError(f"{path} is not a file of vectors; give .parquet (from `geoclip embed`) or .npy.")
-    try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            if VECTOR not in schema.names:
-                raise InputError(f"{path} has the columns {', '.join(schema.names)}; one called {VECTOR} is needed.")
-            source = source_of(schema)
-            if source is not None and source.model_digest != model_digest:
-                raise InputError(f"{path} was made by another model than the one searched; embed its inputs again.")
-            start = 0
-            for batch in file.iter_batches(_READ_ROWS):
-                yield VectorBatch(_names(batch, start), _matrix(batch.column(VECTOR), dim, path))
-                start += len(batch)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
-
-
-def at_most_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring vectors (N, D) that are longer than 1 to length 1; shorter ones are means of several and stay.
-
-    Raises:
-        InputError: a vector has length 0 or is not finite.
-    """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
-    if len(bad):
-        raise InputError(f"Vector {bad[0]} has the length {lengths[bad[0], 0]}; it must be finite and above 0.")
-    unit: NDArray[np.float32] = np.where(lengths > 0.999, vectors / lengths, vectors)
-    return unit
-
-
-def _read_npy(path: Path, dim: int) -> Iterator[VectorBatch]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as npy: {error}") from error
-    if array.ndim != 2 or array.shape[1] != dim or array.dtype.kind != "f":
-        raise InputError(f"{path} holds {array.dtype} of shape {array.shape}; expected floats of shape (N, {dim}).")
-    for start in range(0, len(array), _READ_ROWS):
-        rows = np.asarray(array[start : start + _READ_ROWS], dtype=np.float32)
-        yield VectorBatch([str(start + i) for i in range(len(rows))], rows)
-
-
 def source_of(schema: pa.Schema) -> VectorSource | None:
     """Return what a file's schema says of its vectors; None if nothing.
 
@@ -242,21 +170,3 @@ def source_of(schema: pa.Schema) -> VectorSource | None:
         return None if text is None else VectorSource(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise InputError("The file of vectors comes from another version of this program; make it again.") from error
-
-
-def _names(batch: pa.RecordBatch, start: int) -> list[str]:
-    if "photo" in batch.schema.names:
-        return [str(name) for name in batch.column("photo").to_pylist()]
-    if {"lat", "lng"} <= set(batch.schema.names):
-        pairs: Sequence[tuple[float, float]] = list(
-            zip(batch.column("lat").to_pylist(), batch.column("lng").to_pylist(), strict=True)
-        )
-        return [f"{lat:.6f},{lng:.6f}" for lat, lng in pairs]
-    return [str(start + i) for i in range(len(batch))]
-
-
-def _matrix(column: pa.Array, dim: int, path: Path) -> NDArray[np.float32]:
-    if set(pc.list_value_length(column).to_pylist()) - {dim}:
-        raise InputError(f"{path}: the vectors do not have {dim} numbers each.")
-    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    return np.asarray(flat, dtype=np.float32).reshape(len(column), dim)

@@ -22,8 +22,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from geoclip.errors import GeoclipError, InputError
 from geoclip.files import cannot_write
 from geoclip.train.checkpoints import WholeCheckpoints, read_checkpoint
-from geoclip.train.data.counts import SplitCountLines
 from geoclip.train.data.module import GeoData
+from geoclip.train.data.splits import SplitCountLines
 from geoclip.train.module import GeoModule
 
 _OF_NEWEST = ("best", "last")

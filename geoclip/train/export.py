@@ -87,6 +87,7 @@ def _gallery(path: Path | None) -> NDArray[np.float32]:
     """Return the gallery (N, 2) float32 degrees."""
     if path is None:
         return released().gallery()
-    from geoclip.train.gallery_table import places_of
+    from geoclip.tables.bad_rows import OnBadRows
+    from geoclip.tables.coordinates import read_lat_lng
 
-    return places_of(path).astype(np.float32)
+    return read_lat_lng(path, policy=OnBadRows.SKIP).astype(np.float32)

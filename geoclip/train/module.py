@@ -20,7 +20,7 @@ from geoclip.release.config import ModelConfig
 from geoclip.release.directory import Release, config_of
 from geoclip.release.fetch import released
 from geoclip.train.checkpoints import config_in
-from geoclip.train.data.batch import Batch
+from geoclip.train.data.sources import Batch
 from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
 from geoclip.train.noise import displaced

@@ -11,8 +11,9 @@ from torch import Tensor
 from geoclip.distance import haversine_km
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
-from geoclip.train.data.batch import Batch
-from geoclip.train.gallery_table import places_of
+from geoclip.tables.bad_rows import OnBadRows
+from geoclip.tables.coordinates import read_lat_lng
+from geoclip.train.data.sources import Batch
 from geoclip.train.gather import gathered
 
 DISTANCES_KM = (1, 25, 200, 750, 2500)
@@ -69,7 +70,7 @@ def gallery_places(gallery: str) -> NDArray[np.float64]:
         WeightsError: the released gallery cannot be had.
     """
     if gallery != "released":
-        return places_of(Path(gallery))
+        return read_lat_lng(Path(gallery), policy=OnBadRows.SKIP)
     from geoclip.release.fetch import released
 
     return released().gallery().astype(np.float64)

@@ -3,11 +3,11 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from index.files import written_whole
 from index.grid.cells import FINEST, Cells, cells_at, descendant_range, parents, resolutions, valid
 from index.grid.sphere import wrapped
-from index.storage.gallery_rows import Reason, first_bad_row, read_rows
 
 _FORMAT = 1
 _METADATA = b"index.gallery"
@@ -44,8 +43,8 @@ class Gallery:
     "In a cell" means here that this cell descends from it. Near the border that is not always the cell that H3 gives
     for the coordinate at the coarser resolution, because seven children do not tile their parent exactly.
     """
-    bad: Mapping[Reason, int] = field(default_factory=dict)
-    """How many rows of the file were rejected, by reason; empty for a gallery made from arrays."""
+    bad: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of its table are not in it, by reason; empty for a gallery made from arrays."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -63,54 +62,37 @@ class Gallery:
         Raises:
             ValueError: another shape, a coordinate that is not finite or out of range, a count below 1.
         """
-        points = np.asarray(lat_lng, dtype=np.float64)
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"Coordinates have the shape {points.shape}; expected (N, 2), latitude and longitude.")
-        if (bad := first_bad_row(points)) is not None:
-            row, reason = bad
-            raise ValueError(
-                f"Row {row} is {points[row].tolist()}: {reason}. "
-                "Latitudes are -90 to 90, longitudes -180 to 360; drop or correct such rows."
-            )
+        points = _checked(lat_lng)
         weights = np.ones(len(points), dtype=np.int64) if counts is None else np.asarray(counts)
         if weights.shape != (len(points),) or weights.dtype.kind not in "iu" or (len(points) and weights.min() < 1):
             raise ValueError(f"Counts must be {len(points)} whole numbers from 1, one for each place.")
         return cls._sorted(*_merged([_keys(points)], [weights.astype(np.int64)]), bad={})
 
     @classmethod
-    def read(cls, path: str | Path, rejected: str | Path | None = None) -> Self:
-        """Read the coordinates of a CSV or Parquet file; every row is one photo.
+    def gathered(cls, blocks: Iterable[NDArray[np.float64]], bad: Mapping[Any, int]) -> Self:
+        """Make a gallery from blocks of coordinates, every row one photo.
 
-        The file is read in batches, so memory grows with the distinct places, not with the rows. Columns are found by
-        name, case ignored: lat or latitude; lng, lon or longitude. A row that is not a place is counted in `bad`: see
-        `Reason`. Exactly (0, 0) is rejected too: it is what devices write that do not know where they are.
+        Memory grows with the distinct places, not with the rows.
 
         Args:
-            path: .csv, .tsv, .txt, .parquet or .pq.
-            rejected: where to write the rejected rows as CSV: row (from 1, header and blank lines not counted), lat
-                and lng as in the file, reason. Written even if there are none.
+            blocks: (N, 2) degrees each, as for `of`.
+            bad: rows that the blocks leave out, by reason; looked at when the last block has been taken.
 
         Raises:
-            ValueError: no such file, a file that cannot be parsed, a column is missing, or no row is a place.
+            ValueError: as `of` does.
         """
-        path = Path(path)
-        bad = dict.fromkeys(Reason, 0)
-        keys: list[NDArray[np.uint64]] = []
-        counts: list[NDArray[np.int64]] = []
+        keys: list[NDArray[np.uint64]] = [np.zeros(0, dtype=np.uint64)]
+        counts: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         distinct = waiting = 0
-        for points in read_rows(path, bad, Path(rejected) if rejected is not None else None):
-            keys.append(_keys(points))
-            counts.append(np.ones(len(points), dtype=np.int64))
-            waiting += len(points)
+        for block in blocks:
+            keys.append(_keys(_checked(block)))
+            counts.append(np.ones(len(block), dtype=np.int64))
+            waiting += len(block)
             if waiting > max(_MERGE_AT, distinct):
                 merged = _merged(keys, counts)
                 keys, counts = [merged[0]], [merged[1]]
                 distinct, waiting = len(merged[0]), 0
-        found = {reason: count for reason, count in bad.items() if count}
-        if not keys or not sum(map(len, keys)):
-            why = ", ".join(f"{count} {reason}" for reason, count in found.items()) or "it has no rows"
-            raise ValueError(f"{path} holds no usable coordinates: {why}. Check its latitude and longitude columns.")
-        return cls._sorted(*_merged(keys, counts), bad=found)
+        return cls._sorted(*_merged(keys, counts), bad={str(reason): count for reason, count in bad.items() if count})
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
@@ -129,7 +111,7 @@ class Gallery:
                 raise ValueError("its columns are not those of a gallery")
             table = file.read(list(_SCHEMA.names))
             lat, lng, counts, cells = (table[name].to_numpy() for name in _SCHEMA.names)
-            bad = {Reason(reason): int(count) for reason, count in about["bad"].items()}
+            bad = {str(reason): int(count) for reason, count in about["bad"].items()}
         except (OSError, KeyError, pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"it cannot be opened as a gallery ({_first_line(error)})") from error
         if len(counts) and not 1 <= counts.min() <= counts.max() <= _MOST_PHOTOS:
@@ -184,7 +166,7 @@ class Gallery:
         return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(self.counts)))
 
     @classmethod
-    def _sorted(cls, keys: NDArray[np.uint64], counts: NDArray[np.int64], bad: Mapping[Reason, int]) -> Self:
+    def _sorted(cls, keys: NDArray[np.uint64], counts: NDArray[np.int64], bad: Mapping[str, int]) -> Self:
         lat_lng = keys.view(np.float32).reshape(-1, 2).astype(np.float64)
         cells = cells_at(lat_lng, FINEST)
         order = np.lexsort((lat_lng[:, 1], lat_lng[:, 0], cells))
@@ -192,6 +174,18 @@ class Gallery:
 
 
 _SCHEMA = pa.schema([("lat", pa.float32()), ("lng", pa.float32()), ("count", pa.int64()), ("cell", pa.uint64())])
+
+
+def _checked(lat_lng: ArrayLike) -> NDArray[np.float64]:
+    points = np.asarray(lat_lng, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"Coordinates have the shape {points.shape}; expected (N, 2), latitude and longitude.")
+    if len(bad := np.flatnonzero(~((points >= (-90.0, -180.0)) & (points <= (90.0, 360.0))).all(axis=1))):
+        raise ValueError(
+            f"Row {bad[0]} is {points[bad[0]].tolist()}; latitudes are -90 to 90, longitudes -180 to 360; drop or "
+            "correct such rows."
+        )
+    return points
 
 
 def _keys(lat_lng: NDArray[np.float64]) -> NDArray[np.uint64]:

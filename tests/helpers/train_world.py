@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.tables.vectors import ResumableVectors, VectorSource
-from geoclip.train.data.batch import Batch
+from geoclip.train.data.sources import Batch
 from geoclip.train.module import GeoModule
 
 Floats = NDArray[np.float64]

@@ -1,13 +1,11 @@
-"""The usable samples of a source, kept in an Arrow file in the cache and memory-mapped from there.
+"""The samples of a source that can be used, kept in an Arrow file in the cache and memory-mapped from there.
 
 Reading a table of millions takes seconds to minutes once; later runs and other ranks map its entries.
 They are made anew when a source file's size or time has changed.
 """
 
-import csv
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,17 +18,19 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.files import cache_dir, written_whole
-from geoclip.train.data.checks import Reason, RowCounts
+from geoclip.tables.bad_rows import BadRows, Reason
+from geoclip.tables.columns import Columns
+from geoclip.tables.coordinates import PhotoNames, read_places
+from geoclip.train.data.sampling import keys_of
 
-_FORMAT = 1
+_FORMAT = 2
 _FIELDS = [
     ("row", pa.int64()),
     ("lat", pa.float64()),
     ("lng", pa.float64()),
     ("key", pa.uint64()),
-    ("name", pa.binary()),
+    ("name", pa.string()),
 ]
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Entries:
     """Samples that can be used, in the order of their source."""
 
     table: pa.Table
-    """Memory-mapped: row, lat, lng, key, name (bytes), and what the kind of source adds."""
+    """Memory-mapped: row (from 0), lat, lng, key, name, and what the kind of source adds."""
     rows_read: int
     bad: dict[Reason, int]
     rejected: Path | None
@@ -64,39 +64,50 @@ class Entries:
         """Return a column of numbers as an array (N,)."""
         return np.asarray(self.table[column].to_numpy())
 
-    def name(self, position: int) -> bytes:
+    def name(self, position: int) -> str:
         """Return the photo's name as its source has it."""
-        name: bytes = self.table["name"][position].as_py()
+        name: str = self.table["name"][position].as_py()
         return name
 
 
+def table_entries(path: Path, columns: Columns, rejected: Path) -> Entries:
+    """Return the places of photos in a table; see `kept` and `geoclip.tables.coordinates.read_places`."""
+
+    def read(bad: BadRows) -> Iterator[pa.RecordBatch]:
+        for rows, lat_lng, names in read_places(path, columns, bad, photos=PhotoNames.NEED):
+            yield batch_of(rows, lat_lng, names)
+
+    return kept([path], f"table {columns}", read, rejected)
+
+
 def batch_of(
-    rows: NDArray[np.int64],
-    lat_lng: NDArray[np.float64],
-    keys: NDArray[np.uint64],
-    names: pa.Array,
-    **more: pa.Array,
+    rows: NDArray[np.int64], lat_lng: NDArray[np.float64], names: pa.Array, **more: pa.Array
 ) -> pa.RecordBatch:
-    """Return some entries as `kept` takes them."""
-    columns = [rows, np.ascontiguousarray(lat_lng[:, 0]), np.ascontiguousarray(lat_lng[:, 1]), keys, names]
+    """Return some entries as `kept` takes them; rows are numbered from 1."""
+    columns = [
+        rows - 1,
+        np.ascontiguousarray(lat_lng[:, 0]),
+        np.ascontiguousarray(lat_lng[:, 1]),
+        keys_of(names),
+        names,
+    ]
     arrays = [pa.array(column, type=kind) for column, (_, kind) in zip(columns, _FIELDS, strict=True)]
     return pa.RecordBatch.from_arrays([*arrays, *more.values()], names=[*(name for name, _ in _FIELDS), *more])
 
 
 def kept(
-    files: Sequence[Path], options: str, read: Callable[[RowCounts], Iterator[pa.RecordBatch]], rejected: Path
+    files: Sequence[Path], options: str, read: Callable[[BadRows], Iterator[pa.RecordBatch]], rejected: Path
 ) -> Entries:
     """Return the entries of a source, from the cache or read anew.
 
     Args:
         files: what is read; all of them must exist.
         options: how it is read; another way is another cache file.
-        read: yields entries (see `batch_of`), noting the others in the tally it is given.
-        rejected: the CSV file for bad rows: row, photo, lat, lng, reason; the first 10,000. Where it cannot be written
-            it goes to the cache.
+        read: yields entries (see `batch_of`), noting the others in what it is given.
+        rejected: the CSV file for bad rows, see `BadRows.write`. Where it cannot be written it goes to the cache.
 
     Raises:
-        InputError: a file does not exist, or what `read` raises, or the cache cannot be written.
+        InputError: a file does not exist or holds no sample, or what `read` raises, or the cache cannot be written.
     """
     stamp = [_FORMAT, *(part for file in files for part in _stamp(file))]
     name = hashlib.sha256("\0".join([options, *(str(file.resolve()) for file in files)]).encode()).hexdigest()[:32]
@@ -104,16 +115,15 @@ def kept(
     entries = _opened(arrow, about, stamp)
     if entries is not None and (entries.rejected is None or entries.rejected in (rejected, arrow.with_suffix(".csv"))):
         return entries
-    tally = RowCounts()
+    bad = BadRows()
     with written_whole(arrow) as temporary:
-        _write(temporary, read(tally))
-    where = _write_rejected(tally, rejected, arrow.with_suffix(".csv"))
-    described = {"stamp": stamp, "rows": tally.rows, "bad": tally.bad, "rejected": where and str(where)}
+        _write(temporary, read(bad))
+        where = _write_rejected(bad, rejected, arrow.with_suffix(".csv"))
+        bad.settle(files[0], then=f"They are left out, and listed in {where}.")
+    described = {"stamp": stamp, "rows": bad.rows, "bad": bad.counts, "rejected": where and str(where)}
     with written_whole(about) as temporary:
         temporary.write_text(json.dumps(described), encoding="utf-8")
-    for reason, count in tally.bad.items():
-        _log.warning("%s: %d rows left out: %s; see %s.", files[0], count, reason, where)
-    return Entries(_mapped(arrow), tally.rows, dict(tally.bad), where)
+    return Entries(_mapped(arrow), bad.rows, dict(bad.counts), where)
 
 
 def _opened(arrow: Path, about: Path, stamp: list[int]) -> Entries | None:
@@ -153,18 +163,12 @@ def _mapped(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def _write_rejected(tally: RowCounts, wanted: Path, fallback: Path) -> Path | None:
-    if not tally.rejected:
+def _write_rejected(bad: BadRows, wanted: Path, fallback: Path) -> Path | None:
+    if not bad.total:
         return None
-    for path in (wanted, fallback):
-        try:
-            with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(("row", "photo", "lat", "lng", "reason"))
-                writer.writerows(tally.rejected)
-        except InputError:
-            if path == fallback:
-                raise
-        else:
-            return path
-    return None
+    try:
+        bad.write(wanted)
+    except InputError:
+        bad.write(fallback)
+        return fallback
+    return wanted

@@ -1,5 +1,6 @@
-"""CLIP's features of photos, several views of each: what training on cached features reads."""
+"""CLIP's features of photos, several views of each, and which tower made them."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.preprocess import crops_of, normalised
@@ -64,3 +66,16 @@ def _encoded(encoder: ImageEncoder, crops: list[bytes]) -> NDArray[np.float32]:
             .numpy()
         )
     return features
+
+
+def tower_digest(tower: nn.Module) -> str:
+    """Return the sha256 of a tower's parameters and buffers, rounded to bfloat16, with their names.
+
+    Rounded because a tower that computes in bfloat16 has only those numbers; rounding twice changes nothing.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tower.state_dict().items()):
+        rounded = tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        digest.update(f"{name}{tuple(rounded.shape)}".encode())
+        digest.update(rounded.view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.train.data.batch import Batch
-from geoclip.train.data.epoch import EpochPlan, epoch_order
-from geoclip.train.data.sampling import sample_seeds
-from geoclip.train.data.sources import Finish, SampleSource, Wanted
+from geoclip.train.data.sampling import EpochPlan, epoch_order, sample_seeds
+from geoclip.train.data.sources import Batch, Finish, SampleSource, Wanted
 
 AHEAD = 2
 """Batches begun before they are needed; 512 photos are 308 MB."""

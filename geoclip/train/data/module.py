@@ -1,7 +1,6 @@
 """`GeoData`: photos with places, or their cached features, for Lightning's trainer."""
 
 import weakref
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import lightning
@@ -12,15 +11,12 @@ from numpy.typing import NDArray
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits
 from geoclip.release.config import Preprocess
-from geoclip.train.data.checks import Reason
-from geoclip.train.data.columns import Columns
-from geoclip.train.data.counts import SplitCounts
-from geoclip.train.data.decoders import DecoderPool, default_workers
-from geoclip.train.data.epoch import EpochPlan
+from geoclip.tables.columns import Columns
+from geoclip.train.data.batch_decoder import BatchDecoder, default_workers
 from geoclip.train.data.loader import Loader
-from geoclip.train.data.sampling import chosen, held_out
+from geoclip.train.data.sampling import EpochPlan, chosen, held_out
 from geoclip.train.data.sources import FeatureSource, FileSource, SampleSource
-from geoclip.train.data.splits import Opener
+from geoclip.train.data.splits import Opener, SplitCounts
 from geoclip.train.gather import gathered
 
 MAX_COORDINATES = 1_000_000
@@ -106,8 +102,8 @@ class GeoData(lightning.LightningDataModule):
         self._rejected = rejected
         self._sources: dict[str, SampleSource] = {}
         self._splits: dict[str, _Split] = {}
-        self._crews: list[DecoderPool] = []
-        weakref.finalize(self, _close, self._crews)
+        self._decoders: list[BatchDecoder] = []
+        weakref.finalize(self, _close, self._decoders)
         self._loader: Loader | None = None
         self._state: dict[str, Any] | None = None
 
@@ -166,7 +162,7 @@ class GeoData(lightning.LightningDataModule):
 
     @property
     def tower_digest(self) -> str | None:
-        """Of the CLIP tower that made the features (see `geoclip.train.data.clip_digest`); None for photos.
+        """Of the CLIP tower that made the features (see `geoclip.train.data.extract`); None for photos.
 
         Raises:
             InputError: the data cannot be read, or the splits' features come from different towers.
@@ -187,7 +183,7 @@ class GeoData(lightning.LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:
         """End the decoding processes; they start again when needed."""
-        _close(self._crews)
+        _close(self._decoders)
 
     def _needed(self) -> list[str]:
         """Return the splits of what the trainer does, of fitting where there is none."""
@@ -206,7 +202,7 @@ class GeoData(lightning.LightningDataModule):
         if name not in self._sources:
             gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
             opener = Opener(
-                self._images, self._labels, self._columns, self._rejected, self._limits, self._crew, pin=gpu
+                self._images, self._labels, self._columns, self._rejected, self._limits, self._decoder, pin=gpu
             )
             self._sources[name] = opener.open(name)
             if len(self._towers()) > 1:
@@ -231,7 +227,8 @@ class GeoData(lightning.LightningDataModule):
             if split == TRAIN:
                 taken &= chosen(source.entries.numbers("key"), self._fraction)
             self._splits[split] = _Split(source, np.flatnonzero(taken))
-            _check_some(name, self._splits[split])
+            if not taken.any():
+                raise InputError(f"{name} has {len(taken)} samples and none is taken; raise fraction or val_fraction.")
         return self._splits[split]
 
     def _made(self, split: str) -> Loader:
@@ -249,15 +246,15 @@ class GeoData(lightning.LightningDataModule):
             epoch=(lambda: int(trainer.current_epoch)) if training and trainer is not None else None,
         )
 
-    def _crew(self) -> DecoderPool:
-        if not self._crews:
-            self._crews.append(DecoderPool(self._workers, self._limits, self._preprocess))
-        return self._crews[0]
+    def _decoder(self) -> BatchDecoder:
+        if not self._decoders:
+            self._decoders.append(BatchDecoder(self._workers, self._limits, self._preprocess))
+        return self._decoders[0]
 
 
-def _close(crews: list[DecoderPool]) -> None:
-    while crews:
-        crews.pop().close()
+def _close(decoders: list[BatchDecoder]) -> None:
+    while decoders:
+        decoders.pop().close()
 
 
 def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> SplitCounts:
@@ -269,14 +266,3 @@ def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.in
 def _joined(positions: NDArray[np.int64], device: torch.device) -> NDArray[np.int64]:
     """Return the positions of all ranks, each once: in another epoch another rank may have met the same photo."""
     return np.unique(gathered(torch.from_numpy(positions).to(device)).cpu().numpy())
-
-
-def _check_some(name: str, split: _Split) -> None:
-    """Raise InputError where a split has no sample."""
-    entries: Any = split.source.entries
-    if not len(entries):
-        bad: Mapping[Reason, int] = entries.bad
-        why = ", ".join(f"{count} {reason}" for reason, count in bad.items()) or "it has no rows"
-        raise InputError(f"{name} holds no photo with a place: {why}; check its columns.")
-    if not len(split.positions):
-        raise InputError(f"{name} has {len(entries)} samples and none is taken; raise fraction or val_fraction.")

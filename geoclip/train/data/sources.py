@@ -1,7 +1,6 @@
 """Where samples come from: photo files, tar shards, cached features. Each starts reading a batch when asked."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -15,16 +14,29 @@ from torch import Tensor
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import DecodeLimits
+from geoclip.tables.names import spellings
 from geoclip.train.data.augment import job
-from geoclip.train.data.batch import Batch
-from geoclip.train.data.decoders import DecoderPool
+from geoclip.train.data.batch_decoder import BatchDecoder
 from geoclip.train.data.entries import Entries
-from geoclip.train.data.feature_file import FeatureFile
+from geoclip.train.data.features import FeatureFile
 from geoclip.train.data.shards import read_member
 
 _SHOWN_FAILURES = 20
 _LOOKED_FOR = 100
 _log = logging.getLogger(__name__)
+
+
+class Batch(NamedTuple):
+    """Some samples. B is the batch size or less: a photo that cannot be read leaves it, so B can be 0."""
+
+    inputs: Tensor
+    """(B, 3, size, size) float32, pixels normalised with CLIP's mean and deviation; or (B, D) float32, features."""
+    lat_lng: Tensor
+    """(B, 2) float64, degrees, longitude in [-180, 180)."""
+    rows: Tensor
+    """(B,) int64, the sample's row in its table, from 0; of a features file its row there, of shards its position."""
+
+
 Finish = Callable[[], Batch]
 
 
@@ -58,13 +70,15 @@ class PhotoSource:
 
     Args:
         entries: the samples.
-        crew: makes the crew that decodes.
+        decoder: makes what decodes.
         limits: what one photo may cost.
         pin: whether batches are made in page-locked memory, from which a GPU copies faster.
     """
 
-    def __init__(self, entries: Entries, crew: Callable[[], DecoderPool], limits: DecodeLimits, *, pin: bool) -> None:
-        self.entries, self._crew, self._limits, self._pin = entries, crew, limits, pin
+    def __init__(
+        self, entries: Entries, decoder: Callable[[], BatchDecoder], limits: DecodeLimits, *, pin: bool
+    ) -> None:
+        self.entries, self._decoder, self._limits, self._pin = entries, decoder, limits, pin
         self._missing = np.zeros(len(entries), dtype=bool)
         self._unreadable = np.zeros(len(entries), dtype=bool)
 
@@ -84,14 +98,14 @@ class PhotoSource:
 
     def begin(self, wanted: Wanted) -> Finish:
         """Start decoding a batch."""
-        count, crew = len(wanted.positions), self._crew()
-        with torch.inference_mode(False):  # validation is in that mode, and the crew's threads, which write here, not
+        count, decoder = len(wanted.positions), self._decoder()
+        with torch.inference_mode(False):  # validation is in that mode, and the decoder's threads, which write here, not
             inputs = torch.empty(
                 (count, 3, self._limits.size, self._limits.size), dtype=torch.float32, pin_memory=self._pin
             )
         seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
         jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
-        started = [crew.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
+        started = [decoder.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
         return partial(self._finish, wanted.positions, inputs, started)
 
     def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -127,7 +141,7 @@ class PhotoSource:
                 return
             self._unreadable[position] = True
         if before < _SHOWN_FAILURES:
-            _log.warning("%s: %s", os.fsdecode(self.entries.name(position)), error)
+            _log.warning("%s: %s", self.entries.name(position), error)
         elif before == _SHOWN_FAILURES:
             _log.warning("Further photos that cannot be read are counted, not named.")
 
@@ -136,9 +150,9 @@ class FileSource(PhotoSource):
     """Photos in files, named relative to a folder."""
 
     def __init__(
-        self, entries: Entries, folder: Path, crew: Callable[[], DecoderPool], limits: DecodeLimits, *, pin: bool
+        self, entries: Entries, folder: Path, decoder: Callable[[], BatchDecoder], limits: DecodeLimits, *, pin: bool
     ) -> None:
-        super().__init__(entries, crew, limits, pin=pin)
+        super().__init__(entries, decoder, limits, pin=pin)
         self._folder = folder
 
     def check_some_there(self) -> None:
@@ -148,15 +162,16 @@ class FileSource(PhotoSource):
             InputError: none is there, so the folder is wrong.
         """
         some = sorted({position * len(self.entries) // _LOOKED_FOR for position in range(_LOOKED_FOR)})
-        if not any(os.path.exists(self.photo(position)) for position in some):  # noqa: PTH110 - names of any kind
+        if not any(self.photo(position).exists() for position in some):
             raise InputError(
                 f"None of {len(some)} photos looked for is there, such as {self.photo(some[0])}; "
                 "name their folder with data.images."
             )
 
     def photo(self, position: int) -> Path:
-        """Return the path of a photo."""
-        return self._folder / os.fsdecode(self.entries.name(position))
+        """Return the path of a photo, under the first spelling of its name that is there."""
+        paths = (self._folder / spelling for spelling in spellings(self.entries.name(position)))
+        return next((path for path in paths if path.exists()), self._folder / self.entries.name(position))
 
 
 class ShardSource(PhotoSource):
@@ -166,12 +181,12 @@ class ShardSource(PhotoSource):
         self,
         entries: Entries,
         shards: Sequence[Path],
-        crew: Callable[[], DecoderPool],
+        decoder: Callable[[], BatchDecoder],
         limits: DecodeLimits,
         *,
         pin: bool,
     ) -> None:
-        super().__init__(entries, crew, limits, pin=pin)
+        super().__init__(entries, decoder, limits, pin=pin)
         self._shards = shards
         self._shard, self._offset, self._size = (entries.numbers(part) for part in ("shard", "offset", "size"))
 

@@ -7,12 +7,13 @@ import csv
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
@@ -27,6 +28,7 @@ from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.text import TextEncoder
 from geoclip.release.directory import Release
+from geoclip.tables.vectors import ResumableVectors, source_of
 from tests.helpers.commands import Done, assert_refused, geoclip
 from tests.helpers.pictures import make_photo
 from tests.helpers.towers import TinyText
@@ -242,8 +244,14 @@ def test_together_is_a_search_for_the_mean_vector(work: Work, tmp_path: Path) ->
     done = geoclip("embed", *work.photos, "-o", tmp_path / "v.parquet", "--workers", "1")
     assert done.exit_code == 0, done.stderr
     vectors = np.stack(pq.read_table(tmp_path / "v.parquet")["vector"].to_numpy(zero_copy_only=False))
-    np.save(tmp_path / "mean.npy", vectors.mean(axis=0, keepdims=True))
-    (expected,) = records(geoclip("search", work.index, tmp_path / "mean.npy", "-f", "jsonl", "--apart", "0"))
+    source = source_of(pq.read_schema(tmp_path / "v.parquet"))
+    assert source is not None
+    with ResumableVectors(
+        tmp_path / "mean.parquet", {"photo": pa.string()}, replace(source, means=True), resume=False
+    ) as means:
+        means.add(("all",), vectors.mean(axis=0))
+        means.finish()
+    (expected,) = records(geoclip("search", work.index, tmp_path / "mean.parquet", "-f", "jsonl", "--apart", "0"))
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no photo")
     flags = ("--index", work.index, "--together", "-f", "jsonl", "--apart", "0", "--workers", "1")
@@ -304,7 +312,7 @@ def labelled(work: Work, encoder: LocationEncoder) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def calibration(work: Work, labelled: tuple[Path, Path]) -> Iterator[Path]:
     path = work.folder / "calibration.json"
-    done = geoclip("calibrate", *labelled, "--index", work.index, "-o", path)
+    done = geoclip("calibrate", *labelled, "--by-order", "--index", work.index, "-o", path)
     assert done.exit_code == 0, done.stderr
     assert "temperature" in done.stdout
     assert f"{LABELLED} photos" in done.stderr
@@ -350,7 +358,9 @@ def test_a_calibration_by_photos_names_who_has_no_label(work: Work, tmp_path: Pa
 def test_vectors_of_any_length_calibrate_alike(work: Work, labelled: tuple[Path, Path], calibration: Path) -> None:
     long = work.folder / "long.npy"
     np.save(long, 7 * np.load(labelled[1]))
-    done = geoclip("calibrate", labelled[0], long, "--index", work.index, "-o", work.folder / "again.json")
+    done = geoclip(
+        "calibrate", labelled[0], long, "--by-order", "--index", work.index, "-o", work.folder / "again.json"
+    )
     assert done.exit_code == 0, done.stderr
     one, other = (json.loads(path.read_text()) for path in (calibration, work.folder / "again.json"))
     assert other["temperature"] == pytest.approx(one["temperature"], rel=1e-3)
@@ -545,16 +555,15 @@ def test_a_weight_out_of_range_is_refused(work: Work, weight: str) -> None:
     [
         (["few.csv", "few.npy"], "3 labelled photos are too few to calibrate; give at least 20"),
         (["few.csv", "VECTORS"], f"have 3 rows for {LABELLED} inputs"),
-        (["named.csv", "VECTORS"], f"None of the {LABELLED} inputs has a row in the labels; the first input is '0'"),
         (["bare.csv", "VECTORS"], "bare.csv has no rows"),
-        (["bad.csv", "VECTORS"], "latitudes are -90 to 90"),
-        (["half.csv", "VECTORS"], "one of lng"),
+        (["bad.csv", "VECTORS"], "latitude is not within -90 to 90 (row 1: 91, 0)"),
+        (["half.csv", "VECTORS"], "for the lng one of lng"),
         (["absent.csv", "VECTORS"], "absent.csv does not exist"),
         (["LABELS", "absent.npy"], "absent.npy does not exist"),
         (["LABELS", "absent.png"], "absent.png does not exist"),
         (["LABELS", "narrow.npy"], "expected floats of shape (N, 512)"),
-        (["LABELS", "nothing.npy"], "no photos or vectors to calibrate with"),
-        (["LABELS", "zero.npy"], "has the length 0"),
+        (["LABELS", "nothing.npy"], "nothing.npy has no rows"),
+        (["LABELS", "zero.npy"], "the vector has length 0"),
         (["LABELS", "VECTORS", "--index", "absent"], "absent"),
         (["LABELS", "VECTORS", "--effort", "fast"], "--effort need --index"),
         (["LABELS", "VECTORS", "-o", "folder"], "folder is a folder"),
@@ -569,7 +578,6 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     for name, content in {
         "few.csv": "lat,lng\n1,2\n3,4\n5,6\n",
-        "named.csv": "photo,lat,lng\na.jpg,1,2\n",
         "bare.csv": "lat,lng\n",
         "bad.csv": "lat,lng\n91,0\n",
         "half.csv": "lat\n1\n",
@@ -583,5 +591,5 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     named = [{"LABELS": str(labelled[0]), "VECTORS": str(labelled[1])}.get(a, a) for a in arguments]
     output = [] if "-o" in arguments else ["-o", "c.json"]
-    assert_refused(geoclip("calibrate", *named, *output), words)
+    assert_refused(geoclip("calibrate", *named, "--by-order", *output), words)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -198,7 +198,7 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
             ["labels.csv", "ours.csv", "--lng-column", "a", "--lng-column", "b"],
             "2 columns are named (a, b) for 1 tables",
         ),
-        (["labels.csv", "bare.csv"], "bare.csv has no column of names"),
+        (["labels.csv", "bare.csv"], "The inputs have no names to be found in the labels by"),
         (["labels.csv", "ours.csv", "--distance", "rhumb"], "The distance is 'rhumb'; choose from haversine, geodesic"),
         (["labels.csv", "ours.csv", "--crops", "10"], "--crops 10 needs photos"),
         (["labels.csv", "ours.csv", "--country", "FR"], "Options of the search need photos or vectors"),
@@ -206,7 +206,10 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["labels.csv", "ours.csv", "--errors", "e.txt"], "name them .csv or .parquet"),
         (["labels.csv", "ours.csv", "--plots", "ours.csv"], "ours.csv is a file"),
         (["labels.csv", "ours.csv", "--gallery", "absent.csv"], "absent.csv does not exist"),
-        (["labels.csv", "ours.csv", "--gallery", "nan.csv"], "row 2 has the coordinates [nan, 0.0]"),
+        (
+            ["labels.csv", "ours.csv", "--gallery", "nan.csv"],
+            "1 of 1 rows cannot be used: 1 a coordinate is not finite",
+        ),
         (["labels.csv", "ours.csv", "--gallery", "empty.csv"], "empty.csv has no rows"),
         (["labels.csv", "ours.csv", "-o", "ours.csv/r.json"], "Cannot write ours.csv/r.json"),
         (["labels.csv", "ours.csv", "-o", "r.json", "--errors", "/proc/e.csv"], "Cannot write /proc/e.csv"),
@@ -220,19 +223,20 @@ def test_what_cannot_be_evaluated_is_refused_in_a_sentence(tables: Path, argumen
     (tables / "empty.csv").write_text("photo,lat,lng\n")
     (tables / "others.csv").write_text("photo,lat,lng\nq.jpg,1,2\n")
     (tables / "bare.csv").write_text("lat,lng\n1,2\n")
-    (tables / "nan.csv").write_text("lat,lng\n1,2\nnan,0\n")
+    (tables / "nan.csv").write_text("lat,lng\nnan,0\n")
     before = sorted(tables.rglob("*"))
     assert_refused(geoclip("evaluate", *arguments), words)
     assert sorted(tables.rglob("*")) == before
 
 
 def test_tables_without_names_are_in_one_order(tables: Path) -> None:
-    (tables / "truth.csv").write_text("lat,lng\n0,0\n10,10\n")
-    (tables / "two.csv").write_text("lat,lng\n0,0\n10,11\n")
-    assert geoclip("evaluate", "truth.csv", "two.csv", "-o", "r.json").exit_code == 0
+    (tables / "truth.csv").write_text("lat,lng\n1,1\n10,10\n")
+    (tables / "two.csv").write_text("lat,lng\n1,1\n10,11\n")
+    assert geoclip("evaluate", "truth.csv", "two.csv", "--by-order", "-o", "r.json").exit_code == 0
     assert report_of(tables / "r.json")["runs"][0]["accuracy"][0]["photos"] == 1
-    (tables / "two.csv").write_text("lat,lng\n0,0\n")
-    assert_refused(geoclip("evaluate", "truth.csv", "two.csv"), "have 2 rows for 1 inputs")
+    (tables / "two.csv").write_text("lat,lng\n1,1\n")
+    assert_refused(geoclip("evaluate", "truth.csv", "two.csv"), "The labels name no photos")
+    assert_refused(geoclip("evaluate", "truth.csv", "two.csv", "--by-order"), "have 2 rows for 1 inputs")
 
 
 # -- sets of cells ----------------------------------------------------------------------------------------------------
@@ -302,7 +306,7 @@ def basel(
 def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
     index = ("--index", basel / "index", "--prior-weight", "0")
     done = geoclip(
-        *("evaluate", basel / "labels.csv", basel / "vectors.npy", basel / "vectors.parquet", *index),
+        *("evaluate", basel / "labels.csv", basel / "vectors.npy", basel / "vectors.parquet", "--by-order", *index),
         *("-o", tmp_path / "r.json", "--plots", tmp_path / "plots", "--errors", tmp_path / "e.csv", "-k", "3"),
         *("--apart", "0"),
     )
@@ -339,7 +343,7 @@ def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_candidates_of_the_gallery_and_constraints(basel: Path, tmp_path: Path) -> None:
-    common = ("evaluate", basel / "labels.csv", basel / "vectors.npy", "--index", basel / "index")
+    common = ("evaluate", basel / "labels.csv", basel / "vectors.npy", "--by-order", "--index", basel / "index")
     done = geoclip(*common, "--candidates", "gallery", "-o", tmp_path / "g.json")
     assert done.exit_code == 0, done.stderr
     gallery = report_of(tmp_path / "g.json")["runs"][0]
@@ -388,11 +392,11 @@ def test_wrong_vectors_are_refused(basel: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for given, words in (
         ("few.npy", "have 30 rows for 3 inputs"),
-        ("none.npy", "none.npy is empty"),
+        ("none.npy", "none.npy has no rows"),
         ("absent.npy", "absent.npy does not exist"),
         ("empty", "No photos were found in "),
     ):
-        done = geoclip("evaluate", basel / "labels.csv", tmp_path / given, "--index", basel / "index")
+        done = geoclip("evaluate", basel / "labels.csv", tmp_path / given, "--by-order", "--index", basel / "index")
         assert_refused(done, words)
 
 

@@ -263,7 +263,7 @@ def test_words_are_located(clip_checkpoint: Path) -> None:
         (["search", "absent.parquet"], "does not exist"),
         (["search", "PHOTO"], "not a file of vectors"),
         (["embed", "PHOTO"], "--output"),
-        (["embed", "TABLE", "-o", "v.parquet"], "Coordinate 0 is (95, 2)"),
+        (["embed", "TABLE", "-o", "v.parquet"], "latitude is not within -90 to 90"),
         (["embed", "TABLE", "PHOTO", "-o", "v.parquet"], "embed it alone"),
         (["embed", "BARE", "-o", "v.parquet"], "bare.csv has no rows"),
         (["fetch", "--from", "absent.whl"], "absent.whl is not a file"),

@@ -26,8 +26,9 @@ from geoclip.evaluation.inputs import InputKind, evaluation_inputs
 from geoclip.evaluation.measures import MASSES, THRESHOLDS_KM, CellSet, distances
 from geoclip.evaluation.outputs import write_errors
 from geoclip.evaluation.plots import ACCURACY, CALIBRATION, write_plots
-from geoclip.evaluation.predictions import Columns, read_answers, read_labels
+from geoclip.evaluation.predictions import read_answers, read_labels
 from geoclip.evaluation.report import PhotoCounts, Report, Run, evaluated
+from geoclip.tables.columns import LABELS, LabelColumns, PredictionColumns
 from geoclip.tables.labels import Labels
 from geoclip.writers import Format, Output
 
@@ -40,52 +41,13 @@ def written(path: Path, text: str) -> Path:
 # -- true places ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["IMG_FILE,LAT,LON", "photo,lat,lng", "id,true_lat,true_lon", "image,latitude,longitude", "Name, Lat ,lon"],
-)
-def test_labels_are_found_by_the_usual_names(tmp_path: Path, header: str) -> None:
-    found = read_labels(written(tmp_path / "labels.csv", f"{header}\n007,48.5,2.25\n2020-01-02,-33,151\n"))
-    assert found.names == ("007", "2020-01-02")
-    assert found.lat_lng.tolist() == [[48.5, 2.25], [-33, 151]]
-
-
-def test_columns_asked_for_win_and_formats_agree(tmp_path: Path) -> None:
-    rows = [{"photo": "x", "key": "a", "lat": 0.0, "Y1": 1.5, "lng": 0.0, "X1": -2.5}]
-    asked = Columns("key", "Y1", "X1")
-    written(tmp_path / "l.csv", "photo,key,lat,Y1,lng,X1\nx,a,0,1.5,0,-2.5\n")
-    written(tmp_path / "l.tsv", "photo\tkey\tlat\tY1\tlng\tX1\nx\ta\t0\t1.5\t0\t-2.5\n")
-    written(tmp_path / "l.jsonl", json.dumps(rows[0]) + "\n\n")
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "l.parquet")
-    for suffix in (".csv", ".tsv", ".jsonl", ".parquet"):
-        found = read_labels((tmp_path / "l").with_suffix(suffix), asked)
-        assert found.names == ("a",)
-        assert found.lat_lng.tolist() == [[1.5, -2.5]]
-        assert read_labels((tmp_path / "l").with_suffix(suffix)).names == ("x",)
-
-
-@pytest.mark.parametrize(
-    ("text", "asked", "words"),
-    [
-        ("photo,lat,lng\n", Columns(), "has no rows"),
-        ("", Columns(), "cannot be read as a table"),
-        ("photo,lat\na,1\n", Columns(), "one of true_lng"),
-        ("photo,lat,lng\na,1,2\n", Columns(lat="LAT"), "has no column 'LAT'; it has photo, lat, lng"),
-        ("photo,lat,lng\na,1,2\n", Columns(name="key"), "has no column 'key'"),
-        ("photo,lat,lng\na,x,2\n", Columns(), "column lat holds something that is no number"),
-        ("photo,lat,lng\na,1,2\nb,91,0\n", Columns(), r"row 2 has the coordinates \[91.0, 0.0\]"),
-        ("photo,lat,lng\na,1,\n", Columns(), "row 1 has the coordinates"),
-        ("photo,lat,lng\na,1,2\nb,3,4\na,5,6\n", Columns(), "'a' in the rows 1 and 3"),
-        ("photo,lat,lng\na,1,2\n,3,4\n,5,6\n", Columns(), "row 2 has no name in the column photo; name every photo"),
-        ("photo,lat,lat,lng\na,1,2,3\n", Columns(), "has 2 columns called 'lat'; rename all but one"),
-        ("", Columns(), "give a whole file of the format that its suffix names"),
-        ("photo,lat,lng\na,91,0\n", Columns(), "correct the row or leave it out"),
-        ("photo,lat,lng\na,x,2\n", Columns(), "correct it, or name another column"),
-    ],
-)
-def test_wrong_labels_are_refused(tmp_path: Path, text: str, asked: Columns, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        read_labels(written(tmp_path / "labels.csv", text), asked)
+def test_a_photo_has_one_true_place(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'a' in the rows 1 and 3; keep one of them"):
+        read_labels(written(tmp_path / "labels.csv", "photo,lat,lng\na,1,2\nb,3,4\na,5,6\n"))
+    found = read_labels(written(tmp_path / "labels.csv", "key,photo,Y1,X1,lat,lng\na,x,1,2,3,4\n"), LABELS)
+    assert (found.names, found.lat_lng.tolist()) == (("x",), [[3, 4]])
+    found = read_labels(tmp_path / "labels.csv", LabelColumns("key", "Y1", "X1"))
+    assert (found.names, found.lat_lng.tolist()) == (("a",), [[1, 2]])
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -129,22 +91,23 @@ def test_answers_without_a_place_and_odd_names_are_kept(tmp_path: Path) -> None:
     ]
     path = written(tmp_path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     names, found = read_answers(path)
-    assert names == ["no\\xff.jpg", "x.jpg"]
+    assert names == ["noÿ.jpg", "x.jpg"]
     assert found.answered.tolist() == [False, True]
     assert found.seen.tolist() == [True, True]
 
 
 def test_answers_of_other_systems(tmp_path: Path) -> None:
     text = (
-        "IMG_ID,pred_lat,pred_lon,lat,lon,score\n1,10,190,0,0,good\n2,nan,5,0,0,bad\n3,91,5,0,0,bad\n4,-90,-180,0,0,x\n"
+        "IMG_ID,pred_lat,pred_lon,lat,lon,score\n"
+        "1,10,190,7,8,good\n2,nan,5,7,8,bad\n3,91,5,7,8,bad\n,1,2,7,8,x\n5,0,0,7,8,x\n6,-90,-180,7,8,x\n"
     )
     names, found = read_answers(written(tmp_path / "theirs.csv", text))
-    assert names == ["1", "2", "3", "4"]
-    assert found.places[[0, 3], 0].tolist() == [[10.0, -170.0], [-90.0, -180.0]]
-    assert found.answered.tolist() == [True, False, False, True]
+    assert names == ["1", "2", "3", "5", "6"]
+    assert found.places[[0, 4], 0].tolist() == [[10.0, -170.0], [-90.0, -180.0]]
+    assert found.answered.tolist() == [True, False, False, False, True]
     assert np.isnan(found.score).all()  # no numbers, so not a score
-    _, swapped = read_answers(tmp_path / "theirs.csv", Columns(lat="lat", lng="lon"))
-    assert swapped.places[:, 0].tolist() == [[0.0, 0.0]] * 4
+    _, swapped = read_answers(tmp_path / "theirs.csv", PredictionColumns(lat="lat", lng="lon"))
+    assert swapped.places[:, 0].tolist() == [[7.0, 8.0]] * 5
 
 
 def test_rows_of_a_photo_are_ordered_by_rank(tmp_path: Path) -> None:
@@ -161,39 +124,32 @@ def test_rows_of_a_photo_are_ordered_by_rank(tmp_path: Path) -> None:
     [
         ("p.csv", "image,lat,lng\na,1,2\nb,1,2\na,3,4\n", "several rows for 'a'"),
         ("p.csv", "image,lat,lng\n", "has no rows"),
-        ("p.jsonl", "", "one of pred_lat"),
-        ("p.jsonl", "{\n", "line 1 is no JSON object"),
-        ("p.jsonl", "[1, 2]\n", "line 1 is no JSON object"),
-        ("p.jsonl", '{"query": "a", "predictions": 5}', "predictions are 5 and no list of objects with lat and lng"),
-        ("p.jsonl", '{"query": "a", "predictions": [1, 2]}', r"predictions are \[1, 2\] and no list"),
+        ("p.jsonl", "", "does not begin with JSON objects"),
+        (
+            "p.jsonl",
+            '{"query": "a", "predictions": 5}',
+            "the predictions of row 1 are 5; expected a list of objects with lat and lng",
+        ),
+        ("p.jsonl", '{"query": "a", "predictions": [1, 2]}', r"row 1 are \[1, 2\]; expected"),
         ("p.csv", "image,lat,lng,rank,rank\na,1,2,1,2\n", "has 2 columns called 'rank'"),
-        ("p.csv", "image,lat,lng\n,1,2\n", "row 1 has no name in the column image"),
-        ("p.parquet", "not Parquet", "cannot be read as a table"),
-        ("p.docx", "", "is not a table this program reads"),
-        ("absent/p.csv", None, "absent/p.csv does not exist"),
+        ("p.csv", "image,lat,lng\n,1,2\n", "1 of 1 rows cannot be used: 1 there is no photo"),
+        ("p.csv", "image,lat,lng\na,93,2\n", "latitude is not within"),
     ],
 )
-def test_wrong_answers_are_refused(tmp_path: Path, name: str, text: str | None, words: str) -> None:
-    if text is not None:
-        written(tmp_path / name, text)
+def test_wrong_answers_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        read_answers(tmp_path / name)
+        read_answers(written(tmp_path / name, text))
 
 
 # -- whose row is whose -----------------------------------------------------------------------------------------------
 
 
-def test_names_match_whole_then_by_last_part_then_without_suffix() -> None:
-    labels = Labels(("a/1.jpg", "b/1.jpg", "2.jpg"), np.zeros((3, 2)))
-    assert label_rows(labels, ["b/1.jpg", "photos/2.jpg", "3.jpg"]).tolist() == [1, 2, -1]
-    ids = Labels(("101", "102"), np.zeros((2, 2)))
-    assert label_rows(ids, ["00/102.jpg", "00/101.png", "00/7.png"]).tolist() == [1, 0, -1]
-    with pytest.raises(InputError, match="one row for"):
-        label_rows(ids, ["00/102.jpg", "01/102.jpg"])
+def test_each_input_has_a_row_of_its_own() -> None:
+    labels = Labels(("a/1.jpg", "2.jpg", "101"), np.zeros((3, 2)))
+    assert label_rows(labels, ["00/101.jpg", "photos/2.jpg", "3.jpg"], 3).tolist() == [2, 1, -1]
     with pytest.raises(InputError, match="one row for the inputs '101' and '101'"):
-        label_rows(ids, ["101", "7", "101"])
-    with pytest.raises(InputError, match=r"2 rows for '1\.jpg'"):
-        label_rows(labels, ["elsewhere/1.jpg"])
+        label_rows(labels, ["101", "7", "101"], 3)
+    assert label_rows(labels, None, 3, by_order=True).tolist() == [0, 1, 2]
 
 
 def test_answers_are_brought_into_the_order_of_the_labels() -> None:
@@ -232,9 +188,9 @@ def test_arguments_are_told_apart(tmp_path: Path) -> None:
         f"{table} (2)",
     ]
     assert [each.columns for each in found if each.kind is InputKind.PREDICTIONS] == [
-        Columns("n", "y1", None),
-        Columns("n", "y2", None),
-        Columns("n", "y3", None),
+        PredictionColumns("n", "y1", None),
+        PredictionColumns("n", "y2", None),
+        PredictionColumns("n", "y3", None),
     ]
 
 

@@ -9,11 +9,13 @@ import pytest
 
 import geoclip.tables.vectors as module
 from geoclip.errors import InputError
-from geoclip.tables.vectors import ResumableVectors, VectorSource, read_vectors
+from geoclip.tables.vector_file import VectorFile
+from geoclip.tables.vectors import ResumableVectors, VectorSource
 
 SOURCE = VectorSource("photos", "digest", "fp32")
 COLUMNS = {"photo": pa.string()}
 VECTORS = np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32)
+VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 
 
 def fill(path: Path, rows: range, *, resume: bool = False, finish: bool = True, source: VectorSource = SOURCE) -> None:
@@ -27,7 +29,7 @@ def fill(path: Path, rows: range, *, resume: bool = False, finish: bool = True, 
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
-    batches = list(read_vectors(path, dim=6, model_digest="digest"))
+    batches = list(VectorFile(path, dim=6, model_digest="digest"))
     return [name for b in batches for name in b.names], np.concatenate([b.vectors for b in batches])
 
 
@@ -35,7 +37,8 @@ def test_round_trip(tmp_path: Path) -> None:
     fill(tmp_path / "v.parquet", range(10))
     names, vectors = read(tmp_path / "v.parquet")
     assert names == [f"{i}.jpg" for i in range(10)]
-    assert np.array_equal(vectors, VECTORS)
+    np.testing.assert_allclose(vectors, VECTORS, rtol=1e-6)
+    assert np.array_equal(np.stack(pq.read_table(tmp_path / "v.parquet")["vector"].to_numpy()), VECTORS)
     assert [p.name for p in tmp_path.iterdir()] == ["v.parquet"]
 
 
@@ -52,7 +55,7 @@ def test_a_stopped_run_goes_on_and_equals_an_unbroken_one(tmp_path: Path, monkey
     with pytest.raises(InputError, match="another model"):
         fill(path, range(10), resume=True, source=VectorSource("photos", "other", "fp32"))
     fill(path, range(10), resume=True)
-    assert np.array_equal(read(path)[1], VECTORS)
+    np.testing.assert_allclose(read(path)[1], VECTORS, rtol=1e-6)
     fill(tmp_path / "unbroken.parquet", range(10))
     assert pq.read_table(path).equals(pq.read_table(tmp_path / "unbroken.parquet"))
 
@@ -72,7 +75,53 @@ def test_npy_is_read(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", VECTORS.astype(np.float64))
     names, vectors = read(tmp_path / "v.npy")
     assert names == [str(i) for i in range(10)]
-    np.testing.assert_allclose(vectors, VECTORS)
+    np.testing.assert_allclose(vectors, VECTORS, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_bad_rows_are_left_out_and_named_by_their_place_in_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    vectors = np.tile(VECTORS, (150, 1))
+    vectors[1200, 3], vectors[40] = np.nan, 0.0
+    path = tmp_path / f"v{suffix}"
+    np.save(path, vectors) if suffix == ".npy" else pq.write_table(pa.table({"vector": [*vectors]}), path)
+    names, found = read(path)
+    assert names == [str(i) for i in range(1500) if i not in (40, 1200)]
+    np.testing.assert_allclose(found, np.delete(vectors, (40, 1200), axis=0), rtol=1e-6)
+    assert (
+        "2 of 1,500 rows cannot be used: 1 the vector is not finite (row 1201), 1 the vector has length 0 (row 41)"
+        in (caplog.text)
+    )
+
+
+def test_other_lengths_are_brought_to_1_except_those_of_means(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lengths = np.array([0.1, 0.5, 0.9, 1.0, 1.0004, 2.0, 7.0, 1e-20, 0.999, 1e20])[:, None].astype(np.float32)
+    np.save(tmp_path / "other.npy", VECTORS * lengths)
+    np.testing.assert_allclose(read(tmp_path / "other.npy")[1], VECTORS, rtol=1e-5)
+    assert "other.npy holds vectors of other lengths than 1, such as 0.1; they are brought to length 1" in caplog.text
+    caplog.clear()
+    source = VectorSource("photos", "digest", "fp32", means=True)
+    with ResumableVectors(tmp_path / "means.parquet", COLUMNS, source, resume=False) as out:
+        for i in range(10):
+            out.add((f"{i}.jpg",), VECTORS[i] * lengths[i])
+        out.finish()
+    kept = np.where(lengths > 0.999, 1, lengths)
+    np.testing.assert_allclose(read(tmp_path / "means.parquet")[1], VECTORS * kept, rtol=1e-5)
+    np.save(tmp_path / "unit.npy", VECTORS * np.float32(1.001))
+    read(tmp_path / "unit.npy")
+    assert not caplog.records
+
+
+def test_rows_are_named_by_the_column_of_photos(tmp_path: Path) -> None:
+    vectors = pa.array([[1.0] * 6] * 2)
+    pq.write_table(
+        pa.table({"Image": ["a", "b"], "lat": [1, 2], "lng": [1, 2], "vector": vectors}), tmp_path / "v.parquet"
+    )
+    assert read(tmp_path / "v.parquet")[0] == ["a", "b"]
+    assert VectorFile(tmp_path / "v.parquet", dim=6, model_digest="digest").named
+    np.save(tmp_path / "v.npy", VECTORS)
+    assert not VectorFile(tmp_path / "v.npy", dim=6, model_digest="digest").named
 
 
 def test_coordinates_name_themselves(tmp_path: Path) -> None:
@@ -84,7 +133,7 @@ def test_coordinates_name_themselves(tmp_path: Path) -> None:
 def test_files_of_something_else_are_refused_in_words(tmp_path: Path) -> None:
     def refused(name: str, words: str) -> None:
         with pytest.raises(InputError, match=words):
-            list(read_vectors(tmp_path / name, dim=6, model_digest="digest"))
+            list(VectorFile(tmp_path / name, dim=6, model_digest="digest"))
 
     refused("absent.parquet", "does not exist")
     refused("absent.npy", "does not exist")
@@ -100,5 +149,15 @@ def test_files_of_something_else_are_refused_in_words(tmp_path: Path) -> None:
     refused("shape.npy", r"\(10, 5\)")
     np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
     refused("pickle.npy", "cannot be read")
+    np.savez(tmp_path / "several.npz", a=VECTORS)
+    refused("several.npz", "not a file of vectors")
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    refused("several.npy", r"several arrays \(.npz\); save the one of vectors with numpy.save")
+    pq.write_table(pa.table([[[1.0] * 6]] * 2, names=["vector", "vector"]), tmp_path / "twice.parquet")
+    refused("twice.parquet", "one called vector is needed")
+    np.save(tmp_path / "nan.npy", np.full((2, 6), np.nan))
+    refused("nan.npy", "2 of 2 rows cannot be used: 2 the vector is not finite")
+    np.save(tmp_path / "none.npy", np.zeros((0, 6)))
+    refused("none.npy", "has no rows")
     fill(tmp_path / "other.parquet", range(2), source=VectorSource("photos", "other", "fp32"))
     refused("other.parquet", "another model")

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource
-from geoclip.train.data.batch import Batch
 from geoclip.train.data.module import GeoData
+from geoclip.train.data.sources import Batch
 
 
 class Recorder(lightning.LightningModule):

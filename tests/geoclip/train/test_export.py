@@ -136,7 +136,7 @@ def test_bad_rows_of_a_gallery_are_counted_and_left_out(
     release = export(trained[1], tmp_path / "release", gallery=path)
     np.testing.assert_array_equal(release.gallery(), np.array([[10, -160], [-5.5, 6]]))
     (line,) = caplog.messages
-    assert "3 of 5 rows left out" in line
+    assert "3 of 5 rows cannot be used" in line
 
 
 @pytest.mark.slow

@@ -1,8 +1,5 @@
-"""Galleries: hostile tables, deduplication, and row ranges against brute force with h3-py."""
+"""Galleries: deduplication, and row ranges against brute force with h3-py."""
 
-import csv
-from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import index.storage.gallery as gallery_module
-import index.storage.gallery_rows as rows_module
 from index.grid.cells import FINEST, base_cells, cells_at, children, parents
 from index.storage.gallery import Gallery
-from index.storage.gallery_rows import Reason
-
-HOSTILE = (
-    b"\xef\xbb\xbfid,Latitude, LON \r\n"
-    b"1,48.85,2.35\r\n"  # row 1: a place
-    b"2,abc,2\r\n"
-    b"3,,2\r\n"
-    b"4,nan,2\r\n"
-    b"5,1e400,2\r\n"  # row 5: parses to infinity
-    b"6,91,2\r\n"
-    b"7,10,-180.5\r\n"
-    b"8,10,360\r\n"  # row 8: a place, longitude 0
-    b"9,0,0.0\r\n"
-    b"10,1\r\n"  # row 10: ragged
-    b"\r\n"  # no row
-    b'"11, with a comma","48.85", +2.35e0 \r\n'  # row 11: the first place again
-    b"12,\xff\xfe,9\r\n"
-    b"13,1_0,5\r\n"
-    b"14,0x10,5\r\n"
-    b'15,"48,85",5\r\n'
-    b"16,1,2\x00\r\n"
-    b"17,1,2,3\r\n"
-    b"18,-90.,.5\r\n"  # row 18: a place
-)
-REJECTED = {
-    2: Reason.NOT_A_NUMBER,
-    3: Reason.MISSING,
-    4: Reason.NOT_FINITE,
-    5: Reason.NOT_FINITE,
-    6: Reason.LATITUDE,
-    7: Reason.LONGITUDE,
-    9: Reason.NULL_ISLAND,
-    10: Reason.RAGGED,
-    12: Reason.NOT_A_NUMBER,
-    13: Reason.NOT_A_NUMBER,
-    14: Reason.NOT_A_NUMBER,
-    15: Reason.NOT_A_NUMBER,
-    16: Reason.NOT_A_NUMBER,
-    17: Reason.RAGGED,
-}
-PLACES = {(48.85, 2.35): 2, (10.0, 0.0): 1, (-90.0, 0.5): 1}
 
 
 def places_of(gallery: Gallery) -> dict[tuple[float, float], int]:
     return {(float(lat), float(lng)): int(n) for (lat, lng), n in zip(gallery.lat_lng, gallery.counts, strict=True)}
-
-
-def in_float32(places: dict[tuple[float, float], int]) -> dict[tuple[float, float], int]:
-    return {(float(np.float32(lat)), float(np.float32(lng))): n for (lat, lng), n in places.items()}
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -85,139 +36,28 @@ def somewhere(rows: int, seed: int = 0) -> NDArray[np.float64]:
     return points[rng.integers(0, rows, rows)]
 
 
-@pytest.mark.parametrize("block", [64, 1 << 20])
-def test_hostile_rows_are_counted_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", block)
-    gallery = Gallery.read(write(tmp_path / "a.csv", HOSTILE), rejected=tmp_path / "bad.csv")
-    assert places_of(gallery) == in_float32(PLACES)
-    assert gallery.total == 4
-    assert gallery.bad == Counter(REJECTED.values())
-    with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as file:
-        written = list(csv.DictReader(file))
-    assert {int(row["row"]): row["reason"] for row in written} == REJECTED
-    texts = {int(row["row"]): (row["lat"], row["lng"]) for row in written}
-    assert texts[2] == ("abc", "2")
-    assert texts[12] == ("ÿþ", "9")
-    assert texts[17] == ("17,1,2,3", "")
-
-
-def test_quoted_values_may_hold_lines(tmp_path: Path) -> None:
-    gallery = Gallery.read(write(tmp_path / "a.csv", b'id,lat,lng\n"a\n,b",1,2\nc,3,4\n'))
-    assert places_of(gallery) == {(1.0, 2.0): 1, (3.0, 4.0): 1}
-    assert not gallery.bad
-
-
-def test_text_beside_the_coordinates_may_be_of_any_encoding(tmp_path: Path) -> None:
-    content = '\ufeff"lat",lng,name\n1,2,Malé\n48°,2,x\n3,4,Malé,Malé\n'.encode() + b"5,6,Mal\xe9\n7,8,Mal\xe9,x\n"
-    gallery = Gallery.read(write(tmp_path / "a.csv", content), rejected=tmp_path / "bad.csv")
-    assert places_of(gallery) == {(1.0, 2.0): 1, (5.0, 6.0): 1}
-    with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as file:
-        written = {int(row["row"]): row["lat"] for row in csv.DictReader(file)}
-    assert written == {2: "48°", 3: "3,4,Malé,Malé", 5: "7,8,Malé,x"}
-
-
-def test_an_unclosed_quote_costs_its_lines_and_says_so(tmp_path: Path) -> None:
-    gallery = Gallery.read(write(tmp_path / "a.csv", b'id,lat,lng\na,1,2\n"b,3,4\nc,5,6\nd,7,8\n'))
-    assert gallery.total == 1
-    assert gallery.bad == {Reason.RAGGED: 3}
-
-
-def test_row_numbers_hold_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 1000)
-    rng = np.random.default_rng(1)
-    kinds = rng.choice(["fine", "ragged", "text"], size=3000, p=[0.8, 0.1, 0.1])
-    lines = {"fine": "x,1.5,2.5", "ragged": "x,1.5", "text": "x,here,2.5"}
-    content = "id,lat,lng\n" + "\n".join(lines[kind] for kind in kinds) + "\n"
-    gallery = Gallery.read(write(tmp_path / "a.csv", content.encode()), rejected=tmp_path / "bad.csv")
-    assert gallery.counts.tolist() == [int((kinds == "fine").sum())]
-    rows = [line.split(",") for line in (tmp_path / "bad.csv").read_text(encoding="utf-8").splitlines()[1:]]
-    assert sorted(int(row[0]) for row in rows) == (np.flatnonzero(kinds != "fine") + 1).tolist()
-    assert {int(row[0]) for row in rows if row[-1] == Reason.RAGGED} == set(np.flatnonzero(kinds == "ragged") + 1)
-
-
-@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
-def test_a_large_file_in_small_batches_equals_the_arrays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 4096)
-    monkeypatch.setattr(rows_module, "_BATCH_ROWS", 100)
+@pytest.mark.parametrize("size", [1, 100, 5000])
+def test_blocks_give_what_their_rows_give_together(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(gallery_module, "_MERGE_AT", 300)
     points = somewhere(5_000)
-    path = tmp_path / f"a.{kind}"
-    if kind == "parquet":
-        pq.write_table(pa.table({"y": points[:, 0], "x": points[:, 1]}), path)
-    else:
-        mark = "," if kind == "csv" else "\t"
-        path.write_text(
-            f"lat{mark}lng\n" + "".join(f"{lat!r}{mark}{lng!r}\n" for lat, lng in points.tolist()), encoding="utf-8"
-        )
-    read, made = Gallery.read(path), Gallery.of(points)
-    assert not read.bad
-    assert np.array_equal(read.lat_lng, made.lat_lng)
-    assert np.array_equal(read.counts, made.counts)
-    assert np.array_equal(read.cells, made.cells)
-    assert read.digest() == made.digest()
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array([1.5, None, float("nan"), 91.0], pa.float32()),
-        pa.array([" 1.5", None, "nan", "91"]),
-        pa.array(["1.5", "", "inf", "91"], pa.large_string()),
-        pa.array(["1.5", None, "nan", "91"]).dictionary_encode(),
-    ],
-    ids=["float32", "string", "large_string", "dictionary"],
-)
-def test_parquet_columns_of_any_plain_type(tmp_path: Path, column: Any) -> None:
-    pq.write_table(pa.table({"LAT": column, "Lon": pa.array([3, 3, 3, 3])}), tmp_path / "a.parquet")
-    gallery = Gallery.read(tmp_path / "a.parquet")
-    assert places_of(gallery) == {(1.5, 3.0): 1}
-    assert gallery.bad == {Reason.MISSING: 1, Reason.NOT_FINITE: 1, Reason.LATITUDE: 1}
-
-
-def test_parquet_decimals(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"lat": [Decimal("1.5")], "lng": [Decimal("-2.25")]}), tmp_path / "a.pq")
-    assert places_of(Gallery.read(tmp_path / "a.pq")) == {(1.5, -2.25): 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.csv", b"", "cannot be read as a table"),
-        ("a.csv", b"lat,lng\n", "it has no rows"),
-        ("a.csv", b"lat,lng\n95,1\nx,2\n", "1 a coordinate is not a number, 1 latitude"),
-        ("a.csv", b"lat,height\n1,2\n", "one of lng, lon"),
-        ("a.csv", b"\xff\xfelat,lng\n1,2\n", "one of lat, latitude"),
-        ("a.csv", "lat,lng\n1,2\n".encode("utf-16"), "a.csv"),
-        ("a.csv", b"lat,lng\n" + b"1" * 12_000_000 + b",2\n", "cannot be read as a table"),
-        ("a.parquet", b"PAR1 but no", "cannot be read as a table"),
-        ("a.xlsx", b"", "give a file named"),
-    ],
-)
-def test_files_that_are_no_gallery_are_refused_in_words(tmp_path: Path, name: str, content: bytes, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        Gallery.read(write(tmp_path / name, content))
-
-
-def test_more_refusals(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not exist"):
-        Gallery.read(tmp_path / "absent.csv")
-    pq.write_table(pa.table({"lat": [True], "lng": [1.0]}), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="holds bool; expected numbers"):
-        Gallery.read(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="no usable coordinates"):
-        Gallery.read(write(tmp_path / "a.csv", b"lat,lng\n1\n"), rejected=tmp_path / "bad.csv")
-    assert len((tmp_path / "bad.csv").read_text(encoding="utf-8").splitlines()) == 2
-    assert not list(tmp_path.glob(".*"))
+    gathered = Gallery.gathered((points[at : at + size] for at in range(0, 5_000, size)), {"odd": 2, "even": 0})
+    made = Gallery.of(points)
+    assert gathered.bad == {"odd": 2}
+    assert np.array_equal(gathered.lat_lng, made.lat_lng)
+    assert np.array_equal(gathered.counts, made.counts)
+    assert np.array_equal(gathered.cells, made.cells)
+    assert gathered.digest() == made.digest()
+    assert Gallery.gathered([], {}).digest() == Gallery.empty().digest()
+    with pytest.raises(ValueError, match=r"Row 1 is .* longitudes -180 to 360"):
+        Gallery.gathered([points, np.array([[1.0, 2.0], [1.0, 720.0]])], {})
 
 
 @pytest.mark.parametrize(
     ("lat_lng", "counts", "says"),
     [
-        ([[91.0, 0.0]], None, "Row 0 is .* latitude"),
-        ([[1.0, 2.0], [1.0, float("nan")]], None, "Row 1 is .* not finite"),
-        ([[1.0, 361.0]], None, "longitude"),
+        ([[91.0, 0.0]], None, "Row 0 is .* latitudes are -90 to 90"),
+        ([[1.0, 2.0], [1.0, float("nan")]], None, "Row 1 is .*nan"),
+        ([[1.0, 361.0]], None, "longitudes"),
         ([1.0, 2.0], None, "shape"),
         ([[1.0, 2.0]], [0], "from 1"),
         ([[1.0, 2.0]], [1.5], "whole numbers"),
@@ -298,10 +138,10 @@ def test_saved_bytes_depend_on_the_content_alone(tmp_path: Path) -> None:
     assert Gallery.of(points[1:]).digest() != made.digest()
 
 
-def test_what_was_rejected_is_saved_too(tmp_path: Path) -> None:
-    gallery = Gallery.read(write(tmp_path / "a.csv", HOSTILE))
+def test_what_was_left_out_is_saved_too(tmp_path: Path) -> None:
+    gallery = Gallery.gathered([np.array([[1.0, 2.0]])], {"exactly 0, 0": 3})
     gallery.save(tmp_path / "g.parquet")
-    assert Gallery.parse((tmp_path / "g.parquet").read_bytes()).bad == gallery.bad
+    assert Gallery.parse((tmp_path / "g.parquet").read_bytes()).bad == {"exactly 0, 0": 3}
 
 
 def test_other_files_are_not_opened_as_galleries(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def default_workers() -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-class DecoderPool:
+class BatchDecoder:
     """Decodes photos into slots of a batch; started when first needed, closed by `close`.
 
     A photo that takes its process down, or too long, is one that cannot be read.
