@@ -74,6 +74,7 @@ ROOMS = {
         "geoclip.files",
         "geoclip.options",
         "geoclip.release",
+        "geoclip.tables",
         "index.building",
         "index.grid",
         "index.storage",

@@ -45,20 +45,7 @@ def run(
     if tables and features.features:
         raise InputError(f"{tables[0]} is a table of coordinates; --features are of photos, name them or their folder.")
     if tables:
-        release = release_of(model.weights)
-        with progress("Embedding") as update:
-            device, precision = machine.device, machine.precision
-            count = embed_coordinates(
-                Path(tables[0]),
-                output,
-                release,
-                columns=OptionColumns(None, columns.lat_column, columns.lng_column),
-                device=device,
-                precision=precision,
-                resume=resume,
-                on_progress=update,
-            )
-        say(f"{count} coordinates embedded in {output}.")
+        _coordinates(Path(tables[0]), output, resume, columns, model, machine)
         return
     photos = photo_inputs(inputs, from_list)
     counts = RunCounts()
@@ -83,3 +70,20 @@ def run(
             embedder = open_embedder(photo, model, machine)
             embed_photos(photos, output, embedder, workers=machine.processes, resume=resume, on_photo=on_photo)
     raise typer.Exit(counts.exit_code("embedded"))
+
+
+def _coordinates(
+    table: Path, output: Path, resume: bool, columns: PlaceColumnOptions, model: ModelOptions, machine: MachineOptions
+) -> None:
+    with progress("Embedding") as update:
+        count = embed_coordinates(
+            table,
+            output,
+            release_of(model.weights),
+            columns=OptionColumns(None, columns.lat_column, columns.lng_column),
+            device=machine.device,
+            precision=machine.precision,
+            resume=resume,
+            on_progress=update,
+        )
+    say(f"{count} coordinates embedded in {output}.")

@@ -192,7 +192,10 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
             ["labels.csv", "others.csv"],
             "the first is 'q.jpg', the first label 'a.jpg'; name another column of the labels with --label-name-column",
         ),
-        (["labels.csv", "ours.csv", "--lat-column", "LAT"], "ours.csv has no column 'LAT'; it has photo, lat, lng"),
+        (
+            ["labels.csv", "ours.csv", "--lat-column", "LAT"],
+            "ours.csv has no column 'LAT' for the lat; it has photo, lat, lng",
+        ),
         (["labels.csv", "ours.csv", "--label-lat-column", "Y"], "labels.csv has no column 'Y'"),
         (
             ["labels.csv", "ours.csv", "--lng-column", "a", "--lng-column", "b"],
