@@ -99,7 +99,9 @@ class PhotoSource:
     def begin(self, wanted: Wanted) -> Finish:
         """Start decoding a batch."""
         count, decoder = len(wanted.positions), self._decoder()
-        with torch.inference_mode(False):  # validation is in that mode, and the decoder's threads, which write here, not
+        with torch.inference_mode(
+            False
+        ):  # validation is in that mode, and the decoder's threads, which write here, not
             inputs = torch.empty(
                 (count, 3, self._limits.size, self._limits.size), dtype=torch.float32, pin_memory=self._pin
             )
