@@ -72,17 +72,17 @@ class Columns:
                 raise InputError(f"columns has the key {key!r}; use {', '.join(known)} (did you mean {near[0]}?).")
         return cls(**(given or {}))
 
-    def find(self, header: Sequence[str], where: object) -> Found:
-        """Return the columns of a table with these names; `where` stands in messages.
+    def find(self, header: Sequence[str], where: object, *, photo: bool = True) -> Found:
+        """Return the columns of a table with these names, that of photos if asked for; `where` stands in messages.
 
         Raises:
             MissingColumnError: a coordinate has no column.
-        InputError: several columns could be meant, or one that was asked for is not there.
+            InputError: several columns could be meant, or one that was asked for is not there.
         """
         lat, lng, plane = self._place(header, where)
         if lat == lng:
             raise InputError(f"{where}: the column {header[lat]!r} cannot be both latitude and longitude; name two.")
-        return Found(lat, lng, self.find_photo(header, where), plane)
+        return Found(lat, lng, self.find_photo(header, where) if photo else None, plane)
 
     def find_photo(self, header: Sequence[str], where: object) -> int | None:
         """Return the column of photos' names, None where there is none; raises as `find`."""
@@ -96,8 +96,8 @@ class Columns:
     def no_photo(self, header: Sequence[str], where: object) -> MissingColumnError:
         """Return what to say where photos must have names and no column holds them."""
         return MissingColumnError(
-            f"{where} has the columns {shown(header)}; for the photo one of {', '.join(PHOTO_NAMES)} is needed, or its "
-            f"name with {self.options['photo']}."
+            f"{where} has the columns {shown(header)}; for the photo one of {', '.join(PHOTO_NAMES)} is needed"
+            f"{self._or_option('photo')}."
         )
 
     def _place(self, header: Sequence[str], where: object) -> tuple[int, int, bool]:
@@ -126,17 +126,27 @@ class Columns:
         found = [at for at, name in enumerate(header) if _plain(name) in names]
         if len(found) > 1:
             raise InputError(
-                f"{where} has {len(found)} columns for the {part}: {', '.join(header[at] for at in found)}; name the "
-                f"one to read with {self.options[part]}, or rename the others."
+                f"{where} has {len(found)} columns for the {part}: {', '.join(header[at] for at in found)}; "
+                + (f"name the one to read with {self.options[part]}, or " if part in self.options else "")
+                + "rename the others."
             )
         return found[0] if found else None
 
     def _missing(self, part: str, pair: Pair, header: Sequence[str], where: object) -> MissingColumnError:
         names = pair[0 if part == "lat" else 1]
         return MissingColumnError(
-            f"{where} has the columns {shown(header)}; for the {part} one of {', '.join(names)} is needed, or its name "
-            f"with {self.options[part]}."
+            f"{where} has the columns {shown(header)}; for the {part} one of {', '.join(names)} is needed"
+            f"{self._or_option(part)}."
         )
+
+    def _or_option(self, part: str) -> str:
+        return f", or its name with {self.options[part]}" if part in self.options else ""
+
+
+class GalleryColumns(Columns):
+    """Columns of a gallery, which nobody can name."""
+
+    options: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 class OptionColumns(Columns):
@@ -159,7 +169,7 @@ class LabelColumns(Columns):
     )
 
 
-USUAL, LABELS, PREDICTIONS = Columns(), LabelColumns(), PredictionColumns()
+USUAL, LABELS, PREDICTIONS = GalleryColumns(), LabelColumns(), PredictionColumns()
 
 
 def shown(header: Sequence[str]) -> str:

@@ -68,10 +68,8 @@ def read_places(
             `BadRows.settle` raises.
     """
     table, noted = open_table(path), BadRows() if bad is None else bad
-    found = columns.find(table.columns, path)
-    if photos is PhotoNames.IGNORE:
-        found = found._replace(photo=None)
-    elif photos is PhotoNames.NEED and found.photo is None:
+    found = columns.find(table.columns, path, photo=photos is not PhotoNames.IGNORE)
+    if photos is PhotoNames.NEED and found.photo is None:
         raise columns.no_photo(table.columns, path)
     for judged, _ in judged_blocks(table, found, noted):
         yield judged.places()

@@ -83,6 +83,8 @@ def reading(path: Path) -> Iterator[None]:
         InputError: that sentence.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a folder, a pipe or a device; give an ordinary file.")
         yield
     except InputError:
         raise

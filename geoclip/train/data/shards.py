@@ -182,7 +182,7 @@ def _place(content: bytes, columns: Columns) -> tuple[str | None, str | None]:
 @lru_cache(maxsize=64)
 def _parts(columns: Columns, keys: tuple[str, ...]) -> tuple[str, str] | None:
     try:
-        found = columns.find(keys, "A record in the shards")
+        found = columns.find(keys, "A record in the shards", photo=False)
     except MissingColumnError:
         return None
     return keys[found.lat], keys[found.lng]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,7 @@ from geoclip.tables.bad_rows import BadRows, OnBadRows, Reason
 from geoclip.tables.columns import USUAL, Columns, OptionColumns
 from geoclip.tables.coordinates import PhotoNames, numbers_in, read_lat_lng, read_places
 from geoclip.tables.labels import Labels
+from geoclip.tables.rows import open_table
 from geoclip.train.data.entries import table_entries
 from index.storage.gallery import Gallery
 from tests.helpers.tables import FORMATS, ROWS, written
@@ -109,7 +111,6 @@ def test_columns_are_found_by_one_rule(tmp_path: Path, consumer: str, header: st
         ("photo,LAT,LON,Lat,Lng", "a,1,2,3,4", r"2 columns for the lat: LAT, Lat; name the one to read with (--|col)"),
         ("photo,lat,lng,lat,lng", "a,1,2,3,4", "2 columns for the lat: lat, lat; name the one"),
         ("photo,lat,lon,longitude", "a,1,2,3", "2 columns for the lng: lon, longitude"),
-        ("photo,Photo,lat,lng", "a,b,1,2", "2 columns for the photo: photo, Photo"),
         ("photo,lat,x", "a,1,2", "for the lng one of lng, lon, .* is needed, or its name with"),
         ("photo,breite,laenge", "a,1,2", "has the columns photo, breite, laenge; for the lat one of lat"),
         ("photo,x,y", "a,1920,1080", "columns y and x hold 1080, 1920 in row 1: pixels or projected coordinates"),
@@ -137,6 +138,7 @@ def test_columns_that_are_asked_for_count(tmp_path: Path) -> None:
     for asked, words in (
         (Columns("key", "LAT"), r"2 columns for the lng: LON, Lng; .* columns.lng"),
         (Columns("no", "LAT", "LON"), "no column 'no' for the photo"),
+        (Columns("key", "LAT", "nope"), "no column 'nope' for the lng; it has photo, LAT"),
         (Columns(None, "LAT", "LAT"), "cannot be both latitude and longitude"),
     ):
         with pytest.raises(InputError, match=words):
@@ -255,7 +257,7 @@ def test_an_unclosed_quote_costs_its_lines_and_says_so(tmp_path: Path) -> None:
     found, bad = places(path)
     assert (found, bad.counts) == ([("a", 1, 2)], {Reason.RAGGED: 1})
     assert bad.listed[0].photo == '"b,3,4\nc,5,6\nd,7,8'
-    path.write_text('id,lat,lng\na,1,2\n"b,3,4\n' + "c,5,6\n" * 1_000_000, encoding="utf-8")
+    path.write_text('id,lat,lng\na,1,2\n"b,3,4\n' + "c,5,6\n" * 400_000, encoding="utf-8")
     with pytest.raises(InputError, match=r"after row 1 or so .*, perhaps a quote is not closed"):
         places(path)
 
@@ -276,6 +278,7 @@ def test_row_numbers_hold_across_blocks(tmp_path: Path, monkeypatch: pytest.Monk
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(_TEXT, st.floats(-90, 90), st.floats(-180, 180, exclude_max=True)), min_size=1, max_size=40),
@@ -296,6 +299,7 @@ def test_what_is_written_is_read(
     assert bad.total == sum(row[1:] == (0, 0) for row in rows)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.floats(), st.text(max_size=6), st.none()), max_size=20))
 def test_numbers_are_those_of_python(values: list[float | str | None]) -> None:
     texts = [None if value is None else str(value) for value in values]
@@ -340,6 +344,24 @@ def test_files_that_are_not_tables_are_one_sentence(
         list(read_places(tmp_path / name))
     assert name in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_is_not_an_ordinary_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.jsonl").mkdir()
+    for name in ("pipe.csv", "folder.jsonl"):
+        with pytest.raises(InputError, match="is a folder, a pipe or a device"):
+            open_table(tmp_path / name)
+
+
+def test_a_photo_has_one_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("photo,Photo,lat,lng\na,b,1,2\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match="2 columns for the photo: photo, Photo; name the one to read with --label-name"
+    ):
+        Labels.read(path)
+    assert read_lat_lng(path).tolist() == [[1, 2]], "photos do not matter there"
 
 
 def test_a_gallery_keeps_its_counts(tmp_path: Path) -> None:
