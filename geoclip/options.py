@@ -176,8 +176,12 @@ class IndexOptions(Options):
 
 @dataclass(frozen=True)
 class PhotoOptions(Options):
-    """How photos are read."""
+    """Which photos of a folder are read, and how."""
 
+    exclude: Annotated[
+        tuple[str, ...],
+        Help("Leave out what is called so in folders, such as thumbs or *_small.jpg.", Panel.INPUT, metavar="PATTERN"),
+    ] = ()
     crops: Annotated[
         int,
         Help("10 averages ten crops of each photo, as in the paper: ten times the work of CLIP.", metavar="1|10"),

@@ -140,7 +140,7 @@ def locate(
 def embed(
     features: FeatureOptions,
     columns: PlaceColumnOptions,
-    photo: Annotated[PhotoOptions, "max_megapixels", "as_released"],
+    photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],
     model: ModelOptions,
     machine: MachineOptions,
     inputs: Annotated[
@@ -185,7 +185,7 @@ def search(
     output: OutputOptions,
     index: IndexOptions,
     search: SearchOptions,
-    photo: Annotated[PhotoOptions, "max_megapixels", "as_released"],
+    photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],
     model: ModelOptions,
     machine: MachineOptions,
 ) -> None:
@@ -214,7 +214,7 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.json", help="Where to keep the result.")],
     index: Annotated[IndexOptions, "index", "candidates", "engine"],
     search: Annotated[SearchOptions, "effort", "point"],
-    photo: Annotated[PhotoOptions, "crops", "max_megapixels"],
+    photo: Annotated[PhotoOptions, "exclude", "crops", "max_megapixels"],
     columns: Annotated[ColumnOptions, "label_name_column", "label_lat_column", "label_lng_column", "by_order"],
     model: ModelOptions,
     machine: MachineOptions,

@@ -38,7 +38,9 @@ def run(
     called = LabelColumns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column)
     known = Labels.read(labels, called)
     locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
-    vectors, truth, left_out = _labelled(known, inputs, locator, machine.processes, by_order=columns.by_order)
+    vectors, truth, left_out = _labelled(
+        known, inputs, locator, machine.processes, by_order=columns.by_order, exclude=photo.exclude
+    )
     if left_out:
         say(f"{left_out} of the inputs have no row in {labels} and are left out.")
     with progress("Calibrating"):
@@ -49,7 +51,7 @@ def run(
 
 
 def _labelled(
-    known: Labels, inputs: list[str], locator: Locator, workers: int, *, by_order: bool
+    known: Labels, inputs: list[str], locator: Locator, workers: int, *, by_order: bool, exclude: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Return vectors (N, dim) and true places (N, 2) of the inputs that have a label, and how many have none."""
     names, vectors = [], []
@@ -65,7 +67,7 @@ def _labelled(
             vectors += list(batch.vectors)
     if photos:
         with progress("Embedding") as update:
-            for decoded, vector in locator.embedder.embed(photo_inputs(photos, None), workers=workers):
+            for decoded, vector in locator.embedder.embed(photo_inputs(photos, None, exclude), workers=workers):
                 if counts.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
                     names.append(decoded.name)
                     vectors.append(vector)

@@ -47,7 +47,7 @@ def run(
     if tables:
         _coordinates(Path(tables[0]), output, resume, columns, model, machine)
         return
-    photos = photo_inputs(inputs, from_list)
+    photos = photo_inputs(inputs, from_list, photo.exclude)
     counts = RunCounts()
     with progress("Encoding" if features.features else "Embedding") as update:
 

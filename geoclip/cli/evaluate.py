@@ -56,6 +56,7 @@ def run(
         search=search,
         label_columns=LabelColumns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column),
         by_order=columns.by_order,
+        exclude=photo.exclude,
         columns=named,
         workers=machine.processes,
         progress=progress,

@@ -43,7 +43,7 @@ def run(
     if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     drawn = MapFile(output.map_file, photo, machine)
-    inputs = photo_inputs(photos, from_list) if beside_photos or not words.text else iter(())
+    inputs = photo_inputs(photos, from_list, photo.exclude) if beside_photos or not words.text else iter(())
     locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
     asked = locator.answerer.asked(search)
     said = Words(words.text[0], words.text_weight) if words.text and beside_photos else None

@@ -1,6 +1,5 @@
 """`geoclip search`."""
 
-import io
 import os
 import sys
 import tempfile
@@ -8,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import typer
@@ -18,9 +17,10 @@ from geoclip.answers.answer import Answer
 from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
-from geoclip.cli.session import open_embedder, open_locator, photo_inputs
+from geoclip.cli.session import open_embedder, open_locator, photo_inputs, photo_on_stdin
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
+from geoclip.files import saying
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
 from geoclip.writers import Output
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet"}  # how files of vectors begin
 _TOGETHER = 128  # vectors searched before the first answer is written
+_MAX_STDIN_BYTES = 4 << 30
 
 
 def run(
@@ -62,7 +63,9 @@ def run(
     locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
     counts = RunCounts()
     target.describe(options_of(locator.answerer, index, search, photo, model))
-    answers = _answers(vectors, photos, target, locator, locator.answerer.asked(search), machine.processes)
+    answers = _answers(
+        vectors, photos, target, locator, locator.answerer.asked(search), machine.processes, photo.exclude
+    )
     with target, progress("Searching", beside_answers=target.to_stdout) as update:
         for answer in answers:
             target.write(answer)
@@ -75,28 +78,42 @@ def run(
 
 
 def _answers(
-    vectors: list[Path], photos: list[str], target: Output, locator: "Locator", asked: "Asked", workers: int
+    vectors: list[Path],
+    photos: list[str],
+    target: Output,
+    locator: "Locator",
+    asked: "Asked",
+    workers: int,
+    exclude: tuple[str, ...],
 ) -> Iterator[Answer]:
     for path in vectors:
         yield from _of_vectors(path, target, locator.answerer, asked)
     given: list[Iterable[Photo]] = []
     if "-" in photos:
-        content = sys.stdin.buffer.read()
-        photos = [name for name in photos if name != "-"]
-        if suffix := next((s for magic, s in _MAGIC.items() if content.startswith(magic)), None):
+        begin = sys.stdin.buffer.read(max(map(len, _MAGIC)))
+        if suffix := next((s for magic, s in _MAGIC.items() if begin.startswith(magic)), None):
             with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
-                file.write(content)
-                file.flush()
+                with saying(Path(file.name)):
+                    _copy_stdin(begin, file)
                 yield from _of_vectors(Path(file.name), target, locator.answerer, asked)
         else:
-            photo = io.BytesIO(content)
-            photo.name = "-"
-            given.append([photo])
-    if photos:
-        given.append(photo_inputs(photos, None))
+            given.append([photo_on_stdin(begin)])
+    if photos := [name for name in photos if name != "-"]:
+        given.append(photo_inputs(photos, None, exclude))
     if given:
         inputs = target.remaining(chain(*given), photo_key, locator.embedder.batch)
         yield from locator.stream(inputs, workers=workers, asked=asked)
+
+
+def _copy_stdin(begin: bytes, file: IO[bytes]) -> None:
+    copied = file.write(begin)
+    while content := sys.stdin.buffer.read(1 << 20):
+        copied += file.write(content)
+        if copied > _MAX_STDIN_BYTES:
+            raise InputError(
+                f"Vectors on stdin may have {_MAX_STDIN_BYTES / 2**30:.0f} GiB; give larger ones as a file."
+            )
+    file.flush()
 
 
 def _of_vectors(path: Path, target: Output, answerer: "Answerer", asked: "Asked") -> Iterator[Answer]:

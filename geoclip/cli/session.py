@@ -1,9 +1,8 @@
 """What a run of a command works with: the opened release and locator, and the photos of its arguments."""
 
 import io
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,37 +73,29 @@ def release_of(weights: Path | None) -> "Release":
     return released()
 
 
-def photo_inputs(inputs: list[str], from_list: Path | None) -> "Iterator[Photo]":
-    """Return the photos of a command's arguments; read lazily.
+def photo_inputs(inputs: list[str], from_list: Path | None, exclude: Sequence[str] = ()) -> "Iterator[Photo]":
+    """Return the photos of a command's arguments; read lazily. What is passed over is said at the end.
 
     Raises:
         InputError: no inputs, one that does not exist, or stdin asked for twice.
     """
-    from geoclip.photos.pool import find_photos
+    from geoclip.photos.find import find_photos, listed_photos
 
     if inputs.count("-") + (str(from_list) == "-") > 1:
         raise InputError("Stdin (-) can be read once only.")
     if not inputs and from_list is None:
         raise InputError("No photos given; name photos or folders, - for stdin, or --from-list FILE.")
-    found = find_photos([path for path in inputs if path != "-"])
-    listed = _listed(from_list) if from_list is not None else iter(())
-    return chain(_from_stdin() if "-" in inputs else (), found, listed)
+    found = find_photos([path for path in inputs if path != "-"], exclude, say)
+    listed = listed_photos(from_list) if from_list is not None else iter(())
+    return chain((photo_on_stdin() for name in inputs if name == "-"), found, listed)
 
 
-def _from_stdin() -> "Iterator[Photo]":
-    photo = io.BytesIO(sys.stdin.buffer.read())
+def photo_on_stdin(begin: bytes = b"") -> "Photo":
+    """Return the photo on stdin, of which this was read already; of a too large one not all is read."""
+    from geoclip.photos.decode import DecodeLimits
+
+    photo = io.BytesIO(
+        begin + sys.stdin.buffer.read(DecodeLimits.max_bytes + 1)
+    )  # one byte more, so that it is refused
     photo.name = "-"  # what answers call it
-    yield photo
-
-
-def _listed(path: Path) -> Iterator[str]:
-    if str(path) != "-" and not path.is_file():
-        raise InputError(f"{path} does not exist; --from-list takes a text file with one path a line.")
-
-    def lines() -> Iterator[str]:
-        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
-            for line in file:
-                if name := os.fsdecode(line.rstrip(b"\r\n")):
-                    yield name
-
-    return lines()
+    return photo

@@ -59,6 +59,7 @@ def evaluate(
     label_columns: Columns = LABELS,
     columns: Sequence[Sequence[str]] = ((), (), ()),
     by_order: bool = False,
+    exclude: Sequence[str] = (),
     workers: int = 0,
     progress: Progress = silent,
     on_problem: Callable[[str], object] = lambda sentence: None,
@@ -75,6 +76,7 @@ def evaluate(
         label_columns: the columns of the labels.
         columns: of tables of predictions; see `inputs.evaluation_inputs`.
         by_order: where names are missing, the first input is that of the labels' first row, and so on; else refused.
+        exclude: patterns of names that are left out of folders.
         workers: processes that decode photos; 0 decodes in this one.
         progress: begins a stage.
         on_problem: told in a sentence of each photo that cannot be read.
@@ -84,7 +86,7 @@ def evaluate(
     """
     path = Path(labels)
     evaluator = _Evaluator(
-        path, read_labels(path, label_columns), options, search, by_order, workers, progress, on_problem
+        path, read_labels(path, label_columns), options, search, by_order, exclude, workers, progress, on_problem
     )
     found = evaluation_inputs([str(each) for each in inputs], columns)
     beside = None if options.gallery is None else evaluator.overlap(options.gallery)
@@ -126,6 +128,7 @@ class _Evaluator:
     options: EvaluationOptions
     search: SearchOptions
     by_order: bool
+    exclude: Sequence[str]
     workers: int
     progress: Progress
     on_problem: Callable[[str], object]
@@ -171,9 +174,9 @@ class _Evaluator:
         return self._located(source, locator, vectors(), rows)
 
     def of_photos(self, source: EvaluationInput, locator: "Locator") -> Run:
-        from geoclip.photos.pool import find_photos
+        from geoclip.photos.find import find_photos
 
-        paths = list(dict.fromkeys(find_photos(source.paths)))
+        paths = list(dict.fromkeys(find_photos(source.paths, self.exclude, on_passed_over=self.on_problem)))
         if not paths:
             raise InputError(
                 f"No photos were found in {source.name}; files are recognised by suffixes such as .jpg, .png and .heic."

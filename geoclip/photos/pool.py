@@ -1,6 +1,5 @@
-"""Many photos: find them, and decode them in worker processes beside the encoder, in order and in bounded memory."""
+"""Many photos decoded in worker processes beside the encoder, in order and in bounded memory."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from geoclip.errors import InputError, PhotoError
-from geoclip.photos.decode import SUFFIXES, DecodeLimits, Photo, Picture, content_of, name_of, read_photo
+from geoclip.photos.decode import DecodeLimits, Photo, Picture, content_of, name_of, read_photo
 from geoclip.photos.exif import LatLng
 from geoclip.photos.worker import Decoder, Worker
 
@@ -29,48 +28,6 @@ class Decoded(NamedTuple):
     error: str | None
     gps: LatLng | None = None
     """Where the photo's EXIF data says it was taken, (lat, lng) in degrees. Nobody vouches for it."""
-
-
-def find_photos(inputs: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the photo files of the inputs: a file as it is, a folder by its files with a photo's suffix.
-
-    Folders are walked in name order, deeper levels included, hidden entries and linked folders left out. A deeper
-    folder that cannot be listed is yielded itself, so that the run reports it and goes on.
-
-    Raises:
-        InputError: an input does not exist or is a folder that cannot be listed. Raised before anything is yielded.
-    """
-    for path in inputs:
-        try:
-            if Path(path).is_dir():
-                os.scandir(path).close()
-            else:
-                os.lstat(path)
-        except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist; give photos or folders of photos.") from error
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}.") from error
-    return (photo for path in inputs for photo in _walk(str(path)))
-
-
-def _walk(top: str) -> Iterator[str]:
-    waiting = [(top, Path(top).is_dir())]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            yield path
-            continue
-        try:
-            with os.scandir(path) as entries:
-                children = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-        except OSError:
-            yield path
-            continue
-        for entry in reversed(children):
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append((entry.path, True))
-            elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
-                waiting.append((entry.path, False))
 
 
 def decode_all(

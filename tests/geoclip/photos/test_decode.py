@@ -1,7 +1,6 @@
 """Decoding against independent statements of what the pixels must be, in NumPy and plain Pillow."""
 
 import io
-import itertools
 import os
 import struct
 import zipfile
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoclip.errors import InputError, PhotoError
-from geoclip.photos.decode import CLIP_SIZE, FORMATS, MAX_ASPECT, SUFFIXES, DecodeLimits, Photo, decode, name_of
-from geoclip.photos.pool import AHEAD_PER_WORKER, decode_all, find_photos
+from geoclip.photos.decode import CLIP_SIZE, FORMATS, MAX_ASPECT, DecodeLimits, Photo, decode, name_of
+from geoclip.photos.pool import AHEAD_PER_WORKER, decode_all
 from tests.helpers.hostile_files import Outcome, encoded, picture, png_chunk, png_file, valid_files
 
 Bytes = NDArray[np.uint8]
@@ -454,76 +453,6 @@ def test_names() -> None:
     with Path(__file__).open("rb") as file, os.fdopen(os.dup(file.fileno()), "rb") as nameless:
         assert name_of(file) == __file__
         assert name_of(nameless, 6) == "photo 6"
-
-
-def write(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return str(path)
-
-
-def test_photos_are_found_in_name_order(tmp_path: Path) -> None:
-    wanted = [write(tmp_path / name) for name in ("10.JPG", "2.heic", "b/c/1.png", "b/z.webp", "b.jpg")]
-    for name in ("notes.txt", "noext", ".hidden.jpg", ".git/a.jpg", "b/.b.png", "a.jpg.bak"):
-        write(tmp_path / name)
-    (tmp_path / "linked").symlink_to(tmp_path / "b")
-    (tmp_path / "linked.jpg").symlink_to(tmp_path / "b")
-    (tmp_path / "b2.jpg").symlink_to(wanted[0])
-    (tmp_path / "c.jpg").symlink_to("nowhere")
-    (tmp_path / "d.jpg").mkdir()
-    wanted += [str(tmp_path / "b2.jpg"), str(tmp_path / "c.jpg"), write(tmp_path / "d.jpg/e.tif")]
-    assert list(find_photos([tmp_path])) == sorted(wanted, key=lambda path: Path(path).parts)
-
-
-def test_a_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
-    odd = write(tmp_path / "photo.unknown")
-    hidden = write(tmp_path / ".hidden.jpg")
-    (tmp_path / "dangling").symlink_to("nowhere")
-    inputs: list[str | Path] = [odd, Path(hidden), str(tmp_path / "dangling"), odd]
-    assert list(find_photos(inputs)) == [str(path) for path in inputs]
-    assert list(find_photos([])) == []
-    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
-
-
-def test_a_missing_input_is_an_error_at_once(tmp_path: Path) -> None:
-    write(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match="absent does not exist; give photos"):
-        find_photos([tmp_path / "a.jpg", tmp_path / "absent"])
-    with pytest.raises(InputError, match="cannot be opened: File name too long"):
-        find_photos(["x" * 5000])
-
-
-def test_a_folder_that_cannot_be_listed_is_named_and_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, last = write(tmp_path / "a.jpg"), write(tmp_path / "z.jpg")
-    locked = tmp_path / "locked"
-    write(locked / "inside.jpg")
-    scandir = os.scandir
-
-    def refuse(path: str | Path) -> Any:
-        if str(path) == str(locked):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert list(find_photos([tmp_path])) == [first, str(locked), last]
-    with pytest.raises(InputError, match="locked cannot be opened: Permission denied"):
-        find_photos([locked])
-
-
-def test_deep_folders_do_not_exhaust_the_stack(tmp_path: Path) -> None:
-    depth = min(1500, (4000 - len(str(tmp_path))) // 2)
-    folders = list(itertools.accumulate(["d"] * depth, os.path.join, initial=str(tmp_path)))
-    for folder in folders[1:]:
-        os.mkdir(folder)  # noqa: PTH102 - Path is slow and recursive here
-    deepest = os.path.join(folders[-1], "a.jpg")  # noqa: PTH118
-    os.close(os.open(deepest, os.O_CREAT))
-    try:
-        assert depth > 1000
-        assert list(find_photos([tmp_path])) == [deepest]
-    finally:
-        os.unlink(deepest)  # noqa: PTH108 - pytest's own clean-up recurses
-        for folder in reversed(folders[1:]):
-            os.rmdir(folder)  # noqa: PTH106
 
 
 def mixture(folder: Path) -> list[Photo]:
