@@ -29,7 +29,10 @@ __all__ = [
 def cache_dir() -> Path:
     """Return the folder of downloaded and derived files: `$GEOCLIP_CACHE`, or `~/.cache/geoclip-planet`."""
     override = os.environ.get("GEOCLIP_CACHE")
-    return Path(override).expanduser() if override else Path(platformdirs.user_cache_path("geoclip-planet"))
+    try:
+        return Path(override).expanduser() if override else Path(platformdirs.user_cache_path("geoclip-planet"))
+    except RuntimeError as error:
+        raise InputError(f"GEOCLIP_CACHE is {override!r}, and there is no such user; name a folder.") from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 
 from geoclip.errors import WeightsError
 from geoclip.files import cache_dir
+from geoclip.options import Preset
 from tests.helpers.shared import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="geoclip-tests-"))
     for path in cache_dir().glob("*/*"):
+        if path.parent.name in list(Preset):  # an index that every command would search
+            continue
         link = folder / "cache" / path.parent.name / path.name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)  # a test that writes it replaces the link, not the user's file

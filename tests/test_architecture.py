@@ -52,6 +52,7 @@ ROOMS = {
         "geoclip.files",
         "geoclip.options",
         "geoclip.release",
+        "geoclip.schema",
         "index.encoder",
         "index.grid",
         "index.search",

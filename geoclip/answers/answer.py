@@ -1,12 +1,12 @@
 """What an answer is: where, how sure, at which scale. Plain values, made by `answering`.
 
 The records that programs read, their JSON schema and their columns in Parquet follow from the types here and from the
-texts beneath them (see `geoclip.writers.record`).
+texts beneath them (see `geoclip.answers.record`).
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from geoclip.options import Candidates, SearchOptions
 
@@ -126,7 +126,7 @@ class Searched:
     """Whether temperature, prior weight and radii come from `geoclip calibrate`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """Where one query may have been taken, or the reason why nothing is known.
 
@@ -171,6 +171,21 @@ class Answer:
             IndexError: there is none; see `error`.
         """
         return self.predictions[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as strings, numbers, lists and dicts, as JSON Lines have it."""
+        from geoclip.answers.record import record
+
+        return record(self)
+
+    def __repr__(self) -> str:
+        """Return the query, and where it may have been taken."""
+        if not self.predictions:
+            return f"<Answer to {self.query!r}: {self.error}>"
+        best = self.best
+        where = f"{best.name}, {best.lat:.5f}, {best.lng:.5f}" if best.name else f"{best.lat:.5f}, {best.lng:.5f}"
+        sure = f"90 % within {self.radius_90_km:.3g} km"
+        return f"<Answer to {self.query!r}: {where}; {sure}; {len(self.predictions)} places>"
 
     @property
     def calibrated(self) -> bool:

@@ -1,36 +1,36 @@
 """What `geoclip calibrate` found out on labelled photos, and the file it is kept in."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+from pydantic import Field
 
 from geoclip.answers.answering import AnswerOptions
 from geoclip.errors import InputError
 from geoclip.files import written_whole
 from geoclip.options import Candidates
+from geoclip.schema import Record, read_record
 from index.search.question import Question
 
-_KIND = "geoclip-calibration/1"
 
-
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Record):
     """How to make a model's probabilities mean what they say, on photos like the labelled ones."""
 
-    temperature: float
+    kind: Literal["geoclip-calibration/1"] = "geoclip-calibration/1"
+    temperature: float = Field(ge=0.01, le=100)
     """Logits are divided by it."""
-    prior_weight: float
-    level_50: float
+    prior_weight: float = Field(ge=0, le=2)
+    level_50: float = Field(gt=0, le=1)
     """Probability that a circle must hold so that half of the true places lie inside."""
-    level_90: float
+    level_90: float = Field(gt=0, le=1)
     model: str
     """Digest of the model it was fitted with."""
     candidates: Candidates
     """What it was fitted on."""
-    photos: int
+    photos: int = Field(ge=1)
     """How many were used, the held-out half included."""
-    report: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = Field(default_factory=dict)
     """What was measured on the held-out half, before and after."""
 
     @classmethod
@@ -42,25 +42,16 @@ class Calibration:
         """
         advice = "give a file that `geoclip calibrate` wrote."
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            return read_record(path, cls)
         except FileNotFoundError as error:
             raise InputError(f"{path} does not exist; {advice}") from error
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read as a calibration ({error}); {advice}") from error
-        known = {f.name for f in fields(cls)}
-        if not isinstance(content, dict) or content.pop("kind", None) != _KIND or set(content) != known:
-            raise InputError(f"{path} is no {_KIND}; {advice}")
-        try:
-            found = cls(**content | {"candidates": Candidates(content["candidates"])})
-            found.applied(Question(), AnswerOptions())
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path} holds a value that no calibration has ({error}); {advice}") from error
-        return found
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
         with written_whole(path) as temporary:
-            temporary.write_text(json.dumps({"kind": _KIND} | asdict(self), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def check(self, model: str, candidates: Candidates) -> None:
         """Refuse to be used with another model or other candidates.

@@ -37,7 +37,8 @@ def run(
     check_output(output, overwrite=overwrite)
     called = LabelColumns(columns.label_name_column, columns.label_lat_column, columns.label_lng_column)
     known = Labels.read(labels, called)
-    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    has_photos = any(Path(name).suffix.lower() not in VECTOR_SUFFIXES for name in inputs)
+    locator = open_locator(open_embedder(photo, model, machine), index, search, machine, photos=has_photos)
     vectors, truth, left_out = _labelled(
         known, inputs, locator, machine.processes, by_order=columns.by_order, exclude=photo.exclude
     )

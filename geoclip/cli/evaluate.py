@@ -39,14 +39,16 @@ def run(
     outputs = Outputs(**vars(files))
     outputs.check()
     named = columns.name_column, columns.lat_column, columns.lng_column
-    _check({each.kind for each in evaluation_inputs(inputs, named)}, photo, index, search)
+    kinds = {each.kind for each in evaluation_inputs(inputs, named)}
+    _check(kinds, photo, index, search)
     given = {"labels": labels, "inputs": list(inputs), "columns": columns, "comparing": comparing, "index": index}
     given |= {"search": search, "photo": photo, "model": model, "machine": machine}
     if comparing.gallery is None and (folder := index_folder(index.index)):
         comparing = replace(comparing, gallery=folder / "gallery.parquet")
 
     def opened() -> "Locator":
-        return open_locator(open_embedder(photo, model, machine), index, search, machine)
+        embedder = open_embedder(photo, model, machine)
+        return open_locator(embedder, index, search, machine, photos=InputKind.PHOTOS in kinds)
 
     found = evaluate(
         labels,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from geoclip.answers.answer import Answer
+    from geoclip.photos.decode import Photo
 
 
 def run(
@@ -43,8 +44,9 @@ def run(
     if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     drawn = MapFile(output.map_file, photo, machine)
-    inputs = photo_inputs(photos, from_list, photo.exclude) if beside_photos or not words.text else iter(())
-    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    inputs = _some(photo_inputs(photos, from_list, photo.exclude)) if beside_photos or not words.text else iter(())
+    embedder = open_embedder(photo, model, machine)
+    locator = open_locator(embedder, index, search, machine, photos=beside_photos, words=bool(words.text))
     asked = locator.answerer.asked(search)
     said = Words(words.text[0], words.text_weight) if words.text and beside_photos else None
     if together:
@@ -53,9 +55,8 @@ def run(
         raise typer.Exit(_written(answer, failed, target, drawn))
     target.describe(options_of(locator.answerer, index, search, photo, model, words if beside_photos else None))
     if words.text and not beside_photos:
-        with progress("Loading CLIP"):
-            fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
-            answers = locator.locate_text(fresh, asked=asked) if fresh else []
+        fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
+        answers = locator.locate_text(fresh, asked=asked) if fresh else []
         with target:
             for answer in answers:
                 target.write(answer)
@@ -68,20 +69,26 @@ def run(
     raise typer.Exit(_streamed(stream, known, target, drawn))
 
 
+def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
+    """Return the photos.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (first := next(photos, None)) is None:
+        raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
+    return chain([first], photos)
+
+
 def _streamed(stream: "Iterator[Answer]", known: int | None, target: Output, drawn: MapFile) -> int:
     """Write answers as they come, `known` in number; return the exit code."""
     counts = RunCounts()
-    with progress("Loading CLIP"):
-        first = next(stream, None)  # the output is touched only once there is an answer
-    if first is not None:
-        with target, progress("Locating", known, beside_answers=target.to_stdout) as update:
-            for answer in chain([first], stream):
-                target.write(answer)
-                if counts.count(answer):
-                    drawn.add(answer)
-                update(counts.answered + counts.failed, known)
-    if counts.answered + counts.failed + target.done == 0:
-        raise InputError("No photos were found there; files are recognised by suffixes such as .jpg, .png and .heic.")
+    with target, progress("Locating", known, beside_answers=target.to_stdout) as update:
+        for answer in stream:
+            target.write(answer)
+            if counts.count(answer):
+                drawn.add(answer)
+            update(counts.answered + counts.failed, known)
     drawn.finish()
     return counts.exit_code("answered")
 

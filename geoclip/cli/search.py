@@ -60,7 +60,9 @@ def run(
     if index.index is None and photos and photos != ["-"]:
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
     drawn = MapFile(output.map_file, photo, machine)
-    locator = open_locator(open_embedder(photo, model, machine), index, search, machine)
+    locator = open_locator(
+        open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
+    )
     counts = RunCounts()
     target.describe(options_of(locator.answerer, index, search, photo, model))
     answers = _answers(

@@ -34,9 +34,15 @@ def open_embedder(photo: PhotoOptions, model: ModelOptions, machine: MachineOpti
 
 
 def open_locator(
-    embedder: "PhotoEmbedder", index: IndexOptions, search: SearchOptions, machine: MachineOptions
+    embedder: "PhotoEmbedder",
+    index: IndexOptions,
+    search: SearchOptions,
+    machine: MachineOptions,
+    *,
+    photos: bool = False,
+    words: bool = False,
 ) -> "Locator":
-    """Return the locator; what it will be asked is checked before anything large is opened."""
+    """Return the locator. What it will be asked, and CLIP's weights for photos or words, are looked at first."""
     from geoclip.answers.answerer import Answerer
     from geoclip.answers.source import SearchSource
     from geoclip.locator import Locator
@@ -44,6 +50,9 @@ def open_locator(
     release = embedder.release
     source = SearchSource.find(release.model_digest, index.index, index.candidates, index.calibration)
     source.asked(search)
+    if photos or words:
+        with progress("Loading CLIP"):
+            _ = photos and embedder.image_encoder, words and embedder.text_encoder
     on_planet = source.candidates is Candidates.PLANET
     with progress("Opening" if on_planet else "Embedding the gallery (once)") as update:
         answerer = Answerer.open(

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from geoclip.errors import GeoclipError
 from geoclip.writers.wording import one_line
@@ -34,7 +35,7 @@ def print_rows(rows: dict[str, str], file: TextIO) -> None:
     """Print named facts, one a line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(one_line(value)))
     Console(file=file, highlight=False).print(table)
 
 

@@ -3,8 +3,8 @@
 import csv
 
 from geoclip.answers.answer import Answer
+from geoclip.answers.record import rounded, significant
 from geoclip.writers.formats import Writer
-from geoclip.writers.wording import rounded, significant
 
 _PLACE = ("city", "region", "country", "code")
 _OF_QUERY = ("radius_50_km", "radius_90_km", "entropy_bits", "localizable", "calibrated")

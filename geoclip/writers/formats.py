@@ -16,7 +16,7 @@ class Format(StrEnum):
     """
 
     TABLE = "table", "table:TableWriter"
-    JSONL = "jsonl", "record:JsonLinesWriter", (".jsonl", ".ndjson"), True
+    JSONL = "jsonl", "jsonl:JsonLinesWriter", (".jsonl", ".ndjson"), True
     CSV = "csv", "csv:CsvWriter", (".csv",), True
     GEOJSON = "geojson", "geojson:GeoJsonWriter", (".geojson",)
     KML = "kml", "kml:KmlWriter", (".kml",)

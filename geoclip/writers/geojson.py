@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from geoclip.answers.answer import Answer
+from geoclip.answers.record import rounded, significant
 from geoclip.writers.formats import Writer
+from geoclip.writers.jsonl import json_text
 from geoclip.writers.map_shapes import circles, drawn_cells
-from geoclip.writers.record import json_text
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.wording import rounded, significant
 
 
 class GeoJsonWriter(Writer):

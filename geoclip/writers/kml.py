@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
+from geoclip.answers.record import rounded, significant
 from geoclip.writers.formats import Writer
 from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.wording import distance, headline, notes, one_line, percent, rounded, significant, title
+from geoclip.writers.wording import distance, headline, notes, one_line, percent, title
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">

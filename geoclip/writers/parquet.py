@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geoclip.answers.answer import Answer
+from geoclip.answers.record import SCHEMA, Kind, fields_of, record
 from geoclip.writers.formats import Writer
-from geoclip.writers.record import SCHEMA, Kind, fields_of, record
 from geoclip.writers.wording import utf8
 
 GROUP_ROWS = 1000

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from geoclip.answers.answer import Answer
-from geoclip.writers.record import SCHEMA, Kind, fields_of
+from geoclip.answers.record import SCHEMA, Kind, fields_of
 
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _LIMITS = {"least": "minimum", "most": "maximum", "above": "exclusiveMinimum", "pattern": "pattern"}

@@ -55,16 +55,6 @@ def distance(km: float) -> str:
     return f"{km:.1f} km" if km < 9.95 else f"{float(f'{km:.3g}'):,.0f} km"
 
 
-def rounded(value: float, decimals: int) -> float | None:
-    """Return a number to so many decimals; None where it is not finite."""
-    return round(value, decimals) if math.isfinite(value) else None
-
-
-def significant(value: float, digits: int) -> float | None:
-    """Return a number to so many significant digits; None where it is not finite."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
 def one_line(name: str) -> str:
     """Return a file name as a terminal can show it: bytes that are no UTF-8 and control characters escaped."""
     text = utf8(name)

@@ -161,8 +161,22 @@ def _region(text: str) -> list[_Part]:
 
 
 def _bbox(text: str) -> list[_Part]:
-    south, west, north, east = _numbers(text, "SOUTH,WEST,NORTH,EAST in degrees, such as 48,2,49,3")
-    return [_Part(Region.bbox(south, west, north, east), f"in the box {south:g}, {west:g} to {north:g}, {east:g}")]
+    south, west, north, east = numbers = _numbers(text, "SOUTH,WEST,NORTH,EAST in degrees, such as 48,2,49,3")
+    try:
+        region = Region.bbox(south, west, north, east)
+    except ValueError as error:
+        swapped = numbers[1], numbers[0], numbers[3], numbers[2]
+        if not -90 <= swapped[0] < swapped[2] <= 90:
+            raise
+        order = ",".join(f"{number:g}" for number in swapped)
+        raise ValueError(f"{error} If the numbers begin with the west, as in GeoJSON, write {order}.") from error
+    corners = [f"{_side(lat, 'NS')}, {_side(lng, 'EW')}" for lat, lng in ((south, west), (north, east))]
+    return [_Part(region, f"in the box {corners[0]} to {corners[1]}")]
+
+
+def _side(degrees: float, sides: str) -> str:
+    """Return degrees with the side they lie on, which a wrong order of numbers shows."""
+    return f"{abs(degrees):g}° {sides[degrees < 0]}"
 
 
 def _near(text: str) -> list[_Part]:

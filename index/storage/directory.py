@@ -130,8 +130,8 @@ class IndexDirectory:
             return self._read(MANIFEST), self._read(SUMS)
         except FileNotFoundError as error:
             raise BadIndexError(
-                f"{self.folder} is not an index: it has no {error.filename}; make one with "
-                f"`geoclip build {self.folder}`."
+                f"{self.folder} is not an index: it has no {error.filename}; name the folder of an index, or make one "
+                "with `geoclip build`."
             ) from error
 
     def _understood(self, manifest: bytes, sums: bytes) -> tuple[dict[str, str], Manifest]:

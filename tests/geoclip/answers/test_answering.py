@@ -455,7 +455,15 @@ def test_readings_at_the_limits() -> None:
 
 def test_an_answer_says_what_was_asked() -> None:
     """All of it in one place, so that the answer can be understood and repeated."""
-    fitted = Calibration(2.0, 0.7, 0.4, 0.95, "synthetic", Candidates.PLANET, 100)
+    fitted = Calibration(
+        temperature=2.0,
+        prior_weight=0.7,
+        level_50=0.4,
+        level_90=0.95,
+        model="synthetic",
+        candidates=Candidates.PLANET,
+        photos=100,
+    )
     source = SearchSource("synthetic", Candidates.PLANET, None, fitted)
     made = Answerer(PlanetSearcher(planet()), encode, source)
     asked = made.asked(SearchOptions().changed(near=(46.05, 8.9, 30), resolution=8, effort="fast", point="25"))

@@ -1,7 +1,7 @@
 """Calibration on made-up truth: places drawn from a distribution whose temperature and prior weight are known."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -389,22 +389,34 @@ def test_a_saved_calibration_loads_equal(tmp_path: Path) -> None:
     for fitted in (of_gallery(), of_planet()):
         fitted.save(tmp_path / "c.json")
         loaded = Calibration.load(tmp_path / "c.json")
-        assert loaded == replace(fitted, report=json.loads(json.dumps(fitted.report)))
+        assert loaded == fitted.model_copy(update={"report": json.loads(json.dumps(fitted.report))})
         assert {f"{k}" for k in loaded.report["after"]} == set(Measured.__dataclass_fields__)
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
 
+def a_calibration(model: str) -> Calibration:
+    return Calibration(
+        temperature=2.5,
+        prior_weight=0.7,
+        level_50=0.4,
+        level_90=0.95,
+        model=model,
+        candidates=Candidates.PLANET,
+        photos=100,
+    )
+
+
 def test_a_calibration_is_applied() -> None:
-    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "synthetic", Candidates.PLANET, 100)
+    fitted = a_calibration("synthetic")
     question, how = fitted.applied(Question(k=3, resolution=8), AnswerOptions(point="geoscore"))
     assert question == Question(k=3, resolution=8, temperature=2.5, prior_weight=0.7)
     assert how == AnswerOptions(point="geoscore", level_50=0.4, level_90=0.95, calibrated=True)
-    question, _ = replace(fitted, candidates=Candidates.GALLERY).applied(Question(), AnswerOptions())
+    question, _ = fitted.model_copy(update={"candidates": Candidates.GALLERY}).applied(Question(), AnswerOptions())
     assert question == Question(temperature=2.5)
 
 
 def test_another_model_or_other_candidates_are_refused() -> None:
-    fitted = Calibration(2.5, 0.7, 0.4, 0.95, "m" * 64, Candidates.PLANET, 100)
+    fitted = a_calibration("m" * 64)
     fitted.check("m" * 64, Candidates.PLANET)
     with pytest.raises(InputError, match=r"fitted with the model mmmmmmmmmmmm, not with oooooooooooo; calibrate again"):
         fitted.check("o" * 64, Candidates.PLANET)
@@ -412,7 +424,7 @@ def test_another_model_or_other_candidates_are_refused() -> None:
         fitted.check("m" * 64, Candidates.GALLERY)
 
 
-GOOD = {"kind": "geoclip-calibration/1"} | asdict(Calibration(2.5, 0.7, 0.4, 0.95, "m", Candidates.PLANET, 100))
+GOOD = a_calibration("m").model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -420,17 +432,19 @@ GOOD = {"kind": "geoclip-calibration/1"} | asdict(Calibration(2.5, 0.7, 0.4, 0.9
     [
         (None, "does not exist"),
         (b"", "cannot be read"),
-        (json.dumps(GOOD)[:-9].encode(), "cannot be read"),
+        (json.dumps(GOOD)[:-9].encode(), "cannot be read as a calibration"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"[" * 100_000, "cannot be read"),
-        (b"[]", "is no geoclip-calibration/1"),
-        (json.dumps(GOOD | {"kind": "geoclip-calibration/9"}).encode(), "is no geoclip-calibration/1"),
-        (json.dumps(GOOD | {"more": 1}).encode(), "is no geoclip-calibration/1"),
-        (json.dumps({k: v for k, v in GOOD.items() if k != "level_50"}).encode(), "is no geoclip-calibration/1"),
+        (b"[]", "cannot be read"),
+        (json.dumps(GOOD | {"kind": "geoclip-calibration/9"}).encode(), "'geoclip-calibration/9'"),
+        (json.dumps(GOOD | {"more": 1}).encode(), "more"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "level_50"}).encode(), "level_50"),
+        (json.dumps(GOOD | {"model": 5}).encode(), "model is 5"),
+        (json.dumps(GOOD | {"photos": "many"}).encode(), "photos is 'many'"),
         (json.dumps(GOOD | {"temperature": 0}).encode(), "temperature is 0"),
         (json.dumps(GOOD | {"temperature": float("nan")}).encode(), "temperature is nan"),
-        (json.dumps(GOOD | {"temperature": "hot"}).encode(), "no calibration has"),
-        (json.dumps(GOOD | {"prior_weight": None}).encode(), "no calibration has"),
+        (json.dumps(GOOD | {"temperature": "hot"}).encode(), "temperature is 'hot'"),
+        (json.dumps(GOOD | {"prior_weight": None}).encode(), "prior_weight is None"),
         (json.dumps(GOOD | {"level_90": 1.5}).encode(), "1.5"),
         (json.dumps(GOOD | {"candidates": "moon"}).encode(), "'moon'"),
     ],

@@ -16,10 +16,10 @@ import shapely
 import shapely.geometry
 
 from geoclip.answers.answer import Answer, CellProbability, Prediction
+from geoclip.answers.record import record
 from geoclip.writers import Format
 from geoclip.writers.map_shapes import leaves
 from geoclip.writers.parquet import GROUP_ROWS
-from geoclip.writers.record import record
 from geoclip.writers.rings import Polygon
 from geoclip.writers.wording import utf8
 from tests.helpers.answers import NAMES, bare, full

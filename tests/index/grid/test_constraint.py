@@ -62,11 +62,11 @@ def test_not_flags_take_away(tmp_path: Path) -> None:
     )
     assert (
         made.words
-        == "in the box 40, -5 to 55, 15, not in Germany, not in Paris.geojson, not within 20 km of 45.76, 4.84"
+        == "in the box 40° N, 5° W to 55° N, 15° E, not in Germany, not in Paris.geojson, not within 20 km of 45.76, 4.84"
     )
     assert holds(made, PARIS, LYON, BERLIN, TURIN, (43.3, 5.4)) == [False, False, False, True, True]
     rest = Constraint.parse(not_bbox=["-90,-180,90,0"])
-    assert rest.words == "not in the box -90, -180 to 90, 0"
+    assert rest.words == "not in the box 90° S, 180° W to 90° N, 0° E"
     assert rest.region == ~Region.bbox(-90, -180, 90, 0)
 
 
@@ -77,7 +77,7 @@ def test_not_flags_take_away(tmp_path: Path) -> None:
         ("France", "in France"),
         ("country:GB", "in United Kingdom"),
         ("continent:south america", "in South America"),
-        ("bbox:-20,170,-10,-175.5", "in the box -20, 170 to -10, -175.5"),
+        ("bbox:-20,170,-10,-175.5", "in the box 20° S, 170° E to 10° S, 175.5° W"),
         ("disk:1,2,30", "within 30 km of 1, 2"),
     ],
 )

@@ -1,6 +1,6 @@
 """An answer as plain values: what JSON Lines and Parquet hold, as the types of `geoclip.answers.answer` say."""
 
-import json
+import math
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import cache, partial
@@ -8,8 +8,6 @@ from types import UnionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from geoclip.answers.answer import Answer, Written
-from geoclip.writers.formats import Writer
-from geoclip.writers.wording import rounded, significant
 
 SCHEMA = "geoclip-answer/2"
 """Names the fields and their meaning; another number where a reader would have to change."""
@@ -71,19 +69,11 @@ def _plain(kind: Kind) -> Callable[[Any], Any]:
     return (lambda value: value) if kind.written.digits is None else partial(significant, digits=kind.written.digits)
 
 
-def json_text(value: Any) -> str:
-    """Return one line of JSON in UTF-8; escaped to ASCII where a name holds bytes that are no UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False)
-    return text
+def rounded(value: float, decimals: int) -> float | None:
+    """Return a number to so many decimals; None where it is not finite."""
+    return round(value, decimals) if math.isfinite(value) else None
 
 
-class JsonLinesWriter(Writer):
-    """One JSON object a line, an answer each, as `answer.schema.json` describes it."""
-
-    def write(self, answer: Answer) -> None:
-        """See `Writer.write`."""
-        self._stream.write(json_text(record(answer)) + "\n")
+def significant(value: float, digits: int) -> float | None:
+    """Return a number to so many significant digits; None where it is not finite."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
