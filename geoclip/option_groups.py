@@ -16,7 +16,7 @@ from geoclip.errors import InputError
 
 
 class Panel(StrEnum):
-    """Headings in a command's help; the flags that most people need stand before them."""
+    """Headings in a command's help, in order; the flags that most people need stand before them."""
 
     INPUT = "Input"
     OUTPUT = "Output"

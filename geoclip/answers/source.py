@@ -105,11 +105,21 @@ def built_index(name: str) -> Path:
 
 
 def index_folder(index: str | Path | None) -> Path | None:
-    """Return the folder of an index that is named; see `SearchSource.find`. None where none is."""
+    """Return the folder of an index that is named; see `SearchSource.find`. None where none is.
+
+    Raises:
+        InputError: it is in neither place.
+    """
     if index is None or str(index) == GALLERY_INDEX:
         return None
-    in_cache = built_index(str(index))
-    return in_cache if str(index) in list(Preset) and not Path(index).exists() and in_cache.exists() else Path(index)
+    if str(index) not in list(Preset) or Path(index).exists():
+        return Path(index)
+    if not (in_cache := built_index(str(index))).exists():
+        raise InputError(
+            f"There is no index {index}, neither here nor in {in_cache.parent}; make it with "
+            f"`geoclip build --preset {index}`."
+        )
+    return in_cache
 
 
 def _finest_built(model: str) -> Path | None:

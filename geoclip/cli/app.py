@@ -316,7 +316,7 @@ def train(context: typer.Context) -> None:
     """Train the encoders: fit, validate or test, by a configuration file. Needs the packages of the extra `train`."""
     from geoclip.cli.train import run
 
-    run(context.args)
+    run(context.args, context.get_help)
 
 
 @command(

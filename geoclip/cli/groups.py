@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from geoclip.option_groups import OptionField, Options, option_fields
+from geoclip.option_groups import OptionField, Options, Panel, option_fields
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,10 +29,16 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         made = {key: group(**{name: given.pop(name) for name in names}) for key, (group, names) in groups.items()}
         command(**given, **made)
 
-    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in sorted(parameters, key=_panel)]
     wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in keywords}
     return wrapped
+
+
+def _panel(parameter: inspect.Parameter) -> int:
+    """Return where the panel of a parameter stands in the help; 0 is before all panels."""
+    panels = [getattr(each, "rich_help_panel", None) for each in get_args(parameter.annotation)]
+    return next((1 + list(Panel).index(panel) for panel in panels if panel), 0)
 
 
 def _flag(name: str, field: OptionField) -> inspect.Parameter:

@@ -33,6 +33,9 @@ def notes(answer: Answer) -> list[str]:
         result.append(f"Its EXIF says {where}, {distance(answer.gps.distance_km)} from the best place.")
     if not answer.searched.calibrated:
         result.append("Probabilities are the model's own, uncalibrated.")
+    what = f"the index {one_line(answer.searched.index)}" if answer.searched.index else "a gallery"
+    where = f", {answer.searched.constraint}" if answer.searched.constraint else ""
+    result.append(f"Searched {what}{one_line(where)}.")
     return result
 
 

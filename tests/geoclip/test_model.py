@@ -1,6 +1,7 @@
 """`GeoCLIP` as a drop-in, and `Locator`: against the slow way of computing the same."""
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,29 @@ def test_search_returns_each_place_once(locator: Locator, encoder: LocationEncod
     assert np.array_equal(found[0], crowded)
 
 
+def test_one_vector_is_searched_like_many(locator: Locator) -> None:
+    queries = np.random.default_rng(2).normal(size=(3, 512)).astype(np.float32)
+    one, many = locator.search(queries[0], 4), locator.search(queries, 4)
+    np.testing.assert_array_equal(one.cells, many.cells[:1])
+    assert one.lat_lng.shape == (1, 4, 2)
+    assert repr(many).startswith(f"<4 places for each of 3 queries; best: ({many.lat_lng[0, 0, 0]:.5f}, ")
+    assert "\n" not in repr(many)
+
+
+def test_options_have_the_names_of_the_flags(locator: Locator) -> None:
+    queries = np.random.default_rng(2).normal(size=(2, 512)).astype(np.float32)
+    found = locator.search(queries, 5, near=(48.86, 2.35, 300), not_country="FR")
+    away = haversine_km(found.lat_lng, (48.86, 2.35))
+    assert (away <= 301).all()
+    expected = locator.asked(5, near="48.86,2.35,300", not_country=["FR"])
+    np.testing.assert_array_equal(locator.search(queries, asked=expected).cells, found.cells)
+    assert (locator.search(queries, 5, country="JP").lat_lng[..., 0] > 20).all()
+    with pytest.raises(InputError, match="no option 'contry'; did you mean country"):
+        locator.search(queries, contry="JP")
+    with pytest.raises(InputError, match="no country 'Atlantis'"):
+        locator.search(queries, country="Atlantis")
+
+
 def test_search_ignores_length_and_refuses_what_has_none(locator: Locator) -> None:
     queries = np.random.default_rng(1).normal(size=(2, 512)).astype(np.float32)
     np.testing.assert_allclose(locator.search(queries).scores, locator.search(queries * 1e-3).scores, atol=1e-6)
@@ -209,7 +233,7 @@ def test_search_ignores_length_and_refuses_what_has_none(locator: Locator) -> No
         locator.search(np.full((1, 512), np.inf))
     with pytest.raises(InputError, match=r"\(2, 100\)"):
         locator.search(queries[:, :100])
-    with pytest.raises(InputError, match="k is 0"):
+    with pytest.raises(InputError, match="The k is 0; choose at least 1"):
         locator.search(queries, 0)
 
 
@@ -231,6 +255,41 @@ def test_locate_answers_each_photo_in_order_and_names_the_bad(locator: Locator, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
+class Pointer:
+    """What has a path, as objects of other libraries do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def test_one_photo_is_taken_as_people_give_it(locator: Locator, tmp_path: Path) -> None:
+    path = make_photo(tmp_path / "a.png", seed=3)
+    (expected,) = locator.locate([path], k=2)
+    with path.open("rb") as file, Image.open(path) as picture:
+        for given in (str(path), path, Pointer(path), path.read_bytes(), file, picture, [Pointer(path)], (path,)):
+            (answer,) = locator.locate(given, k=2)
+            assert answer.predictions == expected.predictions
+    assert locator.locate_together(str(path), 2)[0].predictions == expected.predictions
+    assert locator.locate([]) == []
+
+
+def test_answers_are_dicts_for_programs_and_a_line_for_people(locator: Locator, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    good, bad = locator.locate([make_photo(tmp_path / "a.png", seed=3), tmp_path / "bad.jpg"], k=2)
+    record = good.to_dict()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["predictions"][0]["place"]["code"] == good.best.name.code if good.best.name else False
+    assert (record["searched"]["candidates"], len(record["predictions"])) == ("gallery", 2)
+    for answer in (good, bad):
+        assert answer.query in repr(answer)
+        assert len(repr(answer)) < 300
+    assert f"{good.best.lat:.5f}, {good.best.lng:.5f}" in repr(good)
+    assert str(bad.error) in repr(bad)
+
+
 @pytest.mark.slow
 def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> None:
     taken = 0
@@ -247,8 +306,11 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
 
 
 @pytest.mark.slow
-def test_words_are_located_with_the_text_tower_alone(release: Release, locator: Locator, clip_checkpoint: Path) -> None:
-    words = Locator(PhotoEmbedder(release, device="cpu", clip_path=clip_checkpoint), locator.answerer)
+def test_words_are_located_with_the_text_tower_alone(
+    release: Release, locator: Locator, clip_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOCLIP_CLIP_CHECKPOINT", str(clip_checkpoint))
+    words = Locator(PhotoEmbedder(release, device="cpu"), locator.answerer)
     (answer,) = words.locate_text(["a red double-decker bus"], k=2)
     assert len(answer.predictions) == 2
     assert "image_encoder" not in vars(words.embedder)
@@ -403,7 +465,7 @@ def test_what_exif_says_stands_beside_the_answer_and_does_not_change_it(
     assert tagged.gps[:2] == pytest.approx((-33.85678, 151.2153), abs=1e-6)
     best = (tagged.best.lat, tagged.best.lng)
     assert tagged.gps.distance_km == pytest.approx(float(haversine_km((-33.85678, 151.2153), best)), abs=0.01)
-    assert repr(replace(tagged, query="", gps=None)) == repr(replace(without, query=""))
+    assert replace(tagged, query="", gps=None).to_dict() == replace(without, query="").to_dict()
     both = locator.locate([tmp_path / "c.jpg", tmp_path / "b.png", tmp_path / "a.png"], 1, workers=workers)
     assert [answer.gps is None for answer in both] == [True, False, True]
 
