@@ -17,6 +17,7 @@ from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
 from geoclip.options import Candidates, SearchOptions
 from geoclip.photos.decode import DecodeLimits
+from geoclip.photos.pool import Decoded
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 from index.search.engine import EngineName
@@ -155,7 +156,7 @@ class Locator:
                 if vector is None:
                     yield Answer(decoded.name, error=decoded.error)
                 else:
-                    yield _beside(next(found), decoded.gps)
+                    yield _beside(next(found), decoded)
 
     def locate_together(
         self,
@@ -210,9 +211,9 @@ class Locator:
         return self.answerer.answers(texts, self.embedder.embed_words(texts), asked or self.asked(k, **options))
 
 
-def _beside(answer: Answer, gps: tuple[float, float] | None) -> Answer:
+def _beside(answer: Answer, photo: Decoded) -> Answer:
     """Put what the photo itself says beside an answer."""
-    if gps is None or not answer.predictions:
+    if photo.gps is None or not answer.predictions:
         return answer
-    best = answer.best
-    return replace(answer, gps=RecordedGps(*gps, float(haversine_km(gps, (best.lat, best.lng)))))
+    km = float(haversine_km(photo.gps, (answer.best.lat, answer.best.lng)))
+    return replace(answer, gps=RecordedGps(*photo.gps, km, photo.datum))

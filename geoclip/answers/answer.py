@@ -92,12 +92,14 @@ class CellProbability(NamedTuple):
 
 
 class RecordedGps(NamedTuple):
-    """Where a photo's own EXIF says it was taken. Reported beside the answer, never used for it."""
+    """Where a photo's own EXIF or XMP data say it was taken. Reported beside the answer, never used for it."""
 
     lat: Lat
     lng: Lng
     distance_km: Kilometres
     """Great-circle, from the best prediction."""
+    datum: str = ""
+    """Of the position as it is written, where it is not WGS 84: up to some hundred metres away from it."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ class Picture(NamedTuple):
     pixels: bytes
     """size x size x 3 RGB, row by row; with `crops=10`, ten of these one after another."""
     gps: LatLng | None
-    """Where its EXIF data says it was taken, (lat, lng) in degrees; see `gps_of`."""
+    """Where its metadata say it was taken, (lat, lng) in degrees; see `gps_of`."""
+    datum: str = ""
+    """Of the position, where it is said and is not WGS 84."""
 
 
 def name_of(photo: Photo, position: int = 0) -> str:
@@ -242,7 +244,7 @@ def _reason(error: Exception) -> str:
 def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
     rgb = _to_rgb(image, limits)
     views = [clip_crop(rgb, limits.size)] if limits.crops == 1 else ten_crops(rgb, limits.size)
-    return Picture(b"".join(view.tobytes() for view in views), gps_of(image))
+    return Picture(b"".join(view.tobytes() for view in views), *gps_of(image))
 
 
 def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Image.Image:

@@ -1,8 +1,9 @@
-"""What a photo's EXIF data says: which way is up, and where it was taken.
+"""What a photo's metadata say: which way is up (EXIF), and where it was taken (EXIF, else XMP).
 
 Nothing here fails a photo: damaged metadata says nothing about the pixels.
 """
 
+import re
 from collections.abc import Mapping
 from numbers import Real
 
@@ -11,8 +12,12 @@ from PIL.ExifTags import GPS, IFD, Base
 
 LatLng = tuple[float, float]
 
-MAX_GPS_BLOCK_BYTES = 2**18
+MAX_BLOCK_BYTES = 2**18
 """Pillow makes Python objects of all a GPS directory holds, half a second for each MB; a JPEG segment has 64 kB."""
+MAX_DATUM = 32
+"""Characters of a datum's name that are kept."""
+_VOID = "V"
+"""GPSStatus: the receiver had no fix, and what stands there is an older place or a guess."""
 
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,24 +41,72 @@ def orientation_of(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def gps_of(image: Image.Image) -> LatLng | None:
-    """Return the position in a loaded image's EXIF data; None where there is none that can be trusted in form.
+def gps_of(image: Image.Image) -> tuple[LatLng | None, str]:
+    """Return the position in a loaded image's EXIF data, else in its XMP data; None where there is none to be trusted.
 
     That asks for both references (N or S, E or W) and three finite numbers each (degrees, minutes, seconds) in their
-    ranges, and for another place than exactly (0, 0), which devices write when they do not know.
+    ranges, for another place than exactly (0, 0), which devices write when they do not know, and for a GPSStatus
+    other than void.
 
     Returns:
-        (lat, lng) in degrees, lat in [-90, 90] and lng in [-180, 180], as written: the datum is taken for WGS 84.
+        (lat, lng) in degrees, lat in [-90, 90] and lng in [-180, 180], as written; and its datum where that is said
+        and is not WGS 84, else an empty string.
     """
-    try:
-        if len(image.info.get("exif", b"")) > MAX_GPS_BLOCK_BYTES:
-            return None
-        tags = image.getexif().get_ifd(IFD.GPSInfo)
-        lat = _degrees(tags, GPS.GPSLatitude, GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
-        lng = _degrees(tags, GPS.GPSLongitude, GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
-    except Exception:  # Pillow raises whatever it meets
-        return None
-    return None if lat == 0 == lng else (lat, lng)
+    for read in (_from_exif, _from_xmp):
+        try:
+            lat, lng, datum = read(image)
+        except Exception:
+            continue
+        if not lat == 0 == lng:
+            return (lat, lng), datum
+    return None, ""
+
+
+def _from_exif(image: Image.Image) -> tuple[float, float, str]:
+    """Return latitude, longitude and datum; whatever is raised means that there is no position."""
+    if len(image.info.get("exif", b"")) > MAX_BLOCK_BYTES:
+        raise ValueError("too large")
+    tags = image.getexif().get_ifd(IFD.GPSInfo)
+    if _letter(tags.get(GPS.GPSStatus, "A")) == _VOID:
+        raise ValueError("void")
+    lat = _degrees(tags, GPS.GPSLatitude, GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
+    lng = _degrees(tags, GPS.GPSLongitude, GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
+    return lat, lng, _datum(tags.get(GPS.GPSMapDatum, ""))
+
+
+_XMP_VALUE = rb"exif:%s\s*(?:=\s*[\"']|>)\s*([^\"'<]{1,40}?)\s*[\"'<]"
+_XMP_ANGLE = re.compile(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])", re.ASCII)
+
+
+def _from_xmp(image: Image.Image) -> tuple[float, float, str]:
+    """Return the same of XMP (ISO 16684-2), found by its text: a parser of XML would do more than is asked."""
+    block = image.info.get("xmp", b"")[:MAX_BLOCK_BYTES]
+
+    def value(name: bytes) -> str:
+        found = re.search(_XMP_VALUE % name, block)
+        return "" if found is None else found[1].decode("ascii")
+
+    def angle(name: bytes, letters: str, limit: int) -> float:
+        found = _XMP_ANGLE.fullmatch(value(name).upper())
+        if found is None or found[4] not in letters:
+            raise ValueError("no angle")
+        sign = 1 if found[4] == letters[0] else -1
+        return _signed(float(found[1]), float(found[2]), float(found[3] or 0), sign, limit)
+
+    if _letter(value(b"GPSStatus")) == _VOID:
+        raise ValueError("void")
+    lat, lng = angle(b"GPSLatitude", "NS", 90), angle(b"GPSLongitude", "EW", 180)
+    return lat, lng, _datum(value(b"GPSMapDatum"))
+
+
+def _letter(text: object) -> str:
+    return text.strip("\0 ").upper() if isinstance(text, str) else ""
+
+
+def _datum(text: object) -> str:
+    """Return a datum's name as far as it can be printed; empty for WGS 84 and where none is said."""
+    name = "".join(c for c in text if c.isascii() and c.isprintable()).strip() if isinstance(text, str) else ""
+    return "" if re.sub("[^A-Z0-9]", "", name.upper()) in ("", "WGS84", "WGS1984") else name[:MAX_DATUM]
 
 
 def _degrees(tags: Mapping[int, object], angle: GPS, reference: GPS, signs: Mapping[str, int], limit: int) -> float:
@@ -67,6 +120,11 @@ def _degrees(tags: Mapping[int, object], angle: GPS, reference: GPS, signs: Mapp
         raise TypeError("not what EXIF asks for")
     sign = signs[letter.rstrip("\0 ").upper()]
     degrees, minutes, seconds = (float(part) for part in parts if isinstance(part, Real))
+    return _signed(degrees, minutes, seconds, sign, limit)
+
+
+def _signed(degrees: float, minutes: float, seconds: float, sign: int, limit: int) -> float:
+    """Return an angle in degrees; ValueError if a part is out of range."""
     value = degrees + (minutes + seconds / 60) / 60  # in this order 59 minutes and 60 seconds are a degree exactly
     # 60 is allowed: rounding devices write it. A zero denominator is NaN here, and no comparison with it holds.
     if not (degrees >= 0 and 0 <= minutes <= 60 and 0 <= seconds <= 60 and value <= limit):

@@ -27,7 +27,9 @@ class Decoded(NamedTuple):
     """size x size x 3 RGB; with `DecodeLimits(crops=10)`, ten of these one after another."""
     error: str | None
     gps: LatLng | None = None
-    """Where the photo's EXIF data says it was taken, (lat, lng) in degrees. Nobody vouches for it."""
+    """Where the photo's metadata say it was taken, (lat, lng) in degrees. Nobody vouches for it."""
+    datum: str = ""
+    """Of that position, where it is said and is not WGS 84: metres to hundreds of metres away from it."""
 
 
 def decode_all(
@@ -69,8 +71,8 @@ def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
         answer = task()
     except PhotoError as error:
         return Decoded(name, None, str(error))
-    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
-    return Decoded(name, pixels, None, gps)
+    picture = answer if isinstance(answer, Picture) else Picture(answer, None)
+    return Decoded(name, picture.pixels, None, picture.gps, picture.datum)
 
 
 def _decode_in_workers(

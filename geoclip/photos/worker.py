@@ -20,14 +20,15 @@ from threading import Lock
 
 from geoclip.errors import GeoclipError, PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, Picture
+from geoclip.photos.exif import MAX_DATUM
 
 WORKER_MEMORY_BYTES = 2 * 2**30
 Decoder = Callable[[Photo, DecodeLimits], bytes | Picture]
 """Photo and limits to pixels, alone or with the position; raises `PhotoError`."""
 
-# What a worker says: a kind, latitude and longitude (NaN: none), then pixels or the error's text. Not pickled: a
-# photo that takes over its decoder must not choose what this process runs.
-_HEAD = struct.Struct("<c2d")
+# What a worker says: a kind, latitude and longitude (NaN: none), their datum, then pixels or the error's text. Not
+# pickled: a photo that takes over its decoder must not choose what this process runs.
+_HEAD = struct.Struct(f"<c2d{MAX_DATUM}s")
 _PIXELS, _ERROR = b"P", b"E"
 
 
@@ -151,9 +152,9 @@ def serve(pipe_fd: int) -> None:
 
 def _packed(answer: bytes | Picture | str) -> bytes:
     if isinstance(answer, str):
-        return _HEAD.pack(_ERROR, math.nan, math.nan) + answer.encode(errors="backslashreplace")
-    pixels, gps = answer if isinstance(answer, tuple) else (answer, None)
-    return _HEAD.pack(_PIXELS, *(gps or (math.nan, math.nan))) + pixels
+        return _HEAD.pack(_ERROR, math.nan, math.nan, b"") + answer.encode(errors="backslashreplace")
+    picture = answer if isinstance(answer, Picture) else Picture(answer, None)
+    return _HEAD.pack(_PIXELS, *(picture.gps or (math.nan, math.nan)), picture.datum.encode()) + picture.pixels
 
 
 def _unpacked(message: bytes) -> Picture | str:
@@ -162,10 +163,12 @@ def _unpacked(message: bytes) -> Picture | str:
     Raises:
         ValueError, struct.error: this is nothing that `_packed` makes.
     """
-    kind, lat, lng = _HEAD.unpack_from(message)
+    kind, lat, lng, datum = _HEAD.unpack_from(message)
     content = message[_HEAD.size :]
     if kind == _ERROR:
         return content.decode()
     if kind != _PIXELS:
         raise ValueError(f"a message of the kind {kind!r}")
-    return Picture(content, None if math.isnan(lat) else (lat, lng))
+    if not (math.isnan(lat) and math.isnan(lng)) and not (abs(lat) <= 90 and abs(lng) <= 180):
+        raise ValueError("a position that is none")
+    return Picture(content, None if math.isnan(lat) else (lat, lng), datum.rstrip(b"\0").decode("ascii"))

@@ -30,7 +30,8 @@ def notes(answer: Answer) -> list[str]:
         )
     if answer.gps is not None:
         where = f"{answer.gps.lat:.5f}, {answer.gps.lng:.5f}"
-        result.append(f"Its EXIF says {where}, {distance(answer.gps.distance_km)} from the best place.")
+        datum = f" (datum {answer.gps.datum})" if answer.gps.datum else ""
+        result.append(f"Its EXIF says {where}{datum}, {distance(answer.gps.distance_km)} from the best place.")
     if not answer.searched.calibrated:
         result.append("Probabilities are the model's own, uncalibrated.")
     what = f"the index {one_line(answer.searched.index)}" if answer.searched.index else "a gallery"

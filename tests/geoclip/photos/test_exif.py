@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
-from geoclip.photos.decode import DecodeLimits, Photo, decode, read_photo
-from geoclip.photos.exif import LatLng
+from geoclip.photos.decode import DecodeLimits, Photo, Picture, decode, read_photo
+from geoclip.photos.exif import LatLng, gps_of
 from geoclip.photos.pool import decode_all
 from tests.helpers.hostile_files import encoded, picture
 
@@ -67,9 +68,9 @@ def jpeg(block: bytes) -> bytes:
 
 
 def gps_of_block(block: bytes) -> LatLng | None:
-    pixels, gps = read_photo(jpeg(block))
-    assert pixels == decode(PLAIN)
-    return gps
+    seen = read_photo(jpeg(block))
+    assert seen.pixels == decode(PLAIN)
+    return seen.gps
 
 
 LAT_REF, LNG_REF = text(1, b"N\0"), text(3, b"E\0")
@@ -80,7 +81,7 @@ PARIS = (48 + 51 / 60 + 29.88 / 3600, 2 + 17 / 60 + 40.2 / 3600)
 def test_degrees_minutes_seconds() -> None:
     assert gps_of_block(exif([LAT_REF, LAT, LNG_REF, LNG])) == pytest.approx(PARIS, abs=1e-12)
     assert pytest.approx((48.858300, 2.294500), abs=1e-9) == PARIS
-    assert read_photo(PLAIN) == (decode(PLAIN), None)
+    assert read_photo(PLAIN) == Picture(decode(PLAIN), None)
 
 
 @pytest.mark.parametrize(("lat_ref", "lat_sign"), [(b"N", 1), (b"S", -1), (b"s\0", -1), (b"S\0\0\0", -1)])
@@ -200,11 +201,92 @@ def test_a_malformed_place_is_none_and_does_not_fail_the_photo(name: str) -> Non
     assert gps_of_block(CORRUPT[name]) is None
 
 
+@pytest.mark.parametrize(("status", "found"), [(b"A\0", True), (b"", True), (b"V\0", False), (b"v ", False)])
+def test_a_receiver_without_a_fix_is_no_position(status: bytes, found: bool) -> None:
+    assert (gps_of_block(exif(replaced(text(9, status)))) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b"WGS-84\0", ""),
+        (b"WGS84", ""),
+        (b"wgs 84  ", ""),
+        (b"\0", ""),
+        (b"TOKYO\0", "TOKYO"),
+        (b"NAD27 (CONUS)\xff\x07", "NAD27 (CONUS)"),
+        (b"x" * 99, "x" * 32),
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_another_datum_is_said(written: bytes, said: str, workers: int) -> None:
+    [seen] = decode_all([jpeg(exif(replaced(text(18, written))))], workers=workers)
+    assert seen.gps == pytest.approx(PARIS, abs=1e-12)
+    assert seen.datum == said
+
+
+def xmp(*properties: str, elements: bool = False) -> bytes:
+    """An XMP packet with EXIF properties, as attributes or as elements."""
+    pairs = [each.split("=") for each in properties]
+    as_elements = "".join(f"<exif:{name}>{value}</exif:{name}>" for name, value in pairs)
+    as_attributes = " ".join(f'exif:{name}="{value}"' for name, value in pairs)
+    head, body = ("", as_elements) if elements else (as_attributes, "")
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description {head}>{body}</rdf:Description>'.encode()
+
+
+FROM_XMP = {
+    "degrees and minutes": (["GPSLatitude=48,51.498N", "GPSLongitude=2,17.67E"], PARIS),
+    "seconds": (["GPSLatitude=33,51,24.5S", "GPSLongitude=151,12,55.1W"], (-33.8568056, -151.2153056)),
+    "void": (["GPSStatus=V", "GPSLatitude=48,51.498N", "GPSLongitude=2,17.67E"], None),
+    "one alone": (["GPSLatitude=48,51.498N"], None),
+    "out of range": (["GPSLatitude=98,51.498N", "GPSLongitude=2,17.67E"], None),
+    "exchanged": (["GPSLatitude=2,17.67E", "GPSLongitude=48,51.498N"], None),
+    "nowhere": (["GPSLatitude=0,0.0N", "GPSLongitude=0,0.0E"], None),
+    "of another time": (["GPSLatitude=48.858", "GPSLongitude=2.29"], None),
+    "no numbers": (["GPSLatitude=N", "GPSLongitude=E"], None),
+}
+
+
+@pytest.mark.parametrize("name", FROM_XMP)
+@pytest.mark.parametrize("elements", [False, True])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_a_position_in_xmp_alone_is_read(name: str, elements: bool, form: str) -> None:
+    properties, wanted = FROM_XMP[name]
+    packet = xmp(*properties, elements=elements)
+    options: dict[str, Any] = {"xmp": packet}
+    if form == "TIFF":
+        options = {"tiffinfo": {700: packet}}
+    if form == "PNG":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode())
+    seen = read_photo(encoded(PHOTO, form, **options))
+    assert seen.gps == (wanted and pytest.approx(wanted, abs=1e-4))
+
+
+def test_exif_comes_before_xmp_and_xmp_says_its_datum() -> None:
+    other = xmp("GPSLatitude=10,0.0N", "GPSLongitude=20,0.0E", "GPSMapDatum=TOKYO")
+    block = jpeg(exif(replaced()))
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + other
+    segment = b"\xff\xe1" + struct.pack(">H", len(packet) + 2) + packet
+    assert read_photo(block[:2] + segment + block[2:]).gps == pytest.approx(PARIS, abs=1e-12)
+    void = jpeg(exif(replaced(text(9, b"V"))))
+    assert read_photo(void[:2] + segment + void[2:])[1:] == ((10.0, 20.0), "TOKYO")
+
+
+@given(block=st.binary(max_size=300), at=st.integers(0, 200))
+def test_no_xmp_fails_a_photo(block: bytes, at: int) -> None:
+    packet = xmp("GPSLatitude=10,0.0N", "GPSLongitude=20,0.0E")
+    photo = Image.new("L", (1, 1))
+    photo.info["xmp"] = packet[:at] + block + packet[at:]
+    lat_lng, _ = gps_of(photo)
+    assert lat_lng is None or (abs(lat_lng[0]) <= 90 and abs(lat_lng[1]) <= 180)
+
+
 def test_a_block_too_large_to_take_apart_is_passed() -> None:
     sound, padded = exif(replaced()), exif([*replaced(), numbers(27, *[1] * 10**6)])
     assert read_photo(encoded(PHOTO, "PNG", exif=sound)).gps == pytest.approx(PARIS, abs=1e-12)
     began = time.process_time()
-    assert read_photo(encoded(PHOTO, "PNG", exif=padded)) == (decode(encoded(PHOTO, "PNG")), None)
+    assert read_photo(encoded(PHOTO, "PNG", exif=padded)) == Picture(decode(encoded(PHOTO, "PNG")), None)
     assert time.process_time() - began < 1  # taken apart, it is half a million fractions: seconds
 
 

@@ -3,6 +3,7 @@
 import inspect
 import os
 import pickle
+import struct
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -39,7 +40,8 @@ def test_what_a_worker_says_is_never_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Trap(str(trap))))
     assert trap.exists()  # it works
     trap.rmdir()
-    hostile = [str(trap).encode(), b"P", b"X" * 40, b"E" + bytes(16) + b"\xff not text"]
+    nowhere, odd = (struct.pack("<c2d32s", b"P", *place) for place in ((500.0, 0.0, b""), (1.0, 2.0, b"\xff")))
+    hostile = [str(trap).encode(), b"P", b"X" * 90, b"E" + bytes(48) + b"\xff not text", nowhere, odd]
     photos = [photo for content in hostile for photo in (content, b"good")]
     found = list(decode_all(cast(list[Photo], photos), workers=1, decoder=taken_over))
     assert not trap.exists()
