@@ -1,6 +1,5 @@
 """How far a run has come, kept beside its output: a stopped run goes on where it was, and only as the same run."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
@@ -11,9 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from geoclip.errors import InputError
 from geoclip.files import written_whole
-
-SAVE_SECONDS = 2.0
-"""What a killed run did in its last seconds is done again; so much of it."""
 
 T = TypeVar("T")
 
@@ -57,6 +53,8 @@ class Journal:
         options: names and values of all that it depends on beside its inputs.
         resume: go on with what is there; else the run begins anew.
 
+    `kept` is the progress when it was saved last; what else the output holds is of inputs that are not done.
+
     Raises:
         InputError: what is there was begun with other options, or nobody knows with which.
     """
@@ -64,28 +62,13 @@ class Journal:
     def __init__(self, output: Path, options: Mapping[str, Any], *, resume: bool) -> None:
         self._output, self._path = output, output.with_name(f".{output.name}.journal")
         anew = Progress(options={name: str(value) for name, value in options.items()})
-        self._kept = self._loaded(anew.options) if resume else anew
-        self._failed, self._again = set(self._kept.failed), frozenset(self._kept.failed)
-        self._digest = int(self._kept.digest, 16)
-        self._done = self._kept.done
+        self.kept = self._loaded(anew.options) if resume else anew
+        self._failed, self._again = set(self.kept.failed), frozenset(self.kept.failed)
+        self._digest = int(self.kept.digest, 16)
+        self._done = self.kept.done
         self._given: deque[_Given] = deque()
+        self._finished: list[tuple[_Given, bool]] = []  # of a batch that has not ended; whether it failed
         self._met, self._met_digest = 0, 0
-        self._saved_at = time.monotonic()
-
-    @property
-    def size(self) -> int:
-        """What the output had when it was saved last; more than that is of inputs that are not done."""
-        return self._kept.size
-
-    @property
-    def end(self) -> str:
-        """The digest of its end."""
-        return self._kept.end
-
-    @property
-    def done(self) -> int:
-        """How many inputs were done when it was saved last, those that failed with them."""
-        return self._kept.done
 
     def remaining(self, inputs: Iterable[T], key: Callable[[T], tuple[bytes, bytes]], batch: int = 1) -> Iterator[T]:
         """Yield the inputs that are not done, in order, then those that failed in the run that is gone on with.
@@ -106,12 +89,12 @@ class Journal:
             number, self._met = self._met, self._met + 1
             name, content = key(one)
             given = _Given(number, _term(number, name), _term(number, name, content), position % batch == 0)
-            if number >= self._kept.done:
+            if number >= self.kept.done:
                 self._given.append(given)
                 yield one
                 continue
             self._met_digest += given.name if number in self._again else given.whole
-            if self._met == self._kept.done:
+            if self._met == self.kept.done:
                 self._check()
             if number in self._again:
                 again.append((given._replace(ends_batch=True), one))
@@ -120,42 +103,46 @@ class Journal:
             yield one
 
     def finished(self, *, failed: bool = False) -> bool:
-        """Take note of the earliest input that was yielded; returns whether it is time to `save`."""
-        given = self._given.popleft()
-        if given.number < self._kept.done:
-            self._digest += 0 if failed else given.whole - given.name
-            self._failed -= set() if failed else {given.number}
-        else:
+        """Take note of the earliest input that was yielded; returns whether a batch ends with it, so that it counts."""
+        self._finished.append((self._given.popleft(), failed))
+        if ends := self._finished[-1][0].ends_batch:
+            self._count()
+        return ends
+
+    def complete(self) -> None:
+        """Count what is finished though no batch ends with it: there are no more inputs.
+
+        Raises:
+            InputError: they are fewer than those that are done.
+        """
+        if self._met < self.kept.done:
+            self._check()
+        self._count()
+
+    def _count(self) -> None:
+        for given, failed in self._finished:
             self._digest += given.name if failed else given.whole
-            self._failed |= {given.number} if failed else set()
-            self._done = given.number + 1
-        return given.ends_batch and time.monotonic() - self._saved_at > SAVE_SECONDS
+            if given.number < self.kept.done:  # failed before
+                self._digest -= given.name
+            (self._failed.add if failed else self._failed.discard)(given.number)
+            self._done = max(self._done, given.number + 1)
+        self._finished = []
 
     def save(self, size: int, end: str = "") -> None:
-        """Keep what is finished, with the size and end of the output, which must be on the disk.
+        """Keep what counts as finished, with the size and end of its output, which must be on the disk.
 
         Raises:
             InputError: the disk is full or the place cannot be written.
         """
         now = {"done": self._done, "failed": sorted(self._failed), "digest": f"{self._digest % 2**256:x}"}
-        progress = self._kept.model_copy(update=now | {"size": size, "end": end})
+        progress = self.kept.model_copy(update=now | {"size": size, "end": end})
         with written_whole(self._path) as temporary:
             temporary.write_text(progress.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        self._saved_at = time.monotonic()
-
-    def check_complete(self) -> None:
-        """Refuse inputs that are fewer than those that are done.
-
-        Raises:
-            InputError: they are.
-        """
-        if self._met < self._kept.done:
-            self._check()
 
     def _check(self) -> None:
-        if self._met < self._kept.done or self._met_digest % 2**256 != int(self._kept.digest, 16):
+        if self._met < self.kept.done or self._met_digest % 2**256 != int(self.kept.digest, 16):
             raise InputError(
-                f"{self._output} was begun with other inputs: its first {self._kept.done} are not the ones given now. "
+                f"{self._output} was begun with other inputs: its first {self.kept.done} are not the ones given now. "
                 "Give the same, replace it with --overwrite, or choose another name."
             )
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from hashlib import sha256
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from geoclip.journal import Journal
 
 T = TypeVar("T")
+
+SAVE_SECONDS = 2.0
+"""A file that a stopped run can go on with is synced so often; what a killed run did since is done again."""
 
 _END_BYTES = 4096
 
@@ -60,6 +64,7 @@ class Output:
         self._writer: Writer | None = None
         self._stream: TextIO
         self._stack = ExitStack()
+        self._saved_at = time.monotonic()
 
     @property
     def to_stdout(self) -> bool:
@@ -76,7 +81,7 @@ class Output:
             from geoclip.journal import Journal
 
             self._journal = Journal(self._path, options, resume=self.resumes)
-            if self.resumes and self._end(self._journal.size) != self._journal.end:
+            if self.resumes and self._end(self._journal.kept.size) != self._journal.kept.end:
                 raise InputError(
                     f"{self._path} is not as its run left it; replace it with --overwrite, or choose another name."
                 )
@@ -88,7 +93,7 @@ class Output:
     @property
     def done(self) -> int:
         """How many inputs were done before this run went on with the file."""
-        return 0 if self._journal is None else self._journal.done
+        return 0 if self._journal is None else self._journal.kept.done
 
     def write(self, answer: Answer) -> None:
         """Write the answer to the next input; one without predictions is only taken note of.
@@ -101,7 +106,11 @@ class Output:
             if answer.error is None:
                 writer.write(answer)
                 self._stream.flush()
-            if self._journal is not None and self._journal.finished(failed=answer.error is not None):
+            if (
+                self._journal is not None
+                and self._journal.finished(failed=answer.error is not None)
+                and time.monotonic() - self._saved_at > SAVE_SECONDS
+            ):
                 self._save(self._journal)
 
     def __enter__(self) -> Self:
@@ -116,7 +125,7 @@ class Output:
             return
         with saying(self._path), self._stack:
             if self._journal is not None:
-                self._journal.check_complete()
+                self._journal.complete()
             self._writer = self._writer or self._opened()
             if self._journal is not None:
                 self._save(self._journal)
@@ -124,7 +133,7 @@ class Output:
     def _opened(self) -> Writer:
         self._stream = self._open_stream()
         self._writer = self._format.writer(self._stream)
-        if self._journal is None or self._journal.size == 0:
+        if self._journal is None or self._journal.kept.size == 0:
             self._writer.begin()
         self._stack.push(self._writer)
         return self._writer
@@ -141,15 +150,16 @@ class Output:
             if self._journal is None:
                 file = enter(enter(index.files.written_whole(self._path)).open("wb"))
             else:
-                self._journal.save(self._journal.size, self._journal.end)  # no longer that of an older run
+                self._journal.save(self._journal.kept.size, self._journal.kept.end)  # no longer that of an older run
                 file = enter(self._path.open("ab"))
-                file.truncate(self._journal.size)
+                file.truncate(self._journal.kept.size)
         return enter(TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline=""))
 
     def _save(self, journal: "Journal") -> None:
         os.fsync(self._stream.fileno())
         size = self._path.stat().st_size
         journal.save(size, self._end(size))
+        self._saved_at = time.monotonic()
 
     def _end(self, size: int) -> str:
         """Return a digest of the last bytes of the first `size` bytes of the file."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import geoclip.journal
+import geoclip.writers.output
 from geoclip.errors import InputError
 from geoclip.writers import Format, Output
 from tests.helpers.answers import NAMES, bare, full
@@ -39,7 +39,7 @@ def run(
 
 @pytest.fixture
 def saved_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(geoclip.journal, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(geoclip.writers.output, "SAVE_SECONDS", -1.0)
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -149,7 +149,7 @@ def test_a_run_stopped_anywhere_is_completed_without_loss_or_repetition(
     path, whole = folder / f"a{kind.suffixes[0]}", folder / f"whole{kind.suffixes[0]}"
     run(whole, order)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(geoclip.journal, "SAVE_SECONDS", -1.0)
+        patch.setattr(geoclip.writers.output, "SAVE_SECONDS", -1.0)
         with pytest.raises(KeyboardInterrupt):
             run(path, order, stop=stop)
     if path.exists():
