@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoclip.embedder import PhotoEmbedder
+from geoclip.embedder import PhotoEmbedder, each_photo
 from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision, pick_device, precision_name
 from geoclip.errors import InputError
 from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions
-from geoclip.photos.decode import Photo
+from geoclip.photos.decode import Photo, photo_key
 from geoclip.photos.pool import Decoded
 from geoclip.release.directory import Release
 from geoclip.tables.columns import USUAL, Columns
@@ -61,12 +63,14 @@ def embed_coordinates(
     kinds = {"lat": pa.float64(), "lng": pa.float64()}
     source = VectorSource("coordinates", release.model_digest, precision_name(precision, where))
     with ResumableVectors(output, kinds, source, resume=resume) as vectors:
-        begin = sum(1 for _ in vectors.written("lat"))
-        for start in range(begin, len(lat_lng), COORDINATE_ROWS):
-            rows = lat_lng[start : start + COORDINATE_ROWS]
-            for (lat, lng), vector in zip(rows.tolist(), encoder.embed(rows), strict=True):
+        rows = vectors.remaining(lat_lng, lambda row: (row.tobytes(), b""), COORDINATE_ROWS)
+        done = vectors.done
+        while batch := list(islice(rows, COORDINATE_ROWS)):
+            places = np.stack(batch)
+            for (lat, lng), vector in zip(places.tolist(), encoder.embed(places), strict=True):
                 vectors.add((lat, lng), vector)
-            on_progress(start + len(rows), len(lat_lng))
+            done += len(batch)
+            on_progress(done, len(lat_lng))
         return vectors.finish()
 
 
@@ -86,7 +90,7 @@ def embed_photos(
         output: the file to make.
         embedder: embeds them.
         workers: processes to decode in; 0 decodes in this one.
-        resume: go on with a stopped run; photos named by a path that were embedded already are left out.
+        resume: go on with a stopped run, or add to a complete file what was added at the end of the photos.
         on_photo: told of each photo that was read or could not be.
 
     Raises:
@@ -95,8 +99,8 @@ def embed_photos(
     release, precision = embedder.release, precision_name(embedder.precision, embedder.device)
     source = VectorSource("photos", release.model_digest, precision)
     columns = {"photo": pa.string()}
-    with ResumableVectors(output, columns, source, resume=resume) as vectors:
-        stream = embedder.embed(_fresh(photos, vectors), workers=workers)
+    with ResumableVectors(output, columns, source, asdict(embedder.limits), resume=resume) as vectors:
+        stream = embedder.embed(vectors.remaining(each_photo(photos), photo_key, embedder.batch), workers=workers)
         return _written(vectors, stream, lambda name, vector: [((name,), vector)], on_photo)
 
 
@@ -112,7 +116,7 @@ def embed_features(
     on_photo: OnPhoto = lambda photo: None,
 ) -> int:
     """Write the features CLIP's tower gives for views of photos, for training; arguments as for `embed_photos`."""
-    from geoclip.train.data.extract import features_of, tower_digest
+    from geoclip.train.data.extract import features_of, photos_at_once, tower_digest
 
     device = pick_device(machine.device)
     release = None if model.weights is None else Release.open(model.weights)
@@ -123,17 +127,13 @@ def embed_features(
     count, seed = features.views, features.seed
     source = VectorSource(FEATURES, tower_digest(encoder.backbone), precision, views=count, seed=seed)
     columns = {"photo": pa.string(), "view": pa.uint8()}
-    with ResumableVectors(output, columns, source, resume=resume) as vectors:
-        fresh = _fresh(photos, vectors)
-        stream = features_of(fresh, encoder, photo.limits(), count=count, seed=seed, workers=machine.processes)
+    limits = photo.limits()
+    with ResumableVectors(output, columns, source, asdict(limits), resume=resume) as vectors:
+        left = vectors.remaining(photos, photo_key, photos_at_once(encoder, count))
+        stream = features_of(left, encoder, limits, count=count, seed=seed, workers=machine.processes)
         return _written(
             vectors, stream, lambda name, views: [((name, n), each) for n, each in enumerate(views)], on_photo
         )
-
-
-def _fresh(photos: Iterable[Photo], vectors: ResumableVectors) -> Iterator[Photo]:
-    done = set(vectors.written("photo"))
-    return (photo for photo in photos if not isinstance(photo, str) or _printable(photo) not in done)
 
 
 def _written(
@@ -143,8 +143,7 @@ def _written(
     on_photo: OnPhoto,
 ) -> int:
     for decoded, found in stream:
-        if found is not None:
-            vectors.add_together(rows(_printable(decoded.name), found))
+        vectors.add_together([] if found is None else rows(_printable(decoded.name), found))
         on_photo(decoded)
     if (count := vectors.finish()) == 0:
         raise InputError("No photo could be embedded; nothing was written.")

@@ -61,7 +61,7 @@ class Journal:
 
     def __init__(self, output: Path, options: Mapping[str, Any], *, resume: bool) -> None:
         self._output, self._path = output, output.with_name(f".{output.name}.journal")
-        anew = Progress(options={name: str(value) for name, value in options.items()})
+        anew = Progress(options={name.replace("_", " "): str(value) for name, value in options.items()})
         self.kept = self._loaded(anew.options) if resume else anew
         self._failed, self._again = set(self.kept.failed), frozenset(self.kept.failed)
         self._digest = int(self.kept.digest, 16)
@@ -103,7 +103,12 @@ class Journal:
             yield one
 
     def finished(self, *, failed: bool = False) -> bool:
-        """Take note of the earliest input that was yielded; returns whether a batch ends with it, so that it counts."""
+        """Take note of the earliest input that was yielded; returns whether a batch ends with it, so that it counts.
+
+        What was not among the inputs can be written too, but not gone on with.
+        """
+        if not self._given:
+            return True
         self._finished.append((self._given.popleft(), failed))
         if ends := self._finished[-1][0].ends_batch:
             self._count()

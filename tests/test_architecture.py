@@ -23,7 +23,7 @@ ROOMS = {
     "geoclip.extras": {"geoclip.errors"},
     "geoclip.files": {"geoclip.errors", "index.files"},
     "geoclip.distance": {"index.grid"},
-    "geoclip.tables": {"geoclip.errors", "geoclip.files"},
+    "geoclip.tables": {"geoclip.errors", "geoclip.files", "geoclip.journal"},
     "geoclip.release": {
         "geoclip.errors",
         "geoclip.extras",

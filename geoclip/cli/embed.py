@@ -11,6 +11,7 @@ from geoclip.cli.session import open_embedder, photo_inputs, release_of
 from geoclip.cli.terminal import progress, say
 from geoclip.embed_files import embed_coordinates, embed_features, embed_photos
 from geoclip.errors import InputError
+from geoclip.files import check_output
 from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions, PlaceColumnOptions
 from geoclip.tables.columns import OptionColumns
 from geoclip.tables.rows import TABLE_SUFFIXES
@@ -34,11 +35,7 @@ def run(
     """Embed one table of coordinates, or photos; exit 1 if some photos could not be read."""
     if output is None or output.suffix != ".parquet":
         raise InputError("Give the file to write with --output NAME.parquet.")
-    if output.exists() and resume:
-        say(f"{output} is complete already.")
-        return
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} exists; replace it with --overwrite, or choose another name.")
+    check_output(output, overwrite=overwrite or resume)
     tables = [path for path in inputs if Path(path).suffix.lower() in TABLE_SUFFIXES]
     if tables and (len(inputs) > 1 or from_list is not None):
         raise InputError(f"{tables[0]} is a table of coordinates; embed it alone.")
@@ -69,7 +66,7 @@ def run(
         else:
             embedder = open_embedder(photo, model, machine)
             embed_photos(photos, output, embedder, workers=machine.processes, resume=resume, on_photo=on_photo)
-    raise typer.Exit(counts.exit_code("embedded"))
+    raise typer.Exit(counts.exit_code("encoded" if features.features else "embedded"))
 
 
 def _coordinates(

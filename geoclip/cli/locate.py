@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
+from geoclip.cli.output import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
+from geoclip.photos.decode import photo_key
 from geoclip.writers import Output
 
 if TYPE_CHECKING:

@@ -1,8 +1,5 @@
 """Where a command's answers go, what they depend on, and how many there were."""
 
-import io
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +13,6 @@ from geoclip.writers import Format, Output
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
     from geoclip.answers.answerer import Answerer
-    from geoclip.photos.decode import Photo
 
 
 @dataclass(frozen=True)
@@ -65,17 +61,7 @@ def options_of(
     del given["engine"]  # it changes the speed of a run and not its results
     if index.calibration is not None:
         given["calibration"] = f"{index.calibration} ({sha256_of(index.calibration)[:12]})"
-    return {name.replace("_", " "): value for name, value in given.items()}
-
-
-def photo_key(photo: "Photo") -> tuple[bytes, bytes]:
-    """Return the name and something of the content by which a photo is known again when a run is gone on with."""
-    if isinstance(photo, str):
-        size = -1
-        with suppress(OSError):
-            size = os.stat(photo).st_size  # noqa: PTH116 - a path may hold what Path does not
-        return os.fsencode(photo), str(size).encode()
-    return b"-", photo.getvalue() if isinstance(photo, io.BytesIO) else b""
+    return given
 
 
 @dataclass

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Answer
 from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output import OutputOptions, RunCounts, options_of, photo_key
+from geoclip.cli.output import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs, photo_on_stdin
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import saying
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
+from geoclip.photos.decode import photo_key
 from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
 from geoclip.writers import Output
 from index.storage.manifest import MANIFEST

@@ -9,12 +9,14 @@ The views of a photo follow each other. Each row group's features are one uncomp
 """
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +24,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.files import cannot_write, written_whole
+from geoclip.files import saying, written_whole
+from geoclip.journal import Journal
+
+T = TypeVar("T")
 
 VECTOR, FEATURE = "vector", "feature"
 FEATURES = "features"
@@ -53,32 +58,44 @@ class VectorSource:
 class ResumableVectors:
     """Writes vectors in parts beside the target; `finish` joins them under the target's name.
 
-    A part is written whole or not at all, at least once a minute, so a stopped run loses at most a minute. Use
-    as a context manager; leaving it writes what is waiting.
+    A part is written whole or not at all, at least once a minute, so a stopped run loses at most a minute. A complete
+    file can be gone on with too: what was added at the end of the inputs, and what failed, is added to it. Use as a
+    context manager; leaving it writes what is waiting.
 
     Args:
         target: the Parquet file to make.
         columns: names and types of the columns before the vectors.
-        source: what makes the vectors; must be the same when a run is resumed. Of the kind `features`, the file is one
-            of features.
-        resume: go on with the parts of a stopped run, if there are any.
+        source: what makes the vectors. Of the kind `features`, the file is one of features.
+        options: what else they depend on, beside the inputs; all must be the same when a run is resumed.
+        resume: go on with a stopped run, if there is one.
 
     Raises:
-        InputError: parts of a stopped run are there and `resume` is not set, or they come from another model.
+        InputError: parts of a stopped run are there and `resume` is not set, or it was another run.
     """
 
-    def __init__(self, target: Path, columns: dict[str, pa.DataType], source: VectorSource, *, resume: bool) -> None:
+    def __init__(
+        self,
+        target: Path,
+        columns: dict[str, pa.DataType],
+        source: VectorSource,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        resume: bool,
+    ) -> None:
         self._target, self._folder, self._columns = target, target.with_name(target.name + ".parts"), columns
-        self._features = source.kind == FEATURES
+        self._features, self._views = source.kind == FEATURES, source.views or 1
         about = {name: value for name, value in asdict(source).items() if value is not None}
         self._metadata = {_METADATA_KEY: json.dumps(about).encode()}
-        self._waiting: list[tuple[tuple[Any, ...], NDArray[np.float32]]] = []
-        self._last_write = time.monotonic()
         if self._folder.exists() and not resume:
             raise InputError(f"{self._folder} holds a stopped run; continue it with --resume, or delete that folder.")
-        for part in self._parts():
-            if source_of(pq.read_schema(part)) != source:
-                raise InputError(f"{self._folder} was begun with another model or options; delete it to start anew.")
+        self._journal = Journal(
+            target, about | dict(options), resume=resume and (self._folder.exists() or target.exists())
+        )
+        for part in self._parts()[self._journal.kept.size :]:
+            part.unlink()
+        self._waiting: list[tuple[tuple[Any, ...], NDArray[np.float32]]] = []
+        self._whole = 0  # of those that wait: rows of whole batches
+        self._begun, self._last_write = False, time.monotonic()
 
     def __enter__(self) -> "ResumableVectors":
         return self
@@ -86,35 +103,46 @@ class ResumableVectors:
     def __exit__(self, *exception: object) -> None:
         self._write_part()
 
-    def written(self, column: str) -> Iterator[Any]:
-        """Yield the values of a column in the parts of the run so far."""
-        for part in self._parts():
-            yield from pq.read_table(part, columns=[column])[column].to_pylist()
+    def remaining(self, inputs: Iterable[T], key: Callable[[T], tuple[bytes, bytes]], batch: int = 1) -> Iterator[T]:
+        """Yield the inputs that are not embedded yet; see `Journal.remaining`."""
+        return self._journal.remaining(inputs, key, batch)
+
+    @property
+    def done(self) -> int:
+        """How many inputs were done before."""
+        return self._journal.kept.done
 
     def add(self, row: tuple[Any, ...], vector: NDArray[np.float32]) -> None:
-        """Append one row: the values of the columns, and the vector (D,)."""
+        """Append one row, of the next of the `remaining` inputs: the values of the columns, and the vector (D,)."""
         self.add_together([(row, vector)])
 
     def add_together(self, rows: Sequence[tuple[tuple[Any, ...], NDArray[np.float32]]]) -> None:
-        """Append rows as `add` does; a stopped run has all of them or none."""
+        """Append the rows of the next of the `remaining` inputs; a stopped run has all of them or none.
+
+        An input without rows has failed and is tried again when the run is gone on with.
+        """
+        if not self._begun:
+            self._journal.save(self._journal.kept.size)  # that of an older run is no longer true
+            self._begun = True
         self._waiting.extend(rows)
-        if len(self._waiting) >= PART_ROWS or time.monotonic() - self._last_write > PART_SECONDS:
-            self._write_part()
+        if self._journal.finished(failed=not rows):
+            self._whole = len(self._waiting)
+            if self._whole >= PART_ROWS or time.monotonic() - self._last_write > PART_SECONDS:
+                self._write_part()
 
     def finish(self) -> int:
         """Join the parts under the target's name, remove them, and return the number of rows."""
+        self._journal.complete()
+        self._whole = len(self._waiting)
         self._write_part()
-        parts = self._parts()
-        if not parts:
-            return 0
-        rows = 0
-        with written_whole(self._target) as temporary:
-            schema = pq.read_schema(parts[0])
-            with one_page_writer(temporary, schema) as writer:
-                for part in parts:
-                    table = pq.read_table(part)
-                    writer.write_table(table)
-                    rows += len(table)
+        if not (parts := self._parts()):
+            return pq.read_metadata(self._target).num_rows if self.done else 0
+        schema, rows = pq.read_schema(parts[0]), 0
+        with written_whole(self._target) as temporary, one_page_writer(temporary, schema) as writer:
+            for table in _regrouped(parts, schema, PART_ROWS // self._views * self._views):
+                writer.write_table(table)
+                rows += len(table)
+        self._journal.save(0)
         shutil.rmtree(self._folder)
         return rows
 
@@ -122,9 +150,27 @@ class ResumableVectors:
         return sorted(self._folder.glob("[0-9]*.parquet"))
 
     def _write_part(self) -> None:
-        if not self._waiting:
-            return
-        rows, vectors = zip(*self._waiting, strict=True)
+        if self._whole:
+            with saying(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                if self.done and not self._journal.kept.size and not self._parts():
+                    self._begin_with_target()
+            table = self._table(self._waiting[: self._whole])
+            with written_whole(self._folder / f"{len(self._parts()):06d}.parquet") as temporary:
+                pq.write_table(table, temporary, compression="none", use_dictionary=False)
+            self._journal.save(len(self._parts()))
+        self._waiting, self._whole, self._last_write = self._waiting[self._whole :], 0, time.monotonic()
+
+    def _begin_with_target(self) -> None:
+        """Make the complete file the first part, beside which it stays until it is replaced."""
+        first = self._folder / f"{0:06d}.parquet"
+        try:
+            os.link(self._target, first)
+        except OSError:  # a file system without links
+            shutil.copyfile(self._target, first)
+
+    def _table(self, waiting: Sequence[tuple[tuple[Any, ...], NDArray[np.float32]]]) -> pa.Table:
+        rows, vectors = zip(*waiting, strict=True)
         with np.errstate(over="ignore"):  # is said below
             stacked = np.stack(vectors).astype(np.float16 if self._features else np.float32)
         if self._features and not np.isfinite(stacked).all():
@@ -136,17 +182,24 @@ class ResumableVectors:
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), stacked.shape[1]))
         fields = [pa.field(name, kind) for name, kind in self._columns.items()]
         fields.append(feature_field(stacked.shape[1]) if self._features else pa.field(VECTOR, arrays[-1].type))
-        table = pa.Table.from_arrays(
+        return pa.Table.from_arrays(
             [array.cast(field.type) for array, field in zip(arrays, fields, strict=True)],
             schema=pa.schema(fields, metadata=self._metadata),
         )
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self._folder, error) from error
-        with written_whole(self._folder / f"{len(self._parts()):06d}.parquet") as temporary:
-            pq.write_table(table, temporary, compression="none", use_dictionary=False)
-        self._waiting, self._last_write = [], time.monotonic()
+
+
+def _regrouped(parts: Sequence[Path], schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of files in tables of `rows`, the last of what is left, whenever the files were written."""
+    waiting = schema.empty_table()
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(rows):
+                waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch]).cast(schema)])
+                if len(waiting) >= rows:
+                    yield waiting[:rows].combine_chunks()
+                    waiting = waiting[rows:]
+    if len(waiting):
+        yield waiting.combine_chunks()
 
 
 def feature_field(dim: int) -> pa.Field:

@@ -43,8 +43,8 @@ def features_of(
         raise InputError(f"views is {count}; it must be from 1 to {MAX_VIEWS}.")
     limits = replace(limits, size=encoder.config.preprocess.size)
     decoded = decode_all(photos, limits, workers=workers, decoder=partial(views, count=count, seed=seed))
-    at_once = GPU_BATCH if encoder.device.type == "cuda" else CPU_BATCH
-    while batch := list(islice(decoded, max(1, at_once // count))):
+    at_once = _views_at_once(encoder)
+    while batch := list(islice(decoded, photos_at_once(encoder, count))):
         crops = [
             crop
             for photo in batch
@@ -55,6 +55,15 @@ def features_of(
         features = iter(np.concatenate(parts).reshape(-1, count, parts[0].shape[1]) if parts else [])
         for photo in batch:
             yield photo._replace(pixels=None), None if photo.pixels is None else next(features)
+
+
+def photos_at_once(encoder: ImageEncoder, count: int) -> int:
+    """Return how many photos of `count` views are encoded together."""
+    return max(1, _views_at_once(encoder) // count)
+
+
+def _views_at_once(encoder: ImageEncoder) -> int:
+    return GPU_BATCH if encoder.device.type == "cuda" else CPU_BATCH
 
 
 def _encoded(encoder: ImageEncoder, crops: list[bytes]) -> NDArray[np.float32]:

@@ -1,5 +1,7 @@
 """Files of vectors: round trips, resuming, and refusals."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,25 @@ VECTORS = np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32)
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 
 
-def fill(path: Path, rows: range, *, resume: bool = False, finish: bool = True, source: VectorSource = SOURCE) -> None:
-    with ResumableVectors(path, COLUMNS, source, resume=resume) as out:
-        done = set(out.written("photo"))
-        for i in rows:
-            if f"{i}.jpg" not in done:
-                out.add((f"{i}.jpg",), VECTORS[i])
-        if finish:
-            out.finish()
+def key(row: int) -> tuple[bytes, bytes]:
+    return f"{row}.jpg".encode(), VECTORS[row].tobytes()
+
+
+def fill(
+    path: Path, rows: Iterable[int], *, resume: bool = False, batch: int = 1, fail: int = -1, model: str = "digest"
+) -> int:
+    """Write rows as a command does; they are embedded `batch` at a time, and one of them may fail."""
+    made = replace(SOURCE, model_digest=model)
+    with ResumableVectors(path, COLUMNS, made, resume=resume) as out:
+        for row in out.remaining(rows, key, batch):
+            out.add_together([] if row == fail else [((f"{row}.jpg",), VECTORS[row])])
+        return out.finish()
+
+
+def stopping(rows: int) -> Iterator[int]:
+    """Rows, then the end that a run has when it is interrupted."""
+    yield from range(rows)
+    raise KeyboardInterrupt
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
@@ -39,25 +52,53 @@ def test_round_trip(tmp_path: Path) -> None:
     assert names == [f"{i}.jpg" for i in range(10)]
     np.testing.assert_allclose(vectors, VECTORS, rtol=1e-6)
     assert np.array_equal(np.stack(pq.read_table(tmp_path / "v.parquet")["vector"].to_numpy()), VECTORS)
-    assert [p.name for p in tmp_path.iterdir()] == ["v.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".v.parquet.journal", "v.parquet"]
 
 
-def test_a_stopped_run_goes_on_and_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stops", [0, 1, 4, 6, 9, 10])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_stopped_run_goes_on_and_equals_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: int, batch: int
+) -> None:
     monkeypatch.setattr(module, "PART_ROWS", 3)
-    path = tmp_path / "v.parquet"
-    with pytest.raises(KeyboardInterrupt), ResumableVectors(path, COLUMNS, SOURCE, resume=False) as out:
-        for i in range(4):
-            out.add((f"{i}.jpg",), VECTORS[i])
-        raise KeyboardInterrupt
+    path, whole = tmp_path / "v.parquet", tmp_path / "whole.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        fill(path, stopping(stops), batch=batch)
     assert not path.exists()
-    with pytest.raises(InputError, match="--resume"):
-        fill(path, range(10))
-    with pytest.raises(InputError, match="another model"):
-        fill(path, range(10), resume=True, source=VectorSource("photos", "other", "fp32"))
-    fill(path, range(10), resume=True)
+    assert fill(path, range(10), resume=True, batch=batch) == 10
+    assert fill(whole, range(10), batch=batch) == 10
+    assert path.read_bytes() == whole.read_bytes()
     np.testing.assert_allclose(read(path)[1], VECTORS, rtol=1e-6)
-    fill(tmp_path / "unbroken.parquet", range(10))
-    assert pq.read_table(path).equals(pq.read_table(tmp_path / "unbroken.parquet"))
+    assert {p.name for p in tmp_path.iterdir() if not p.name.startswith(".")} == {"v.parquet", "whole.parquet"}
+
+
+def test_another_run_is_not_joined(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        fill(path, stopping(4))
+    for rows, resume, model, words in (
+        (range(10), False, "digest", "--resume"),
+        (range(10), True, "other", "begun with model digest digest, now it is other"),
+        (range(1, 10), True, "digest", "other inputs"),
+        (range(3), True, "digest", "other inputs"),
+    ):
+        with pytest.raises(InputError, match=words):
+            fill(path, rows, resume=resume, model=model)
+    assert fill(path, range(4), resume=True) == 4
+
+
+def test_a_complete_file_is_gone_on_with(tmp_path: Path) -> None:
+    path, whole = tmp_path / "v.parquet", tmp_path / "whole.parquet"
+    fill(path, range(5), fail=2)
+    before = path.read_bytes()
+    assert fill(path, range(5), resume=True, fail=2) == 4
+    assert path.read_bytes() == before
+    assert fill(path, range(9), resume=True) == 9
+    assert read(path)[0] == [f"{row}.jpg" for row in (0, 1, 3, 4, 5, 6, 7, 8, 2)]
+    with pytest.raises(InputError, match="other inputs"):
+        fill(path, range(8), resume=True)
+    fill(whole, [0, 1, 3, 4, 5, 6, 7, 8, 2])
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_a_part_on_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,5 +200,5 @@ def test_files_of_something_else_are_refused_in_words(tmp_path: Path) -> None:
     refused("nan.npy", "2 of 2 rows cannot be used: 2 the vector is not finite")
     np.save(tmp_path / "none.npy", np.zeros((0, 6)))
     refused("none.npy", "has no rows")
-    fill(tmp_path / "other.parquet", range(2), source=VectorSource("photos", "other", "fp32"))
+    fill(tmp_path / "other.parquet", range(2), model="other")
     refused("other.parquet", "another model")
