@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ import pytest
 from geoclip.errors import WeightsError
 from geoclip.files import cache_dir
 from geoclip.options import Preset
-from tests.helpers.shared import FOLDER_VARIABLE
+from tests.helpers.shared import FOLDER_VARIABLE, made_once
 
 if TYPE_CHECKING:
     from torch import nn
 
     from geoclip.encoders.location import LocationEncoder
     from geoclip.release.directory import Release
+    from tests.helpers.small_release import SmallRelease
 
 FAST_TIER, FAST_LIMIT_S = "not slow", 2.0
 
@@ -105,23 +107,17 @@ def tiny_tower() -> "nn.Module":
     return TinyTower()
 
 
-@pytest.fixture(scope="session")
-def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file of random weights in the shape of CLIP ViT-L/14, both towers, float16, open_clip's layout."""
-    import torch
-    from safetensors.torch import save_file
+@pytest.fixture(scope="module")
+def small_towers(release: "Release") -> "Iterator[SmallRelease]":
+    """In this module's tests CLIP is tiny and random: in the cache the release has small towers, and they are found."""
+    from tests.helpers.small_release import SmallRelease, with_small_towers
 
-    from geoclip.encoders.backbone import image_tower, text_tower
-    from geoclip.release.config import ModelConfig
-
-    torch.manual_seed(0)
-    state = {f"visual.{k}": v.half() for k, v in image_tower(ModelConfig(), pretrained=False).state_dict().items()}
-    state |= {k: v.half() for k, v in text_tower(ModelConfig(), pretrained=False).state_dict().items()}
-    state["logit_scale"] = torch.tensor(4.6052)
-    path = tmp_path_factory.mktemp("clip") / "random-vit-l-14.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
-    yield path
-    path.unlink()
+    cache = made_once("small-towers", partial(with_small_towers, release))
+    made = SmallRelease.in_cache(cache)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GEOCLIP_CACHE", str(cache))
+        patched.setenv("GEOCLIP_CLIP_CHECKPOINT", str(made.clip))
+        yield made
 
 
 @pytest.fixture

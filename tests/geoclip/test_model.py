@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import transforms  # type: ignore[import-untyped]
@@ -28,9 +29,10 @@ from geoclip.encoders.text import TextEncoder
 from geoclip.errors import InputError, PhotoError
 from geoclip.options import Candidates
 from geoclip.photos.decode import DecodeLimits
-from geoclip.release.config import Preprocess
-from geoclip.release.directory import Release, released_path
+from geoclip.release.config import Preprocess, Towers
+from geoclip.release.directory import Release
 from tests.helpers.pictures import make_photo
+from tests.helpers.small_release import SmallRelease
 from tests.helpers.towers import TinyText
 
 GalleryVectors = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -130,8 +132,8 @@ def test_rotation_is_honoured_unless_the_released_behaviour_is_asked_for(
 
 
 @pytest.mark.slow
-def test_a_release_directory_is_loaded(release: Release, clip_checkpoint: Path, photo: Path) -> None:
-    model = GeoCLIP.from_pretrained(released_path(), clip_path=clip_checkpoint)
+def test_a_release_directory_is_loaded(small_towers: SmallRelease, photo: Path) -> None:
+    model = GeoCLIP.from_pretrained(small_towers.weights, clip_path=small_towers.clip)
     assert not model.training
     assert float(model.logit_scale.exp()) == pytest.approx(39.687, abs=1e-3)
     places, probabilities = model.predict(photo, 3)
@@ -155,9 +157,9 @@ def test_a_gpu_predicts_what_the_cpu_predicts(release: Release, tiny_tower: nn.M
 
 
 @pytest.mark.slow
-def test_encoders_train_but_clip_does_not(release: Release, clip_checkpoint: Path) -> None:
-    encoder = ImageEncoder(clip_path=clip_checkpoint, release=release)
-    encoder(torch.zeros(1, 3, 224, 224)).sum().backward()
+def test_encoders_train_but_clip_does_not(small_towers: SmallRelease) -> None:
+    encoder = ImageEncoder(clip_path=small_towers.clip, release=small_towers.release)
+    encoder(torch.zeros(1, 3, 64, 64)).sum().backward()
     assert all(p.grad is not None for p in encoder.mlp.parameters())
     assert not any(p.requires_grad for p in encoder.backbone.parameters())
 
@@ -306,15 +308,15 @@ def test_streaming_reads_only_a_little_ahead(locator: Locator, photo: Path) -> N
 
 
 @pytest.mark.slow
-def test_words_are_located_with_the_text_tower_alone(
-    release: Release, locator: Locator, clip_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GEOCLIP_CLIP_CHECKPOINT", str(clip_checkpoint))
-    words = Locator(PhotoEmbedder(release, device="cpu"), locator.answerer)
+def test_words_are_located_with_the_text_tower_alone(small_towers: SmallRelease, locator: Locator) -> None:
+    words = Locator(PhotoEmbedder(small_towers.release, device="cpu"), locator.answerer)
     (answer,) = words.locate_text(["a red double-decker bus"], k=2)
     assert len(answer.predictions) == 2
     assert "image_encoder" not in vars(words.embedder)
-    whole = open_clip.create_model("ViT-L-14-quickgelu", pretrained=str(clip_checkpoint)).float().eval()
+    towers = small_towers.release.config.backbone.open_clip
+    assert isinstance(towers, Towers)
+    whole = open_clip.CLIP(**towers.model_dump()).eval()
+    whole.load_state_dict({name: tensor.float() for name, tensor in load_file(small_towers.clip).items()}, strict=False)
     with torch.no_grad():
         feature = whole.encode_text(open_clip.tokenize([answer.query]))
         vector = F.normalize(locator.embedder.image_encoder.mlp(feature), dim=1).numpy()

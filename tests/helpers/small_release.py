@@ -1,7 +1,9 @@
 """A small model in a folder: a tiny CLIP and encoders of sizes of their own, random, as a release and a checkpoint."""
 
+import json
+import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,9 +14,11 @@ from torch import nn
 from geoclip.encoders.backbone import image_tower, text_tower
 from geoclip.encoders.image import image_mlp
 from geoclip.encoders.location import LocationEncoder
+from geoclip.files import cache_dir
 from geoclip.release.config import Backbone, ModelConfig, Preprocess, Towers, VisionTower, WordsTower
-from geoclip.release.directory import Release, write_release
+from geoclip.release.directory import CONFIG, Release, released_path, write_release
 
+CLIP = "clip.safetensors"
 SMALL = ModelConfig(
     sigma=(1.0, 16.0),
     dim=64,
@@ -43,6 +47,11 @@ class SmallRelease(NamedTuple):
     weights: Path
     clip: Path
 
+    @classmethod
+    def in_cache(cls, cache: Path) -> Self:
+        """Return what `with_small_towers` made there."""
+        return cls(cache / released_path().name, cache / CLIP)
+
     @property
     def release(self) -> Release:
         return Release.open(self.weights)
@@ -64,7 +73,7 @@ def small_release(
         gallery: (N, 2) degrees; 200 places spread over the sphere by default.
         seed: of weights and places.
     """
-    weights, clip = folder / "release", folder / "clip.safetensors"
+    weights = folder / "release"
     weights.mkdir(parents=True)
     if gallery is None:
         rng = np.random.default_rng(seed)
@@ -79,9 +88,37 @@ def small_release(
                 nn.init.zeros_(layer.bias)
         tensors = {f"location_encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
         tensors |= {f"image_encoder.mlp.{name}": tensor for name, tensor in mlp.state_dict().items()}
-        towers = {f"visual.{name}": t for name, t in image_tower(config, pretrained=False).state_dict().items()}
-        towers["visual.transformer.resblocks.0.attn.out_proj.weight"] *= 50  # so that photos differ
-        towers |= text_tower(config, pretrained=False).state_dict()
     write_release(weights, tensors=tensors | {"logit_scale": torch.tensor(3.68)}, lat_lng=gallery, config=config)
-    save_file({name: tensor.half().contiguous() for name, tensor in towers.items()}, clip)
-    return SmallRelease(weights, clip)
+    return SmallRelease(weights, _small_clip(folder, config, seed))
+
+
+def _small_clip(folder: Path, config: ModelConfig, seed: int = 0) -> Path:
+    """Write a checkpoint of both towers with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        towers = {f"visual.{name}": t for name, t in image_tower(config, pretrained=False).state_dict().items()}
+        towers |= text_tower(config, pretrained=False).state_dict()
+    towers["visual.transformer.resblocks.0.attn.out_proj.weight"] *= 50  # so that photos differ
+    path = folder / CLIP
+    save_file({name: tensor.half().contiguous() for name, tensor in towers.items()}, path)
+    return path
+
+
+def with_small_towers(release: Release, cache: Path) -> None:
+    """Make a cache folder (`GEOCLIP_CACHE`) in which the authors' release is that release behind a tiny CLIP.
+
+    Its weights are the same file, so indexes and embedded galleries of one are those of the other.
+    """
+    towers = SMALL.backbone.open_clip
+    assert isinstance(towers, Towers)
+    features = release.config.backbone.features
+    towers = towers.model_copy(update={"embed_dim": features})
+    backbone = SMALL.backbone.model_copy(update={"open_clip": towers, "features": features})
+    weights = cache / released_path().name
+    shutil.copytree(release.path, weights)
+    config = release.config.model_copy(update={"backbone": backbone, "preprocess": SMALL.preprocess})
+    described = json.loads((weights / CONFIG).read_text()) | config.model_dump(mode="json")
+    (weights / CONFIG).write_text(json.dumps(described))
+    (galleries := cache_dir() / "gallery").mkdir(exist_ok=True)
+    (cache / galleries.name).symlink_to(galleries)
+    _small_clip(cache, config)

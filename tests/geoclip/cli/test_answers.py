@@ -8,7 +8,6 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,15 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
-from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import embedded_gallery
-from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.text import TextEncoder
 from geoclip.release.directory import Release
 from geoclip.tables.vectors import ResumableVectors, source_of
 from tests.helpers.commands import Done, assert_refused, geoclip
 from tests.helpers.pictures import make_photo
-from tests.helpers.towers import TinyText
+from tests.helpers.small_release import SmallRelease
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +39,7 @@ SLACK_DEG = 0.006
 LABELLED = 160
 """Places to calibrate with: enough that the likelihood of the held-out half does not rise or fall by chance."""
 
-pytestmark = pytest.mark.usefixtures("release")
+pytestmark = pytest.mark.usefixtures("small_towers")
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ def records(done: Done) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, encoder: LocationEncoder) -> Work:
+def work(tmp_path_factory: pytest.TempPathFactory, encoder: LocationEncoder, small_towers: SmallRelease) -> Work:
     folder = tmp_path_factory.mktemp("work")
     done = geoclip("build", folder / "basel", "--region", "disk:47.56,7.6,16")
     assert done.exit_code == 0, done.stderr
@@ -80,16 +75,6 @@ def work(tmp_path_factory: pytest.TempPathFactory, encoder: LocationEncoder) -> 
     (folder / "triangle.geojson").write_text(json.dumps(polygon))
     photos = [make_photo(folder / "photos" / f"{i}.png", seed=i) for i in range(3)]
     return Work(folder, folder / "basel", folder / "places.npy", folder / "vague.npy", photos)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
-    names = PlaceNames()  # reading its tables takes longer than most of these commands
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("geoclip.answers.answerer.PlaceNames", lambda: names)
-        patched.setattr("geoclip.embedder.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
-        patched.setattr("geoclip.embedder.TextEncoder", partial(TextEncoder, tower=TinyText()))
-        yield
 
 
 def found_at(record: dict[str, Any]) -> Floats:

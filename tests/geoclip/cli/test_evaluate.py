@@ -5,9 +5,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from torch import nn
 
 import geoclip as geoclip_planet
-from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import haversine_km
-from geoclip.encoders.image import ImageEncoder
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
 from geoclip.evaluation.located import smallest_sets
@@ -37,6 +32,7 @@ from tests.helpers import synthetic
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.osv5m import game
 from tests.helpers.pictures import make_photo
+from tests.helpers.small_release import SmallRelease
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluation/report.schema.json").read_text(encoding="utf-8"))
 
@@ -272,17 +268,8 @@ def test_the_smallest_set_of_cells_is_that_of_brute_force() -> None:
 
 
 @pytest.fixture(scope="module")
-def small_towers(tiny_tower: nn.Module) -> Iterator[None]:
-    names = PlaceNames()  # reading its tables takes longer than most of these commands
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("geoclip.answers.answerer.PlaceNames", lambda: names)
-        patched.setattr("geoclip.embedder.ImageEncoder", partial(ImageEncoder, backbone=tiny_tower))
-        yield
-
-
-@pytest.fixture(scope="module")
 def basel(
-    tmp_path_factory: pytest.TempPathFactory, release: Release, encoder: LocationEncoder, small_towers: None
+    tmp_path_factory: pytest.TempPathFactory, release: Release, encoder: LocationEncoder, small_towers: SmallRelease
 ) -> Path:
     """A folder with an index, `labels.csv` of 30 places, and vectors of places a hundred metres off."""
     folder = tmp_path_factory.mktemp("basel")

@@ -82,8 +82,6 @@ def test_an_existing_index_is_not_overwritten(planet: Path) -> None:
         (("build", "new", "--region", "Absurdistan"), "Absurdistan"),
         (("build", "new", "--region", "bbox:10,20,0,30"), "10"),
         (("build", "new", "--coarse-res", "5", "--start-res", "5"), "start"),
-        (("search", "a.npy", "--effort", "fast"), "a.npy does not exist"),
-        (("locate", str(Path(__file__)), "--effort", "fast"), "--index"),
         (("info", "nowhere"), "not an index"),
     ],
 )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -236,6 +237,19 @@ def test_whatever_is_no_checkpoint_is_one_sentence(state: dict[str, Tensor], kin
     with pytest.raises(WeightsError) as raised:
         read_tower(path, Tower.IMAGE)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file of random weights in the shape of CLIP ViT-L/14, both towers, float16, open_clip's layout."""
+    torch.manual_seed(0)
+    state = {f"visual.{k}": v.half() for k, v in image_tower(ModelConfig(), pretrained=False).state_dict().items()}
+    state |= {k: v.half() for k, v in text_tower(ModelConfig(), pretrained=False).state_dict().items()}
+    state["logit_scale"] = torch.tensor(4.6052)
+    path = tmp_path_factory.mktemp("clip") / "random-vit-l-14.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    yield path
+    path.unlink()
 
 
 @pytest.mark.slow
