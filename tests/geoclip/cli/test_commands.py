@@ -138,7 +138,7 @@ def test_words_are_located() -> None:
         (["locate"], "No photos given"),
         (["locate", "absent.jpg"], "absent.jpg does not exist"),
         (["locate", "EMPTY"], "No photos were found"),
-        (["locate", "--from-list", "absent.txt"], "absent.txt does not exist"),
+        (["locate", "--from-list", "absent.txt"], "absent.txt cannot be read"),
         (["locate", "-", "--from-list", "-"], "once only"),
         (["locate", "PHOTO", "--device", "cuda:99"], "is not here"),
         (["locate", "PHOTO", "--device", "tpu?"], "is unknown"),
