@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from geoclip.encoders.location import LocationEncoder
     from geoclip.encoders.text import TextEncoder
     from geoclip.evaluation.evaluating import evaluate
-    from geoclip.evaluation.options import EvaluationOptions
+    from geoclip.evaluation.evaluation_options import EvaluationOptions
     from geoclip.index_builder import build_index
     from geoclip.locator import Locator
     from geoclip.model import GeoCLIP
@@ -40,7 +40,7 @@ __all__ = [
 
 _HOME = {
     "Answer": "answers.answer",
-    "EvaluationOptions": "evaluation.options",
+    "EvaluationOptions": "evaluation.evaluation_options",
     "GeoCLIP": "model",
     "ImageEncoder": "encoders.image",
     "LocationEncoder": "encoders.location",

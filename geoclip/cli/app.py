@@ -11,7 +11,7 @@ from geoclip import __version__
 from geoclip.cli.groups import with_groups
 from geoclip.cli.output import OutputOptions
 from geoclip.cli.terminal import with_exit_codes
-from geoclip.evaluation.options import ColumnOptions, EvaluationOptions, ReportOptions
+from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.option_groups import Panel
 from geoclip.options import (
     BuildOptions,

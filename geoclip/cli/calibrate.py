@@ -10,7 +10,7 @@ from geoclip.cli.output import RunCounts
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
-from geoclip.evaluation.options import ColumnOptions
+from geoclip.evaluation.evaluation_options import ColumnOptions
 from geoclip.files import STDOUT, check_output
 from geoclip.locator import Locator
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions

@@ -13,8 +13,8 @@ from geoclip.cli.session import open_embedder, open_locator
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.evaluation.evaluating import evaluate
+from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.evaluation.inputs import InputKind, evaluation_inputs
-from geoclip.evaluation.options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.evaluation.outputs import Outputs
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.tables.columns import LabelColumns

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from geoclip.distance import Distance
 from geoclip.errors import InputError
 from geoclip.evaluation.answer_table import AnswerTable, label_rows
+from geoclip.evaluation.evaluation_options import EvaluationOptions
 from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
 from geoclip.evaluation.measures import distances, exchanged_km
-from geoclip.evaluation.options import EvaluationOptions
 from geoclip.evaluation.overlap import Overlap, overlap
 from geoclip.evaluation.predictions import read_answers, read_labels
 from geoclip.evaluation.report import Report, Run, evaluated

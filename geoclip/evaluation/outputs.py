@@ -14,7 +14,7 @@ import numpy as np
 from geoclip.distance import geoscore
 from geoclip.errors import InputError
 from geoclip.evaluation.evaluating import Evaluation
-from geoclip.evaluation.options import ReportOptions
+from geoclip.evaluation.evaluation_options import ReportOptions
 from geoclip.evaluation.report import Report, Run
 from geoclip.extras import need
 from geoclip.files import check_output, written_whole
