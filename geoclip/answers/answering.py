@@ -150,8 +150,8 @@ class AnswerMaker:
             )
         ]
         where = np.concatenate((np.array([(p.lat, p.lng) for p in hits]), discs.lat_lng[:_CANDIDATES]))
-        allowed = self._allowed(where, posterior.finest)
-        chosen = self._chosen(discs, where[allowed], posterior.finest)
+        allowed = self._allowed(where)
+        chosen = self._chosen(discs, where[allowed])
         first = hits[0] if chosen is None else self._at(chosen, posterior)
         if self._how.apart_km == 0:
             listed = hits[:k] if chosen is None else [first, *hits[: k - 1]]
@@ -160,19 +160,19 @@ class AnswerMaker:
         nearby = discs.within(np.array([(p.lat, p.lng) for p in listed]), NEARBY_KM)
         return discs, [p._replace(nearby=float(n)) for p, n in zip(listed, nearby, strict=True)]
 
-    def _allowed(self, lat_lng: Floats, finest: int) -> NDArray[np.bool_]:
-        """Return which points (C, 2) lie in a fine cell that overlaps the region, as all that is found does."""
+    def _allowed(self, lat_lng: Floats) -> NDArray[np.bool_]:
+        """Return which points (C, 2) are inside the region."""
         if self._region is None:
             return np.ones(len(lat_lng), dtype=bool)
-        return self._region.overlaps(cells_at(lat_lng, finest))
+        return self._region.holds(lat_lng)
 
-    def _chosen(self, discs: Discs, inside: Floats, finest: int) -> Floats | None:
+    def _chosen(self, discs: Discs, inside: Floats) -> Floats | None:
         """Return the best point; where that is outside the region, the best of some points (C, 2) inside it."""
         if self._how.point == "cell":
             return None
         gain_km = None if self._how.point == "geoscore" else float(self._how.point)
         best = discs.best_point(gain_km)
-        if self._allowed(best[None], finest)[0]:
+        if self._allowed(best[None])[0]:
             return best
         found: Floats = inside[int(np.argmax(discs.gains(inside, gain_km)))]
         return found

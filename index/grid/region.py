@@ -6,8 +6,9 @@ question about it is a binary search.
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,18 @@ from index.grid.cells import (
     FINEST,
     Cells,
     base_cells,
+    cells_at,
+    centres,
     children,
     descendant_range,
     following,
     parents,
     preceding,
     resolution,
+    resolutions,
     valid,
 )
+from index.grid.sphere import Floats, haversine_km
 
 if TYPE_CHECKING:
     from index.grid.shapes import Shape
@@ -38,6 +43,7 @@ FORMS = (
 """What `Region.parse` reads."""
 
 
+_RANGES_LOOKED_AT = 500
 _FILE = re.compile(r"/|\.[A-Za-z]{2,8}$")
 
 
@@ -57,10 +63,14 @@ class Region:
     Attributes:
         first: (N,) uint64, the first cell of each range.
         last: (N,) uint64, the last.
+        inside: says which points are inside, where outlines tell that better than cells; see `holds`.
+        seeds: (S, 2) degrees, points one of which is inside each part of an outline.
     """
 
     first: Cells
     last: Cells
+    inside: "Callable[[Floats], NDArray[np.bool_]] | None" = None
+    seeds: Floats = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self) -> None:
         """Check the order and make the arrays read-only."""
@@ -201,6 +211,35 @@ class Region:
         """Return which cells, of any resolutions, have any descendant in the region."""
         return self._holds(*descendant_range(np.asarray(cells, dtype=np.uint64), FINEST))
 
+    def holds(self, lat_lng: Floats) -> NDArray[np.bool_]:
+        """Return which points (N, 2), in degrees with longitudes in [-180, 180), are inside.
+
+        Within half a kilometre of an outline that may differ from the cells, which only follow it.
+        """
+        if self.inside is None:
+            return self.contains(cells_at(lat_lng, FINEST))
+        return self.inside(lat_lng)
+
+    def points_in(self, cells: Cells) -> Floats:
+        """Return a point (N, 2) inside the region for each cell (N,) of any resolutions: its centre, or one near that.
+
+        Looked at are the centres of descendants three levels down and of the cells that the region is made of, and
+        points inside outlines. NaN where none of them is inside: the cell touches the region, or not even that.
+        """
+        points, seed_cells = centres(cells), cells_at(self.seeds, FINEST)
+        for row in np.flatnonzero(~self.holds(points)).tolist():
+            first, last = descendant_range(cells[row : row + 1], FINEST)
+            start, stop = np.searchsorted(self.last, first)[0], np.searchsorted(self.first, last, side="right")[0]
+            step = max(1, (stop - start) // _RANGES_LOOKED_AT)
+            res = int(resolutions(cells[row : row + 1])[0])
+            below = children(cells[row : row + 1], min(res + 3, FINEST))
+            tried = centres(np.concatenate((np.maximum(self.first[start:stop:step], first), below)))
+            tried = np.concatenate((tried, self.seeds[(seed_cells >= first) & (seed_cells <= last)]))
+            tried = tried[self.holds(tried)]
+            away = haversine_km(points[row], tried)
+            points[row] = tried[np.argmin(away)] if len(tried) else np.nan
+        return points
+
     def among(self, cells: Cells) -> NDArray[np.bool_]:
         """Return what `overlaps` returns, of sorted cells of one resolution; faster for millions of them."""
         if not len(cells):
@@ -219,7 +258,9 @@ class Region:
 
     def __or__(self, other: "Region") -> "Region":
         """Return what is in either."""
-        return self._of_ranges(np.concatenate((self.first, other.first)), np.concatenate((self.last, other.last)))
+        first, last = np.concatenate((self.first, other.first)), np.concatenate((self.last, other.last))
+        seeds = np.concatenate((self.seeds, other.seeds))
+        return replace(self._of_ranges(first, last), inside=partial(_in_either, self, other), seeds=seeds)
 
     def __and__(self, other: "Region") -> "Region":
         """Return what is in both."""
@@ -228,13 +269,14 @@ class Region:
     def __invert__(self) -> "Region":
         """Return the rest of the globe."""
         whole_first, whole_last = descendant_range(base_cells()[[0, -1]], FINEST)
+        inside = partial(_not_in, self)
         if not len(self):
-            return Region(whole_first[:1], whole_last[1:])
+            return Region(whole_first[:1], whole_last[1:], inside, self.seeds)
         first = np.concatenate((whole_first[:1], following(self.last)))
         last = np.concatenate((preceding(self.first), whole_last[1:]))
         kept = np.ones(len(first), dtype=bool)
         kept[0], kept[-1] = self.first[0] > whole_first[0], self.last[-1] < whole_last[1]
-        return Region(first[kept], last[kept])
+        return Region(first[kept], last[kept], inside, self.seeds)
 
     def __eq__(self, other: object) -> bool:
         """Return whether both hold the same places."""
@@ -273,7 +315,8 @@ class Region:
     def _of_shape(cls, shape: "Shape") -> "Region":
         from index.grid.shapes import cells_of
 
-        return cls._of_ranges(*descendant_range(cells_of(shape), FINEST))
+        made = cls._of_ranges(*descendant_range(cells_of(shape), FINEST))
+        return replace(made, inside=shape.holds, seeds=shape.inner_points())
 
     @classmethod
     def _of_ranges(cls, first: Cells, last: Cells) -> "Region":
@@ -284,3 +327,11 @@ class Region:
         first, reached = first[order], np.maximum.accumulate(last[order])
         begins = np.concatenate(([True], first[1:] > following(reached[:-1])))
         return cls(first[begins], reached[np.append(begins[1:], True)])
+
+
+def _in_either(one: Region, other: Region, lat_lng: Floats) -> NDArray[np.bool_]:
+    return one.holds(lat_lng) | other.holds(lat_lng)
+
+
+def _not_in(region: Region, lat_lng: Floats) -> NDArray[np.bool_]:
+    return ~region.holds(lat_lng)

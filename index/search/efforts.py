@@ -53,7 +53,7 @@ class EffortName(StrEnum):
 
 _ALL = 1 << 40
 _EFFORTS = {
-    EffortName.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(4, 0.005, 4))),
+    EffortName.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(8, 0.005, 8))),
     EffortName.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 32), Step(24, 0.03, 12), Step(10, 0.01, 10))),
     EffortName.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 48), Step(48, 0.04, 24), Step(24, 0.02, 12))),
     EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),

@@ -1,15 +1,15 @@
 """From what a search scored to what it answers: the best cells, scored exactly, at the best places in them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import FINEST, Cells, cells_at, centres, parents, resolution
+from index.grid.cells import Cells, centres, parents, resolution
 from index.search.descent import DescentResult, Scored
 from index.search.posterior import Posterior
 from index.search.question import Question
@@ -64,6 +64,10 @@ class QueryScores(NamedTuple):
 class HitMaker:
     """Makes the hits of queries from what was scored for them.
 
+    The best cells by the scores of the search are scored again, exactly; the best of these are hits 1 to 10. Of what is
+    left, with more cells, the best are hits 11 to 50, and so on: the first hits do not depend on how many are asked.
+    A hit is in the region: where a cell's centre is not, a point near it is, or the cell is no hit.
+
     Args:
         question: what is asked.
         encoder: of the model.
@@ -75,7 +79,7 @@ class HitMaker:
     gallery: Gallery | None
 
     def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> Places:
-        """Return the best cells of several queries, whose finest cells are scored exactly in one call."""
+        """Return the best cells of several queries."""
         n, k = len(scored), self.question.k
         hits = Places(
             np.zeros((n, k), np.uint64),
@@ -85,104 +89,142 @@ class HitMaker:
             np.array([posterior.estimated for posterior in posteriors]),
             np.array([one.result.encodings for one in scored], np.int64),
         )
-        for row, (one, exact, posterior) in enumerate(zip(scored, self._rescored(scored), posteriors, strict=True)):
-            self._fill(hits, row, one, exact, posterior)
+        best = [_Best.of(one, own, self.question) for one, own in zip(scored, posteriors, strict=True)]
+        start = 0
+        for end in _ends(k):
+            self._score([(one, one.upcoming(2 * end)) for one in best])
+            for one in best if start == 0 else ():
+                self._score_until_one_is_inside(one)
+            for row, one in enumerate(best):
+                rows, gains = one.take(end - start), np.zeros(0)
+                if self.gallery is not None:
+                    gains = self._at_gallery_places(self.gallery, one, rows)
+                if len(gains) and self.question.mass_resolution is None:  # a place that scores better also ranks better
+                    rows = rows[np.argsort(-(one.cells.ranks[rows] + gains), kind="stable")]
+                rows = rows[: k - start]
+                own = slice(start, start + len(rows))
+                hits.cells[row, own], hits.lat_lng[row, own] = one.cells.cells[rows], one.where[rows]
+                hits.scores[row, own], hits.probabilities[row, own] = one.cells.scores[rows], one.mass[rows]
+            start = end
         return hits
 
-    def _fill(
-        self, hits: Places, row: int, scored: QueryScores, exact: "_ExactScores | None", posterior: Posterior
-    ) -> None:
-        """Write one query's hits into its row."""
-        question, query = self.question, scored.query
-        finest = scored.result.finest
-        masses = posterior.mass[len(posterior.mass) - len(finest.cells) :]  # a posterior ends with the finest cells
-        if exact is not None:
-            finest, masses = exact.scored, masses[exact.rows]
-        possible = np.flatnonzero(np.isfinite(finest.ranks))
-        best = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
-        mass = masses[best]
-        if question.mass_resolution is not None and len(best):
-            best, mass = _by_mass(finest.cells, best, posterior, question.mass_resolution, question.k)
-        best, mass = best[: question.k], mass[: question.k]
-        cells, scores, where = finest.cells[best], finest.scores[best], centres(finest.cells[best])
-        if scored.result.encodings and question.mass_resolution is not None:
-            scores = self.encoder.exactly(where) @ query  # the best of each group by the other encoder: masses too
-        if self.gallery is not None:
-            gains = self._at_gallery_places(self.gallery, query, cells, scores, where)
-            if question.mass_resolution is None:  # a place that scores better also ranks better
-                again = np.argsort(-(finest.ranks[best] + gains), kind="stable")
-                cells, scores, where, mass = cells[again], scores[again], where[again], mass[again]
-        count = len(cells)
-        hits.cells[row, :count], hits.lat_lng[row, :count] = cells, where
-        hits.scores[row, :count], hits.probabilities[row, :count] = scores, mass
+    def _score(self, batch: "Sequence[tuple[_Best, NDArray[np.int64]]]") -> None:
+        """Find where in the cells of some rows the hits are, and score them there, in one call."""
+        region = self.question.region
+        for one, rows in batch:
+            cells = one.cells.cells[rows]
+            one.where[rows] = centres(cells) if region is None else region.points_in(cells)
+        where = [one.where[rows][one.encoded[rows]] for one, rows in batch]
+        if not sum(map(len, where)):
+            vectors = [np.zeros((0, len(one.query)), np.float32) for one, _ in batch]
+        else:
+            encoded = self.encoder.exactly(np.nan_to_num(np.concatenate(where)))
+            vectors = np.split(encoded, np.cumsum([len(own) for own in where])[:-1])
+        for (one, rows), own in zip(batch, vectors, strict=True):
+            one.rescore(rows, own @ one.query)
 
-    def _rescored(self, scored: Sequence[QueryScores]) -> Sequence["_ExactScores | None"]:
-        """Score the best finest cells of all queries again, by the exact encoder, in one call.
+    def _score_until_one_is_inside(self, one: "_Best") -> None:
+        """Go on with cells that touch the region and have no place in it; as a last resort take a cell's centre."""
+        while not len(one.waiting) and len(rows := one.upcoming(one.seen + 20)):
+            self._score([(one, rows)])
+        if not len(one.waiting) and one.seen:
+            one.where[0], one.waiting = centres(one.cells.cells[:1])[0], np.zeros(1, np.int64)
 
-        None where there is none, where nothing was encoded, and where cells are ranked by mass: masses are the other
-        encoder's.
-        """
-        some = [one for one in scored if one.result.encodings]
-        if self.question.mass_resolution is not None or not some:
-            return [None] * len(scored)
-        finest = [one.result.finest for one in some]
-        best = [np.lexsort((level.cells, -level.ranks))[: 2 * self.question.k] for level in finest]
-        parts = [level.part(rows) for level, rows in zip(finest, best, strict=True)]
-        ends = np.cumsum([len(part.cells) for part in parts])[:-1]
-        vectors = np.split(self.encoder.exactly(centres(np.concatenate([part.cells for part in parts]))), ends)
-        exact = {
-            id(one): _ExactScores(rows, part.rescored(own @ one.query))
-            for one, rows, part, own in zip(some, best, parts, vectors, strict=True)
-        }
-        return [exact.get(id(one)) for one in scored]
-
-    def _at_gallery_places(
-        self,
-        gallery: Gallery,
-        query: NDArray[np.float32],
-        cells: Cells,
-        scores: NDArray[np.float32],
-        where: NDArray[np.float64],
-    ) -> NDArray[np.float32]:
+    def _at_gallery_places(self, gallery: Gallery, best: "_Best", rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Move hits to the best place of the gallery inside their cell, where it scores better; return the gains."""
-        gains = np.zeros(len(cells), np.float32)
-        starts, stops = gallery.within(cells)
+        gains = np.zeros(len(rows))
+        starts, stops = gallery.within(best.cells.cells[rows])
         steps = np.maximum(1, -(-(stops - starts) // _PLACES_PER_CELL))  # in tree order: from all over the cell
-        rows = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
-        if not len(cells) or not sum(map(len, rows)):
+        own = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
+        if not sum(map(len, own)):
             return gains
-        places = gallery.lat_lng[np.concatenate(rows)]
-        place_scores = self.encoder.exactly(places) @ query
+        places = gallery.lat_lng[np.concatenate(own)]
+        scores = self.encoder.exactly(places) @ best.query
         if self.question.region is not None:  # a cell on its border has places beyond
-            place_scores[~self.question.region.contains(cells_at(places, FINEST))] = -np.inf
-        at = 0
-        for hit, own in enumerate(rows):
-            if len(own):
-                best = at + int(place_scores[at : at + len(own)].argmax())
-                if place_scores[best] > scores[hit]:
-                    gains[hit] = place_scores[best] - scores[hit]
-                    scores[hit], where[hit] = place_scores[best], places[best]
-                at += len(own)
+            scores[~self.question.region.holds(places)] = -np.inf
+        hit = np.repeat(np.arange(len(rows)), [len(each) for each in own])
+        order = np.lexsort((np.arange(len(hit)), -scores, hit))
+        first = order[np.unique(hit[order], return_index=True)[1]]  # the best place of each hit that has any
+        better = first[scores[first] > best.cells.scores[rows[hit[first]]]]
+        moved = rows[hit[better]]
+        gains[hit[better]] = scores[better] - best.cells.scores[moved]
+        best.where[moved], best.cells.scores[moved] = places[better], scores[better]
         return gains
 
 
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
 
 
-class _ExactScores(NamedTuple):
-    """The best of the finest cells that were found for a query, scored exactly."""
+def _ends(k: int) -> Iterator[int]:
+    """Yield up to which hit the best are taken of what has been scored by then: 10, 50, 250, ... until k is reached."""
+    end = 10
+    yield end
+    while end < k:
+        end *= 5
+        yield end
 
-    rows: NDArray[np.int64]
-    """Of the finest cells."""
-    scored: Scored
+
+@dataclass
+class _Best:
+    """The finest cells that were found for a query, on their way to being hits."""
+
+    query: NDArray[np.float32]
+    cells: Scored
+    """Best first; ranks and scores become exact."""
+    encoded: NDArray[np.bool_]
+    """Which of them have a score of the encoder; at the coarse resolution none has."""
+    where: NDArray[np.float64]
+    """(cells, 2) degrees."""
+    mass: NDArray[np.float64]
+    by_mass: bool
+    seen: int = 0
+    """How many of the cells have an exact score."""
+    waiting: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of those among them that are no hits yet."""
+
+    @classmethod
+    def of(cls, scored: QueryScores, posterior: Posterior, question: Question) -> Self:
+        """Order the cells: by rank, or by the mass of what they lie in."""
+        finest = scored.result.finest
+        mass = posterior.mass[len(posterior.mass) - len(finest.cells) :]  # a posterior ends with the finest cells
+        possible = np.flatnonzero(np.isfinite(finest.ranks))
+        rows = possible[np.lexsort((finest.cells[possible], -finest.ranks[possible]))]
+        by_mass = question.mass_resolution is not None
+        mass = mass[rows]
+        if question.mass_resolution is not None and len(rows):
+            rows, mass = _by_mass(finest.cells, rows, posterior, question.mass_resolution)
+        cells = finest.part(rows)  # a copy
+        encoded = np.full(len(rows), scored.result.encodings > 0)
+        return cls(scored.query, cells, encoded, np.full((len(rows), 2), np.nan), mass, by_mass)
+
+    def upcoming(self, count: int) -> NDArray[np.int64]:
+        """Return the rows of the cells up to a count that have not been returned yet."""
+        rows = np.arange(self.seen, min(count, len(self.cells.cells)))
+        self.seen += len(rows)
+        return rows
+
+    def rescore(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+        """Take the scores of those of some rows that have an encoder's; drop those without a place in the region."""
+        own = rows[self.encoded[rows]]
+        self.cells.ranks[own] += scores - self.cells.scores[own]
+        self.cells.scores[own] = scores
+        self.waiting = np.concatenate((self.waiting, rows[np.isfinite(self.where[rows, 0])]))
+
+    def take(self, count: int) -> NDArray[np.int64]:
+        """Return the rows of the next hits, best first."""
+        if not self.by_mass:
+            at = self.waiting
+            self.waiting = at[np.lexsort((self.cells.cells[at], -self.cells.ranks[at]))]
+        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        return taken
 
 
 def _by_mass(
-    cells: Cells, best: NDArray[np.int64], posterior: Posterior, res: int, k: int
+    cells: Cells, best: NDArray[np.int64], posterior: Posterior, res: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the best of some cells, best first, in each of the k heaviest cells of `res`, and those cells' masses."""
+    """Return the best of some cells, best first, in each cell of `res`, heaviest first, and these cells' masses."""
     groups, masses = posterior.at(res)
     own = parents(cells[best], min(res, resolution(cells)))
     first = {int(group): int(row) for row, group in zip(best[::-1].tolist(), own[::-1].tolist(), strict=True)}
-    picked = [(first[int(g)], m) for g, m in zip(groups.tolist(), masses.tolist(), strict=True) if int(g) in first][:k]
+    picked = [(first[int(g)], m) for g, m in zip(groups.tolist(), masses.tolist(), strict=True) if int(g) in first]
     return np.array([row for row, _ in picked], dtype=np.int64), np.array([mass for _, mass in picked])

@@ -22,6 +22,9 @@ from index.storage.contents import IndexContents
 
 BATCH = 128
 """Queries that go down together: they share encodings, and memory holds no more."""
+SAME_UP_TO = 50
+"""Up to this k a search looks at the same cells, so that the first hits do not depend on k: efforts open enough."""
+_MEASURED_K = 10  # for which efforts were measured
 EXACT_BATCH = 64
 """Queries whose answers are scored exactly together."""
 
@@ -132,7 +135,7 @@ class Planet:
             batch = queries[at : at + BATCH]
             coarse = self.engine.search(
                 batch,
-                min(max(effort.coarse, question.k), len(self.cells)),
+                min(max(effort.coarse, question.k, SAME_UP_TO), len(self.cells)),
                 widths=effort.widths,
                 log_prior=log_prior,
                 allowed=allowed,
@@ -154,7 +157,8 @@ class Planet:
             scored.append(ranking.scored(cells[real], scores[real]))
         if question.resolution == self.manifest.coarse_res:
             return [DescentResult((cells,), 0) for cells in scored]
-        return descend(queries, scored, question.resolution, question.k, self._encoder, ranking, effort)
+        k = question.k if question.k > SAME_UP_TO else _MEASURED_K
+        return descend(queries, scored, question.resolution, k, self._encoder, ranking, effort)
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""

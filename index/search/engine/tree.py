@@ -15,6 +15,9 @@ from index.search.engine import CoarseHits, checked_queries
 from index.storage.contents import IndexContents
 from index.storage.lists import Lists
 
+_TOGETHER = 8
+"""Queries whose scores with the start level are one product."""
+
 T = TypeVar("T", np.float32, np.bool_)
 
 
@@ -59,7 +62,7 @@ class TreeEngine:
         widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
         priors = self._upwards(log_prior, np.maximum)
         masks = self._upwards(allowed, np.logical_or)
-        start_scores = (torch.from_numpy(array) @ self._start_vectors.T).numpy()
+        start_scores = self._scored_starts(array)
         rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = start_scores
         for depth in range(len(self._lists)):
@@ -67,6 +70,16 @@ class TreeEngine:
             wanted = min(wanted, 2 * len(self.levels[depth + 1]))
             rows, scores = self._children(array, _walked(rows), depth, wanted, priors, masks)
         return distinct_hits(self.cells, rows, scores, k, start_scores)
+
+    def _scored_starts(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score all vectors of the start level, (N, M), in products of one shape: the last bits depend on the shape."""
+        scores = np.empty((len(queries), len(self.start.rows)), np.float32)
+        for at in range(0, len(queries), _TOGETHER):
+            some = queries[at : at + _TOGETHER]
+            block = torch.zeros(_TOGETHER, self.dim)
+            block[: len(some)] = torch.from_numpy(some)
+            scores[at : at + len(some)] = (block @ self._start_vectors.T)[: len(some)].numpy()
+        return scores
 
     @property
     def coarse_lists(self) -> Lists:

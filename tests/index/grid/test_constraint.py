@@ -270,7 +270,7 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
     """1,000 constraints: the best of all finest cells that overlap what is allowed, and none beside."""
     world = World(region, codes, tmp_path, seed=7)
     assert 1000 < len(world.cells) < 5000
-    answered = partly = 0
+    answered = partly = moved = 0
     for _ in range(count):
         flags, allowed = world.draw()
         if not flags:
@@ -292,10 +292,19 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
         assert real.sum() == min(k, allowed.sum()), flags
         assert allowed[rows].all(), flags
         assert len(np.unique(rows)) == len(rows)
-        np.testing.assert_allclose(hits.scores[0][real], expected[rows], atol=2e-6)
-        np.testing.assert_allclose(hits.scores[0][real], np.sort(expected)[::-1][: real.sum()], atol=2e-6)
+        scores, where = hits.scores[0][real], hits.lat_lng[0][real]
+        np.testing.assert_allclose(scores, encode.exactly(where) @ query, atol=2e-6)
+        assert made.region is not None
+        assert made.region.holds(where).all()
+        at_centre = (where == centres(hits.cells[0][real])).all(axis=1)
+        np.testing.assert_allclose(scores[at_centre], expected[rows[at_centre]], atol=2e-6)
+        inside = allowed & made.region.holds(centres(world.cells))
+        assert scores[0] >= expected[inside].max(initial=-1) - 2e-6
+        assert (np.diff(scores[:10]) <= 0).all()
+        moved += int((~at_centre).sum())
         answered, partly = answered + 1, partly + int(allowed.sum() < len(allowed))
     assert answered > count / 3
+    assert moved > count
     assert partly > count / 3  # enough that some cells are allowed and some not
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
 from index.grid.constraint import Constraint
 from index.grid.region import Region
+from index.grid.sphere import haversine_km
 from index.search.efforts import Effort, EffortName, Step
 from index.search.hits import Places
 from index.search.planet import Planet
@@ -87,6 +88,70 @@ def test_hits(engine: str, question: Question) -> None:
         np.testing.assert_allclose(near[np.arange(len(rows)), rows], hits.scores[real], atol=1e-6)
 
 
+BOX = (46.31, 7.93, 46.92, 8.71)
+"""South, west, north, east."""
+
+
+@pytest.mark.parametrize("resolution", [6, 7, 9, 11])
+@pytest.mark.parametrize("effort", [EffortName.FAST, EffortName.EXHAUSTIVE])
+@pytest.mark.parametrize("gallery", [True, False])
+def test_hits_are_inside_the_region(resolution: int, effort: EffortName, gallery: bool) -> None:
+    """Not only in cells that overlap it: compared with the numbers the region was made of."""
+    if effort is EffortName.EXHAUSTIVE and resolution > 7:
+        resolution -= 1  # to be done in seconds
+    shapes = {"bbox": [",".join(map(str, BOX))], "near": ["46.6,8.2,9"], "not_near": ["46.6,8.2,9"]}
+    vectors = queries(np.array([BOX[:2], BOX[2:], (46.6, 8.2 + 9 / 76.5), (46.5, 8.3)]))
+    for flag, values in shapes.items():
+        made = Constraint.parse(bbox=shapes["bbox"]) if flag == "bbox" else Constraint.parse(**{flag: values})
+        question = Question(k=30, resolution=resolution, effort=effort, constraint=made, gallery=gallery)
+        hits = planet().search(vectors, question)
+        real = hits.cells > 0
+        assert real[:, 0].all()
+        where = hits.lat_lng[real]
+        away = haversine_km(where, (46.6, 8.2))
+        south, west, north, east = BOX
+        box = (where[:, 0] >= south) & (where[:, 0] <= north) & (where[:, 1] >= west) & (where[:, 1] <= east)
+        assert {"bbox": box, "near": away <= 9, "not_near": away > 9}[flag].all()
+        if resolution > 6:
+            rows = np.nonzero(real)[0]
+            near = (encode(where) * vectors[rows]).sum(axis=1)
+            np.testing.assert_allclose(near, hits.scores[real], atol=1e-6)
+
+
+def test_a_region_of_metres_has_a_place_inside() -> None:
+    for km in ("0.003", "0.05", "0.4"):
+        made = Constraint.parse(near=[f"46.60123,8.20345,{km}"])
+        hits = planet().search(asked(), Question(k=3, constraint=made))
+        assert (hits.cells[:, 0] > 0).all()
+        assert (haversine_km(hits.lat_lng[:, 0], (46.60123, 8.20345)) <= float(km)).all()
+
+
+@pytest.mark.parametrize("effort", list(EffortName))
+@pytest.mark.parametrize("resolution", [6, 7, 9])
+def test_the_first_hits_do_not_depend_on_how_many_are_asked_for(effort: EffortName, resolution: int) -> None:
+    if effort is EffortName.EXHAUSTIVE and resolution > 7:
+        resolution = 7
+    rough = Planet.open(small_index(ALPS), SyntheticEncoder(lambda x: encode(x.round(3))))
+    cases: list[tuple[Planet, dict[str, Any]]] = [
+        (planet(), {}),
+        (rough, {"prior_weight": 0.5}),
+        (planet(), {"constraint": Constraint(VALLEY)}),
+        (planet(), {"mass_resolution": 6}),
+    ]
+    for opened, more in cases:
+        asked_for = Question(k=50, resolution=resolution, effort=effort, **more)
+        many = opened.search(asked(), asked_for, with_posteriors=True)
+        for k in (1, 2, 9, 10, 11, 30):
+            few = opened.search(asked(), replace(asked_for, k=k), with_posteriors=True)
+            assert np.array_equal(few.cells, many.cells[:, :k])
+            assert np.array_equal(few.lat_lng, many.lat_lng[:, :k], equal_nan=True)
+            assert np.array_equal(few.scores, many.scores[:, :k])
+            assert np.array_equal(few.probabilities, many.probabilities[:, :k])
+            for one, other in zip(few.posteriors, many.posteriors, strict=True):
+                assert np.array_equal(one.cells, other.cells)
+                assert np.array_equal(one.mass, other.mass)
+
+
 def test_engines_give_the_same_answers() -> None:
     question = Question(k=20, effort=EffortName.EXHAUSTIVE, resolution=7, prior_weight=0.5)
     tree, exact = (planet(engine=name).search(asked(), question) for name in ("tree", "exact"))
@@ -107,9 +172,10 @@ def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPat
     for row in range(len(asked())):
         alone = planet().search(asked()[row : row + 1], question)
         assert np.array_equal(alone.cells[0], whole.cells[row])
-        np.testing.assert_allclose(alone.scores[0], whole.scores[row], atol=1e-6)
-        np.testing.assert_allclose(alone.probabilities[0], whole.probabilities[row], atol=1e-5)
-        assert alone.encodings[0] == whole.encodings[row]
+        assert np.array_equal(alone.lat_lng[0], whole.lat_lng[row])
+        assert np.array_equal(alone.scores[0], whole.scores[row])
+        assert np.array_equal(alone.probabilities[0], whole.probabilities[row])
+        assert (alone.estimated[0], alone.encodings[0]) == (whole.estimated[row], whole.encodings[row])
 
 
 @pytest.mark.parametrize("mass_resolution", [0, 4, 7, 9])
