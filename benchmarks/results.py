@@ -46,7 +46,8 @@ class Results:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line | self._about) + "\n")
-        words = [f"{name} {short(value)}" for name, value in {**parameters, **values}.items()]
+        facts = {**parameters, **values}.items()
+        words = [f"{name} {short(value)}" for name, value in facts if not isinstance(value, dict | list)]
         print(f"{benchmark}:", ", ".join(words), flush=True)
         return _flat(line)
 

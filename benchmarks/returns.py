@@ -12,6 +12,7 @@ from benchmarks.harness import parser
 from benchmarks.released_model import released_model
 from benchmarks.results import Results
 from index.grid.cells import cells_at, centres
+from index.grid.raster import Raster
 from index.grid.sphere import haversine_km, wrapped
 from index.search.efforts import EffortName
 from index.search.question import Question
@@ -26,15 +27,14 @@ def main() -> None:
     options.add_argument("--count", type=int, default=1000)
     options.add_argument("--effort", type=EffortName, default="fast")
     arguments = options.parse_args()
-    from global_land_mask import globe
-
     model, results = released_model(), Results(arguments.out)
     planet = model.open(arguments.index)
     rng = np.random.default_rng(SEED)
     half = arguments.count // 2
     cells = planet.cells[rng.choice(len(planet.cells), 4 * half, replace=4 * half > len(planet.cells))]
     spread = centres(cells) + rng.uniform(-0.02, 0.02, (len(cells), 2))
-    spread = spread[globe.is_land(np.clip(spread[:, 0], -90, 90), wrapped(spread[:, 1]))][:half]
+    spread = np.stack((np.clip(spread[:, 0], -90, 90), wrapped(spread[:, 1])), axis=1)
+    spread = spread[Raster.over(-90, 90).is_land(spread)][:half]
     points = np.concatenate((model.gallery[rng.choice(len(model.gallery), half, replace=False)], spread))
     vectors, low = model.exact(points), np.abs(points[:, 0]) < 60
     for res, limit in LIMITS_M.items():
