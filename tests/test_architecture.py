@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -137,14 +137,23 @@ ROOMS = {
 """What each room may import besides itself and third parties. `geoclip.cli` joins everything and is used by nobody."""
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """The syntax of a file."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def imports(path: Path) -> list[str]:
     """Every module a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            yield node.module or ""
+            found.append(node.module or "")
+    return found
 
 
 def files(*folders: str) -> list[Path]:
@@ -198,13 +207,23 @@ def test_files_and_functions_are_short_enough_to_read() -> None:
         name = str(path.relative_to(ROOT))
         if text.count("\n") > 350:
             long.append(f"{name}: {text.count(chr(10))} lines")
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 parameters = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
                 if lines > 60 or parameters > 12:
                     long.append(f"{name}: {node.name} has {lines} lines, {parameters} parameters")
     assert long == []
+
+
+def test_tests_share_helpers_and_replace_objects_not_names() -> None:
+    wrong = []
+    for path in files("tests"):
+        wrong += [f"{path} imports {name}" for name in imports(path) if name.split(".")[-1].startswith("test_")]
+        for node in nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+                wrong += [f"{path}:{node.lineno} patches by a string"] * isinstance(node.args[0], ast.Constant)
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_peak_memory_is_that_of_the_command_alone() -> None:
 
 
 def test_results_say_what_was_measured_and_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/home/me/x.py", "full", "--index", "/home/me/planet", "--seed", "1"])
+    monkeypatch.setattr(sys, "argv", ["/home/me/x.py", "full", "--index", "/home/me/planet", "--seed", "1"])
     assert command().endswith(" full --index planet --seed 1")
     assert "/home" not in command()
     made = Results(tmp_path / "new" / "r.jsonl", seed=3).add("latency", {"effort": "fast"}, {"p50_ms": 1.5})

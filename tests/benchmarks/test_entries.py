@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ TINY = QUICK._replace(region="country:LU", resolution=7, queries=8, singles=2, r
 def call(monkeypatch: pytest.MonkeyPatch, program: str, *arguments: str | Path) -> None:
     """Run a program of the benchmarks in this process."""
     main = importlib.import_module(program if program.count(".") else f"{program}.__main__")
-    monkeypatch.setattr("sys.argv", [program, *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
     main.main()
 
 
@@ -60,7 +61,7 @@ def index(release: Release) -> Path:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_is_there(program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"{program}.__main__" if program in ("benchmarks", "benchmarks.parity") else program
-    monkeypatch.setattr("sys.argv", [program, "--help"])
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(name).main()
     assert ended.value.code == 0

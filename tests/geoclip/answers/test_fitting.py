@@ -27,6 +27,7 @@ from index.grid.cells import cells_at, centres, children
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
+from tests.helpers.calibrations import a_calibration
 from tests.helpers.synthetic import ALPS, TAU, encode, queries, small_index
 
 Floats = NDArray[np.float64]
@@ -392,18 +393,6 @@ def test_a_saved_calibration_loads_equal(tmp_path: Path) -> None:
         assert loaded == fitted.model_copy(update={"report": json.loads(json.dumps(fitted.report))})
         assert {f"{k}" for k in loaded.report["after"]} == set(Measured.__dataclass_fields__)
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
-
-
-def a_calibration(model: str) -> Calibration:
-    return Calibration(
-        temperature=2.5,
-        prior_weight=0.7,
-        level_50=0.4,
-        level_90=0.95,
-        model=model,
-        candidates=Candidates.PLANET,
-        photos=100,
-    )
 
 
 def test_a_calibration_is_applied() -> None:

@@ -11,7 +11,7 @@ from geoclip.errors import InputError
 from geoclip.options import Candidates, SearchOptions
 from index.grid.constraint import Constraint
 from index.search.question import Question
-from tests.geoclip.answers.test_fitting import a_calibration
+from tests.helpers.calibrations import a_calibration
 from tests.helpers.synthetic import ALPS, small_index
 
 MODEL = "synthetic"

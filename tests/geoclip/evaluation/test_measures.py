@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import NEARBY_KM
 from geoclip.answers.place_names import PlaceNames
 from geoclip.distance import EARTH_RADIUS_KM, GEOSCORE_KM, Distance, geodesic_km, geoscore, haversine_km
+from geoclip.evaluation import measures
 from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.evaluation.by_country import whereabouts
 from geoclip.evaluation.measures import (
@@ -219,7 +220,7 @@ def test_intervals_depend_on_the_seed_alone_and_cover_infinite_medians() -> None
 
 
 def test_many_photos_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoclip.evaluation.measures.DRAWS", 30_000)
+    monkeypatch.setattr(measures, "DRAWS", 30_000)
     assert len(resampled(errors(100)[None], resamples=2000)) == 300
     assert len(resampled(errors(1000)[None], resamples=2000)) == LEAST_RESAMPLES
     assert len(resampled(errors(10)[None], resamples=2000)) == 2000

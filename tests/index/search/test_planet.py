@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import index.search.planet as planet_module
 from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
 from index.grid.constraint import Constraint
 from index.grid.region import Region
@@ -166,7 +167,7 @@ def test_no_queries() -> None:
 
 
 def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.search.planet.BATCH", 4)
+    monkeypatch.setattr(planet_module, "BATCH", 4)
     question = Question(k=5, prior_weight=0.4)
     whole = planet().search(asked(), question)
     for row in range(len(asked())):
