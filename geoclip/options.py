@@ -186,10 +186,15 @@ class PhotoOptions(Options):
         int,
         Help("10 averages ten crops of each photo, as in the paper: ten times the work of CLIP.", metavar="1|10"),
     ] = 1
-    max_megapixels: Annotated[int, Help("Larger photos are refused.", Panel.INPUT, least=1, most=178)] = 178
+    max_megapixels: Annotated[
+        int, Help("Larger photos are refused; a JPEG may have four times as many.", Panel.INPUT, least=1, most=1000)
+    ] = 178
     as_released: Annotated[
         bool,
-        Help("Read photos as the authors' package does: EXIF rotation ignored, alpha dropped.", Panel.INPUT),
+        Help(
+            "Read photos as the authors' package does: EXIF rotation and colour profile ignored, alpha dropped.",
+            Panel.INPUT,
+        ),
     ] = False
 
     def limits(self) -> "DecodeLimits":

@@ -10,6 +10,7 @@ limits on what a hostile file may ask for.
 import io
 import os
 import stat
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from geoclip.errors import InputError, PhotoError
+from geoclip.photos.colour import Conversion, as_it_is, eight_bits, over_white, srgb_conversion, srgb_of
 from geoclip.photos.exif import LatLng, gps_of, orientation_of
 
 T = TypeVar("T")
@@ -38,11 +41,12 @@ SUFFIXES = frozenset((
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".hif",
 ))  # fmt: skip
 
-PILLOW_MAX_PIXELS = 178_956_970
-"""Above this Pillow refuses a file before we see its size."""
+MAX_PIXELS = 1_000_000_000
+"""The most that `DecodeLimits.max_pixels` may allow."""
+JPEG_FACTOR = 4
+"""A JPEG may have so many times the pixels that are allowed: it is decoded at half its size."""
 MAX_ASPECT = 100
 """Of longer strips only the part that is shown is resized: the whole could be arbitrarily large."""
-BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ class DecodeLimits:
     """What one photo may cost, and how it is read.
 
     Raises:
-        InputError: a limit is not positive, or above what Pillow itself accepts; or `crops` is neither 1 nor 10.
+        InputError: a limit is not positive, or above `MAX_PIXELS`; or `crops` is neither 1 nor 10.
     """
 
     max_bytes: int = 512 * 2**20
     max_pixels: int = 178_000_000
+    """Of what is decoded; see `JPEG_FACTOR`."""
     as_released: bool = False
-    """Read as the released package does: EXIF orientation ignored, alpha dropped, 16-bit grey clipped."""
+    """Read as the released package does: EXIF orientation and colour profile ignored, alpha dropped, 16-bit grey
+    clipped."""
     crops: int = 1
     """Views of each photo: 1, CLIP's own, or 10; see `clip_crop` and `ten_crops`."""
     size: int = CLIP_SIZE
@@ -65,8 +71,8 @@ class DecodeLimits:
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
             raise InputError(f"max_bytes is {self.max_bytes}; allow at least 1.")
-        if not 1 <= self.max_pixels <= PILLOW_MAX_PIXELS:
-            raise InputError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}.")
+        if not 1 <= self.max_pixels <= MAX_PIXELS:
+            raise InputError(f"max_pixels is {self.max_pixels}; it must be between 1 and {MAX_PIXELS}.")
         if self.crops not in (1, 10):
             raise InputError(f"crops is {self.crops}; give 1 for CLIP's crop or 10 for ten-crop.")
         if self.size < 1:
@@ -123,8 +129,17 @@ def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
     return _opened(photo, limits, _read)
 
 
-def upright(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Image.Image:
-    """Return a whole photo as RGB, turned as its EXIF data says; arguments and errors as for `read_photo`."""
+class Upright(NamedTuple):
+    """A whole photo, turned as its EXIF data says."""
+
+    image: Image.Image
+    """RGB, in the photo's own colour space."""
+    to_srgb: Conversion
+    """For whatever is made of it: a conversion of the whole takes as long as decoding it."""
+
+
+def upright(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Upright:
+    """Return a whole photo; arguments and errors as for `read_photo`."""
     return _opened(photo, limits, _to_rgb)
 
 
@@ -133,18 +148,33 @@ def _opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, Dec
     try:
         if isinstance(photo, Image.Image):
             return read(photo, limits)
-        with Image.open(_source(photo, limits), formats=_formats()) as image:
+        source = _source(photo, limits)
+        with source.open("rb") if isinstance(source, Path) else source as file, _image_in(file) as image:
             return read(image, limits)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
         raise PhotoError("This is not a photo in a known format, or its beginning is damaged.") from error
     except Image.DecompressionBombError as error:
-        raise PhotoError(f"The image is larger than the allowed {limits.max_pixels / 1e6:.4g} megapixels.") from error
+        raise PhotoError("The image is larger than Pillow reads in this process; decode it in workers.") from error
     except MemoryError as error:
         raise PhotoError("Reading the image takes more memory than one photo may use.") from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, TypeError, ... on damaged files
         raise PhotoError(f"The image cannot be read: {_reason(error)}.") from error
+
+
+def _image_in(file: BinaryIO) -> Image.Image:
+    """Open an image as `Image.open` does, except that its size is judged here, and an MPO is its first picture."""
+    begin = file.read(16)
+    for name in _formats():
+        factory, accept = Image.OPEN[name]
+        if accept is not None and not isinstance(accepted := accept(begin), str) and accepted:
+            file.seek(0)
+            try:
+                return JpegImageFile(file) if name == "JPEG" else factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # as in `Image.open`: the next may know it
+                continue
+    raise UnidentifiedImageError
 
 
 def content_of(file: BinaryIO, limits: DecodeLimits) -> bytes:
@@ -257,57 +287,24 @@ def _reason(error: Exception) -> str:
 
 
 def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
-    rgb = _to_rgb(image, limits)
+    rgb, to_srgb = _to_rgb(image, limits)
     views = [clip_crop(rgb, limits.size)] if limits.crops == 1 else ten_crops(rgb, limits.size)
-    return Picture(b"".join(view.tobytes() for view in views), *gps_of(image))
+    return Picture(b"".join(to_srgb(view).tobytes() for view in views), *gps_of(image))
 
 
-def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Image.Image:
+def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Upright:
     pixels = image.width * image.height
+    if isinstance(image, JpegImageFile) and limits.max_pixels < pixels <= JPEG_FACTOR * limits.max_pixels:
+        image.draft(None, (max(1, image.width // 2), max(1, image.height // 2)))
+        pixels = image.width * image.height
     if pixels > limits.max_pixels:
         raise PhotoError(f"The image has {pixels / 1e6:.4g} megapixels; {limits.max_pixels / 1e6:.4g} are allowed.")
     if pixels == 0:
         raise PhotoError("The image has no pixels.")
+    deep = ";16" in str(getattr(image, "tile", [])[:1])
     image.load()
     if limits.as_released:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    orientation = orientation_of(image)
-    image = _over_white(_eight_bits(image))
-    return image if orientation is None else image.transpose(orientation)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and floating-point grey to 8 bits; return other images as they are.
-
-    16-bit samples keep their high byte, as Pillow reads 16-bit colour. The others do not say what white is: it is
-    the first of 1 (floating point only), 255 and 65535 that no sample exceeds, else the largest sample.
-
-    Raises:
-        PhotoError: a sample is infinite or not a number.
-    """
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
-        return image
-    import numpy as np  # not at the top: hardly a photo needs it, and every worker would load it
-
-    samples = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((samples >> 8).astype(np.uint8))
-    if not np.isfinite(samples).all():
-        raise PhotoError("The image holds values that are not finite.")
-    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    high = float(samples.max())
-    white = next((white for white in whites if high <= white), high)
-    levels = samples.clip(0, white)
-    scaled = np.rint(levels * (255 / white)) if image.mode == "F" else levels * (256 / (white + 1))
-    return Image.fromarray(scaled.astype(np.uint8))
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    """Return RGB, transparent parts over white as a browser shows them."""
-    if not image.has_transparency_data:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    paper = Image.new("RGB", image.size, "white")
-    for top in range(0, image.height, BAND_ROWS):  # in bands: another whole copy might exceed a worker's memory
-        band = image.crop((0, top, image.width, min(top + BAND_ROWS, image.height))).convert("RGBA")
-        paper.paste(band, (0, top), band)
-    return paper
+        return Upright(image if image.mode == "RGB" else image.convert("RGB"), as_it_is)
+    orientation, to_srgb = orientation_of(image), srgb_conversion(image)
+    image = over_white(srgb_of(eight_bits(image, deep=deep)))
+    return Upright(image if orientation is None else image.transpose(orientation), to_srgb)

@@ -22,7 +22,8 @@ from geoclip.errors import GeoclipError, PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, Picture
 from geoclip.photos.exif import MAX_DATUM
 
-WORKER_MEMORY_BYTES = 2 * 2**30
+WORKER_MEMORY_BYTES, BYTES_PER_PIXEL = 2 * 2**30, 12
+"""What a worker may take: so much, or more where larger photos are allowed than those that fit."""
 Decoder = Callable[[Photo, DecodeLimits], bytes | Picture]
 """Photo and limits to pixels, alone or with the position; raises `PhotoError`."""
 
@@ -112,6 +113,11 @@ class Worker:
         return process, pipe
 
 
+def memory_bytes(limits: DecodeLimits) -> int:
+    """Return what a worker may take."""
+    return max(WORKER_MEMORY_BYTES, BYTES_PER_PIXEL * limits.max_pixels)
+
+
 def serve(pipe_fd: int) -> None:
     """Decode photo after photo in a worker process, until the pipe closes.
 
@@ -120,18 +126,19 @@ def serve(pipe_fd: int) -> None:
     """
     import resource
 
-    from PIL import AvifImagePlugin
+    from PIL import AvifImagePlugin, Image
 
     pipe = Connection(pipe_fd)
     decoder, limits, timeout_s = pipe.recv()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core
+    Image.MAX_IMAGE_PIXELS = None  # the limits are ours
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # elsewhere address space cannot be limited
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        memory = WORKER_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, WORKER_MEMORY_BYTES)
+        hard, memory = resource.getrlimit(resource.RLIMIT_AS)[1], memory_bytes(limits)
+        memory = memory if hard == resource.RLIM_INFINITY else min(hard, memory)
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     pipe.send_bytes(b"ready")
     with Path(os.devnull).open("wb") as nowhere:

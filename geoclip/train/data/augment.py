@@ -17,7 +17,8 @@ from typing import cast
 
 from PIL import Image, ImageEnhance
 
-from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, Photo, clip_crop, upright
+from geoclip.photos.colour import Conversion, as_it_is
+from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, Photo, Upright, clip_crop, upright
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 JITTER, HUE = 0.4, 0.1
@@ -47,9 +48,8 @@ def decode_job(message: Photo, limits: DecodeLimits) -> bytes:
     packed = cast("bytes", message)
     kind, is_path, seed = _JOB.unpack_from(packed)
     content = packed[_JOB.size :]
-    image = upright(Path(os.fsdecode(content)) if is_path else content, limits)
-    view = clip_crop(image, limits.size) if kind == _PLAIN else augmented(image, Random(seed), limits.size)
-    return view.tobytes()
+    photo = upright(Path(os.fsdecode(content)) if is_path else content, limits)
+    return _view(photo, None if kind == _PLAIN else Random(seed), limits.size)
 
 
 def views(photo: Photo, limits: DecodeLimits, *, count: int, seed: int) -> bytes:
@@ -60,22 +60,28 @@ def views(photo: Photo, limits: DecodeLimits, *, count: int, seed: int) -> bytes
     Raises:
         PhotoError: the photo cannot be read.
     """
-    image = upright(photo, limits)
+    whole = upright(photo, limits)
     name = Path(photo).name if isinstance(photo, str | Path) else ""
     randoms = (Random(_seed(seed, view, name)) for view in range(1, count))
-    size = limits.size
-    return b"".join((clip_crop(image, size).tobytes(), *(augmented(image, r, size).tobytes() for r in randoms)))
+    return b"".join(_view(whole, random, limits.size) for random in (None, *randoms))
+
+
+def _view(photo: Upright, random: Random | None, size: int) -> bytes:
+    """Return CLIP's own crop, or a random view."""
+    if random is None:
+        return photo.to_srgb(clip_crop(photo.image, size)).tobytes()
+    return augmented(photo.image, random, size, photo.to_srgb).tobytes()
 
 
 def _seed(seed: int, view: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed},{view},".encode() + os.fsencode(name), digest_size=8).digest())
 
 
-def augmented(image: Image.Image, random: Random, size: int = CLIP_SIZE) -> Image.Image:
+def augmented(image: Image.Image, random: Random, size: int = CLIP_SIZE, to_srgb: Conversion = as_it_is) -> Image.Image:
     """Return a random view of an RGB image, size x size."""
     left, top, width, height = random_part(image.width, image.height, random)
     part = image.crop((left, top, left + width, top + height))
-    view = part.resize((size, size), Image.Resampling.BILINEAR)
+    view = to_srgb(part.resize((size, size), Image.Resampling.BILINEAR))
     if random.random() < MIRROR_PROBABILITY:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if random.random() < JITTER_PROBABILITY:

@@ -388,10 +388,45 @@ def test_limits_are_said(tmp_path: Path) -> None:
 def test_limits_are_checked_on_construction() -> None:
     with pytest.raises(InputError, match="max_bytes is 0"):
         DecodeLimits(max_bytes=0)
-    for count in (0, 178_956_971):
+    for count in (0, 1_000_000_001):
         with pytest.raises(InputError, match=f"max_pixels is {count}"):
             DecodeLimits(max_pixels=count)
-    assert decode(Image.new("1", (5, 5)), DecodeLimits(max_pixels=178_956_970))
+    assert decode(Image.new("1", (5, 5)), DecodeLimits(max_pixels=1_000_000_000))
+
+
+def test_a_jpeg_above_the_limit_is_decoded_at_half_its_size() -> None:
+    content = encoded(picture("RGB", (900, 600)), "JPEG", quality=95, exif=tagged(6).tobytes())
+    whole = pixels(content)
+    half = pixels(content, DecodeLimits(max_pixels=900 * 600 - 1))
+    assert difference(whole, half) < 40
+    assert np.abs(whole.astype(int) - half).mean() < 1.5
+    assert np.array_equal(pixels(content, DecodeLimits(max_pixels=900 * 600 // 4)), half)
+    assert error_of(content, DecodeLimits(max_pixels=900 * 600 // 4 - 1)) == (
+        "The image has 0.54 megapixels; 0.135 are allowed."
+    )
+    assert error_of(encoded(picture("RGB", (900, 600)), "PNG"), DecodeLimits(max_pixels=900 * 600 - 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_photos_of_200_megapixels(workers: int) -> None:
+    """As phones take them: a JPEG by itself, others where they are allowed."""
+    image = Image.linear_gradient("L").resize((20000, 10000))
+    jpeg, png = encoded(image, "JPEG"), encoded(image, "PNG", compress_level=1)
+    tiff = encoded(image, "TIFF", compression="packbits")
+    [small] = [np.asarray(Image.linear_gradient("L").resize((448, 224)).crop((112, 0, 336, 224)))]
+    [seen, refused] = decode_all([jpeg, png], workers=workers)
+    assert seen.pixels is not None
+    assert np.abs(np.frombuffer(seen.pixels, np.uint8).reshape(224, 224, 3)[..., 0].astype(int) - small).max() <= 2
+    assert refused.error == "The image has 200 megapixels; 178 are allowed."
+    whole, *others = decode_all([jpeg, png, tiff], DecodeLimits(max_pixels=200_000_000), workers=workers)
+    if workers == 0:
+        assert others.pop().error == "The image is larger than Pillow reads in this process; decode it in workers."
+    for decoded in (whole, *others):
+        assert decoded.pixels is not None, decoded.error
+        assert (
+            np.abs(np.frombuffer(decoded.pixels, np.uint8).reshape(224, 224, 3)[..., 0] - small.astype(int)).max() <= 2
+        )
 
 
 def test_running_out_of_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

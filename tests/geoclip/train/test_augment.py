@@ -127,7 +127,9 @@ def test_photos_are_turned_upright_and_bad_ones_refused(tmp_path: Path) -> None:
     exif[0x0112] = 6
     out = io.BytesIO()
     image.save(out, "PNG", exif=exif)
-    assert upright(out.getvalue(), DecodeLimits()).tobytes() == image.transpose(Image.Transpose.ROTATE_270).tobytes()
+    assert (
+        upright(out.getvalue(), DecodeLimits()).image.tobytes() == image.transpose(Image.Transpose.ROTATE_270).tobytes()
+    )
     with pytest.raises(PhotoError, match="not a photo in a known format"):
         upright(b"noise", DecodeLimits())
     with pytest.raises(PhotoError, match="megapixels"):
