@@ -47,7 +47,7 @@ def run(
     model: ModelOptions,
     machine: MachineOptions,
 ) -> None:
-    """Answer for vectors and photos as they come; exit 1 if some photos could not be read."""
+    """Answer for vectors and photos as they come; exit 1 if some could not be read."""
     target = output.checked()
     if index.index is None and inputs and (folder := index_folder(inputs[0])) and (folder / MANIFEST).is_file():
         inputs, index = inputs[1:], replace(index, index=inputs[0])
@@ -67,7 +67,7 @@ def run(
     counts = RunCounts()
     target.describe(options_of(locator.answerer, index, search, photo, model))
     answers = _answers(
-        vectors, photos, target, locator, locator.answerer.asked(search), machine.processes, photo.exclude
+        vectors, photos, target, locator, locator.answerer.asked(search), machine.processes, photo.exclude, counts
     )
     with target, progress("Searching", beside_answers=target.to_stdout) as update:
         for answer in answers:
@@ -88,9 +88,10 @@ def _answers(
     asked: "Asked",
     workers: int,
     exclude: tuple[str, ...],
+    counts: RunCounts,
 ) -> Iterator[Answer]:
     for path in vectors:
-        yield from _of_vectors(path, target, locator.answerer, asked)
+        yield from _of_vectors(path, target, locator.answerer, asked, counts)
     given: list[Iterable[Photo]] = []
     if "-" in photos:
         begin = sys.stdin.buffer.read(max(map(len, _MAGIC)))
@@ -98,7 +99,7 @@ def _answers(
             with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
                 with saying(Path(file.name)):
                     _copy_stdin(begin, file)
-                yield from _of_vectors(Path(file.name), target, locator.answerer, asked)
+                yield from _of_vectors(Path(file.name), target, locator.answerer, asked, counts)
         else:
             given.append([photo_on_stdin(begin)])
     if photos := [name for name in photos if name != "-"]:
@@ -119,7 +120,9 @@ def _copy_stdin(begin: bytes, file: IO[bytes]) -> None:
     file.flush()
 
 
-def _of_vectors(path: Path, target: Output, answerer: "Answerer", asked: "Asked") -> Iterator[Answer]:
+def _of_vectors(
+    path: Path, target: Output, answerer: "Answerer", asked: "Asked", counts: RunCounts
+) -> Iterator[Answer]:
     file = VectorFile(path, dim=answerer.searcher.dim, model_digest=answerer.source.model, on_problem=say)
     for batch in file:
         rows = list(zip(*batch, strict=True))
@@ -128,6 +131,7 @@ def _of_vectors(path: Path, target: Output, answerer: "Answerer", asked: "Asked"
             if left := list(target.remaining(together, _vector_key, len(together))):
                 names, vectors = zip(*left, strict=True)
                 yield from answerer.answers(names, np.stack(vectors), asked)
+    counts.failed += file.left_out
 
 
 def _vector_key(row: tuple[str, NDArray[np.float32]]) -> tuple[bytes, bytes]:

@@ -17,7 +17,8 @@ from geoclip.tables.coordinates import as_text
 from geoclip.tables.rows import plain, reading
 from geoclip.tables.vectors import VECTOR, source_of
 
-VECTOR_SUFFIXES = (".parquet", ".pq", ".npy")
+VECTOR_SUFFIXES = (".parquet", ".pq", ".npy", ".npz")
+"""Of which the last is refused in words."""
 _READ_ROWS = 1024
 _TOLERANCE = 0.01
 """How far from 1 a length may be without a word."""
@@ -54,7 +55,9 @@ class VectorFile:
         self._means = self._said = self._lengths_said = False
         self.named = False
         """Whether the rows have names of their own, not only numbers."""
-        if path.suffix.lower() == ".npy":
+        self.left_out = 0
+        """Rows that cannot be used, when the last batch has been taken."""
+        if path.suffix.lower() in (".npy", ".npz"):
             self._batches: Callable[[], Iterator[VectorBatch]] = self._of_npy
             return
         if path.suffix.lower() not in VECTOR_SUFFIXES:
@@ -86,6 +89,7 @@ class VectorFile:
                 scale = np.where((lengths > 0.999) | (not self._means), lengths, 1.0)[good]
                 kept = names if good.all() else [name for name, use in zip(names, good, strict=True) if use]
                 yield VectorBatch(kept, (vectors[good] / scale[:, None]).astype(np.float32))
+        self.left_out = bad.total
         bad.settle(self.path, on_problem=(lambda _: None) if self._said else self._on_problem)
         self._said = True
 

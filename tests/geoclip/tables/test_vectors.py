@@ -191,7 +191,7 @@ def test_files_of_something_else_are_refused_in_words(tmp_path: Path) -> None:
     np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
     refused("pickle.npy", "cannot be read")
     np.savez(tmp_path / "several.npz", a=VECTORS)
-    refused("several.npz", "not a file of vectors")
+    refused("several.npz", r"several arrays \(.npz\); save the one of vectors with numpy.save")
     (tmp_path / "several.npz").rename(tmp_path / "several.npy")
     refused("several.npy", r"several arrays \(.npz\); save the one of vectors with numpy.save")
     pq.write_table(pa.table([[[1.0] * 6]] * 2, names=["vector", "vector"]), tmp_path / "twice.parquet")

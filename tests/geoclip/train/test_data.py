@@ -5,9 +5,12 @@ import hashlib
 import io
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -294,6 +297,14 @@ def test_shards_give_the_samples_of_files(photos: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(ours.coordinates(), PLACES)
 
 
+def in_tar(path: Path, members: Sequence[tuple[str, bytes]]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name_, content in members:
+            info = tarfile.TarInfo(name_)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
 def test_bad_samples_in_shards(photos: Path, tmp_path: Path) -> None:
     photo = (photos / name(0)).read_bytes()
     members = [
@@ -305,11 +316,7 @@ def test_bad_samples_in_shards(photos: Path, tmp_path: Path) -> None:
         ("f.jpg", b"broken"), ("f.json", b'{"lat": 1, "lng": 2}'),
         ("g.txt", b"words"), ("g.jpg", photo), ("g.json", b'{"latitude": "3.5", "longitude": "4"}'),
     ]  # fmt: skip
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        for member, content in members:
-            info = tarfile.TarInfo(member)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
+    in_tar(tmp_path / "x.tar", members)
     data = GeoData(test=str(tmp_path / "x.tar"), batch_size=8, workers=1)
     (batch,) = data.test_dataloader()
     data.teardown()
@@ -318,6 +325,35 @@ def test_bad_samples_in_shards(photos: Path, tmp_path: Path) -> None:
     counts = data.counts["test"]
     assert counts.bad == {Reason.MISSING: 2, Reason.NO_PHOTO: 1, Reason.NOT_A_NUMBER: 1}
     assert (counts.rows, counts.used, counts.unreadable) == (7, 3, 1)
+
+
+def test_photos_that_share_a_key_are_used_or_counted(photos: Path, tmp_path: Path) -> None:
+    photo = (photos / name(0)).read_bytes()
+    places = {f"IMG_2019.05.01_{part}": b'{"lat": 1, "lng": %d}' % at for at, part in enumerate("abcd")}
+    members = [(f"{stem}{suffix}", photo if suffix == ".jpg" else place) for stem, place in places.items()
+               for suffix in (".jpg", ".json")]  # fmt: skip
+    members += [("k.left.jpg", photo), ("k.right.jpg", photo), ("k.json", b'{"lat": 5, "lng": 6}')]
+    in_tar(tmp_path / "x.tar", members)
+    data = GeoData(test=str(tmp_path / "x.tar"), batch_size=8, workers=1)
+    (batch,) = data.test_dataloader()
+    data.teardown()
+    assert batch.rows.tolist() == [0, 1, 2, 3, 4]
+    assert batch.lat_lng.tolist() == [[1, 0], [1, 1], [1, 2], [1, 3], [5, 6]]
+    assert data.counts["test"].bad == {Reason.SAME_KEY: 1}
+
+
+def test_names_are_found_under_other_spellings(photos: Path, tmp_path: Path) -> None:
+    raw = os.fsdecode("é.jpg".encode("cp1252"))
+    (tmp_path / raw).write_bytes((photos / name(0)).read_bytes())
+    shutil.copytree(photos / "deep er", tmp_path / "deep er")
+    path = tmp_path / "t.csv"
+    spelled = (unicodedata.normalize("NFD", name(0)), name(1).replace("/", "\\"))
+    path.write_bytes("\n".join(("photo;lat;lng", *(f"{each};1,5;2" for each in spelled))).encode())
+    (tmp_path / "old.csv").write_bytes(f"photo;lat;lng\né.jpg;1,5;2\n{name(2)};1,5;2\n".encode("cp1252"))
+    for table_ in (path, tmp_path / "old.csv"):
+        data = GeoData(val=str(table_), workers=1)
+        assert [batch.rows.tolist() for batch in validation(data)] == [[0, 1]]
+        data.teardown()
 
 
 def test_shards_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
