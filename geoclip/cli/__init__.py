@@ -8,5 +8,6 @@ input, or something needed is missing; 130 stopped by Ctrl-C.
 def main() -> None:
     """Run the command line."""
     from geoclip.cli.app import app
+    from geoclip.cli.terminal import with_exit_codes
 
-    app()
+    with_exit_codes(app)()  # of the help too, which no command prints

@@ -1,6 +1,7 @@
 """`--map`: answers collected for a map, drawn when all are there."""
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ class MapFile:
         from geoclip.photos.decode import SUFFIXES
         from geoclip.photos.pool import decode_all
 
-        photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file()]
+        photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and os.path.isfile(name)]  # noqa: PTH113 - a name may be too long for Path
         thumbnails = {}
         for decoded in decode_all(photos, self._limits, workers=self._workers):
             if decoded.pixels is not None:

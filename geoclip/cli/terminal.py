@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TextIO, TypeVar
+from pathlib import Path
+from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geoclip.errors import GeoclipError
+from geoclip.files import STDOUT, cannot_write
 from geoclip.writers.wording import one_line
 
 P = ParamSpec("P")
@@ -50,18 +51,32 @@ def with_exit_codes(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            result = command(*args, **kwargs)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except GeoclipError as error:
-            say(f"geoclip: {error}")
-            raise typer.Exit(2) from error
+            _end(f"geoclip: {error}", 2, error)
         except KeyboardInterrupt:
-            say("geoclip: stopped.")
-            raise typer.Exit(130) from None
+            _end("geoclip: stopped.", 130)
         except BrokenPipeError:  # the reader of our output has seen enough
-            sys.stdout = None  # nothing is left to flush into
-            raise typer.Exit(0) from None
+            _end("", 0)
+        except OSError as error:
+            _end(f"geoclip: {cannot_write(Path(error.filename) if error.filename else STDOUT, error)}", 2, error)
+        return result
 
     return wrapped
+
+
+def _end(message: str, exit_code: int, cause: BaseException | None = None) -> NoReturn:
+    """Say why and leave; what stdout did not take is dropped, or Python would complain of it at the very end."""
+    if message:
+        say(message)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = None
+    raise SystemExit(exit_code) from cause
 
 
 @contextmanager

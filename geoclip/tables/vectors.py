@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.files import saying, written_whole
+from geoclip.files import is_stream, saying, written_whole
 from geoclip.journal import Journal
 
 T = TypeVar("T")
@@ -86,6 +86,8 @@ class ResumableVectors:
         self._features, self._views = source.kind == FEATURES, source.views or 1
         about = {name: value for name, value in asdict(source).items() if value is not None}
         self._metadata = {_METADATA_KEY: json.dumps(about).encode()}
+        if resume and is_stream(target):
+            raise InputError(f"{target} is not a file that a run can go on with; leave --resume out.")
         if self._folder.exists() and not resume:
             raise InputError(f"{self._folder} holds a stopped run; continue it with --resume, or delete that folder.")
         self._journal = Journal(
