@@ -4,30 +4,29 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, NonNegativeInt
 
 from geoclip.errors import InputError
 from geoclip.files import written_whole
+from geoclip.schema import Record, read_record
 
 T = TypeVar("T")
 
 
-class Progress(BaseModel):
+class Progress(Record):
     """What a journal's file holds."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     options: dict[str, str]
     """All that the output depends on, beside the inputs."""
-    done: int = 0
+    done: NonNegativeInt = 0
     """So many inputs, from the first on."""
-    failed: list[int] = []
+    failed: tuple[int, ...] = ()
     """Those of them that failed, and will be tried again."""
-    digest: str = "0"
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")] = "0"
     """Of the names of these inputs, and of the contents of those that did not fail."""
-    size: int = 0
+    size: NonNegativeInt = 0
     """Of the output that belongs to them: bytes, or parts."""
     end: str = sha256().hexdigest()
     """Digest of the end of this output, where it is a file."""
@@ -139,7 +138,7 @@ class Journal:
         Raises:
             InputError: the disk is full or the place cannot be written.
         """
-        now = {"done": self._done, "failed": sorted(self._failed), "digest": f"{self._digest % 2**256:x}"}
+        now = {"done": self._done, "failed": tuple(sorted(self._failed)), "digest": f"{self._digest % 2**256:x}"}
         progress = self.kept.model_copy(update=now | {"size": size, "end": end})
         with written_whole(self._path) as temporary:
             temporary.write_text(progress.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -153,15 +152,14 @@ class Journal:
 
     def _loaded(self, options: dict[str, str]) -> Progress:
         advice = "replace it with --overwrite, or choose another name"
-        if not self._path.exists():
+        try:
+            kept = read_record(self._path, Progress)
+        except FileNotFoundError as error:
             raise InputError(
                 f"{self._output} cannot be resumed without its {self._path.name}, which is not there; {advice}."
-            )
-        try:
-            kept = Progress.model_validate_json(self._path.read_bytes())
-            int(kept.digest, 16)
-        except (OSError, ValidationError, ValueError) as error:
-            raise InputError(f"{self._path} cannot be read as what a run has done; {advice}.") from error
+            ) from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self._path} does not say what a run has done ({error}); {advice}.") from error
         for name in sorted(kept.options.keys() | options.keys()):
             before, now = (given.get(name) for given in (kept.options, options))
             if before != now:

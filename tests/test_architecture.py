@@ -90,7 +90,7 @@ ROOMS = {
         "geoclip.tables",
         "geoclip.train",
     },
-    "geoclip.journal": {"geoclip.errors", "geoclip.files"},
+    "geoclip.journal": {"geoclip.errors", "geoclip.files", "geoclip.schema"},
     "geoclip.writers": {
         "geoclip.answers",
         "geoclip.errors",

@@ -13,7 +13,7 @@ SCHEMA = "geoclip-answer/2"
 """Names the fields and their meaning; another number where a reader would have to change."""
 
 
-class Kind(NamedTuple):
+class FieldKind(NamedTuple):
     """What a field of an answer holds."""
 
     base: type
@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 @cache
-def fields_of(base: type) -> dict[str, Kind]:
+def fields_of(base: type) -> dict[str, FieldKind]:
     """Return the fields of a class in the order they are written; none of str and its like."""
     hints = get_type_hints(base, include_extras=True) if is_dataclass(base) or hasattr(base, "_fields") else {}
     if base is Answer:
@@ -32,7 +32,7 @@ def fields_of(base: type) -> dict[str, Kind]:
     return {name: _kind(hint) for name, hint in hints.items()}
 
 
-def _kind(hint: Any) -> Kind:
+def _kind(hint: Any) -> FieldKind:
     if get_origin(hint) is Annotated:
         inner, written = get_args(hint)
         return _kind(inner)._replace(written=written)
@@ -40,7 +40,7 @@ def _kind(hint: Any) -> Kind:
         return _kind(get_args(hint)[0])._replace(many=True)
     if isinstance(hint, UnionType):
         return _kind(get_args(hint)[0])._replace(optional=True)
-    return Kind(hint)
+    return FieldKind(hint)
 
 
 def record(answer: Answer) -> dict[str, Any]:
@@ -49,11 +49,11 @@ def record(answer: Answer) -> dict[str, Any]:
     Degrees are rounded to 6 decimals (0.1 m), probabilities to 6 significant digits, kilometres to 3. What is not
     known, NaN in the answer, is None.
     """
-    return {"schema": SCHEMA, **_plain(Kind(Answer))(answer)}
+    return {"schema": SCHEMA, **_plain(FieldKind(Answer))(answer)}
 
 
 @cache
-def _plain(kind: Kind) -> Callable[[Any], Any]:
+def _plain(kind: FieldKind) -> Callable[[Any], Any]:
     """Return what makes values of a kind plain."""
     if kind.many:
         one = _plain(kind._replace(many=False))

@@ -35,7 +35,7 @@ class OutputOptions(Options):
     map_file: Annotated[
         Path | None, Help("Also draw a map: .html, which needs no network, or .png.", names=("--map",), metavar="FILE")
     ] = None
-    resume: Annotated[bool, Help("Go on with a stopped run: skip what --output holds already.", Panel.OUTPUT)] = False
+    resume: Annotated[bool, Help("Go on with a stopped run of the same inputs and options.", Panel.OUTPUT)] = False
     overwrite: Annotated[bool, Help("Replace --output if it exists.", Panel.OUTPUT)] = False
 
     def checked(self) -> Output:

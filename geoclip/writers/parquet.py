@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geoclip.answers.answer import Answer
-from geoclip.answers.record import SCHEMA, Kind, fields_of, record
+from geoclip.answers.record import SCHEMA, FieldKind, fields_of, record
 from geoclip.writers.formats import Writer
 from geoclip.writers.wording import utf8
 
@@ -17,7 +17,7 @@ GROUP_ROWS = 1000
 _NAMES = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
 
 
-def _type(kind: Kind) -> pa.DataType:
+def _type(kind: FieldKind) -> pa.DataType:
     if kind.many:
         return pa.list_(_type(kind._replace(many=False)))
     if fields := fields_of(kind.base):
@@ -25,7 +25,7 @@ def _type(kind: Kind) -> pa.DataType:
     return next(_NAMES[base] for base in kind.base.__mro__ if base in _NAMES)
 
 
-_COLUMNS = pa.schema(list(_type(Kind(Answer))), metadata={b"geoclip": json.dumps({"schema": SCHEMA}).encode()})
+_COLUMNS = pa.schema(list(_type(FieldKind(Answer))), metadata={b"geoclip": json.dumps({"schema": SCHEMA}).encode()})
 
 
 class ParquetWriter(Writer):

@@ -15,8 +15,8 @@ import pytest
 
 from geoclip.answers.answer import Answer
 from geoclip.writers import Format, Output
+from geoclip.writers.answer_schema import answer_schema
 from geoclip.writers.csv import CSV_COLUMNS
-from geoclip.writers.schema import answer_schema
 from geoclip.writers.wording import distance, percent
 from tests.helpers.answers import CELL, LYON, NAMES, bare, full
 
@@ -122,7 +122,7 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
 
 
 def test_the_schema_is_the_one_that_follows_from_the_types(validator: Any) -> None:
-    assert validator.schema == answer_schema(), "write it anew: python -m geoclip.writers.schema"
+    assert validator.schema == answer_schema(), "write it anew: python -m geoclip.writers.answer_schema"
 
 
 def test_lines_follow_the_schema(validator: Any) -> None:

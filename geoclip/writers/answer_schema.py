@@ -1,6 +1,6 @@
 """The JSON schema of records, made from the types of `geoclip.answers.answer` and the texts beneath them.
 
-`python -m geoclip.writers.schema > geoclip/writers/answer.schema.json` writes the file anew.
+`python -m geoclip.writers.answer_schema > geoclip/writers/answer.schema.json` writes the file anew.
 """
 
 import ast
@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from geoclip.answers.answer import Answer
-from geoclip.answers.record import SCHEMA, Kind, fields_of
+from geoclip.answers.record import SCHEMA, FieldKind, fields_of
 
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _LIMITS = {"least": "minimum", "most": "maximum", "above": "exclusiveMinimum", "pattern": "pattern"}
@@ -20,7 +20,7 @@ _LIMITS = {"least": "minimum", "most": "maximum", "above": "exclusiveMinimum", "
 def answer_schema() -> dict[str, Any]:
     """Return the schema of a record (draft 2020-12)."""
     parts: dict[str, Any] = {}
-    whole = _schema(Kind(Answer), parts)["$ref"].rpartition("/")[2]
+    whole = _schema(FieldKind(Answer), parts)["$ref"].rpartition("/")[2]
     schema = parts.pop(whole)
     schema["properties"] = {"schema": {"const": SCHEMA}} | schema["properties"]
     schema["required"].insert(0, "schema")
@@ -33,7 +33,7 @@ def answer_schema() -> dict[str, Any]:
     }
 
 
-def _schema(kind: Kind, parts: dict[str, Any]) -> dict[str, Any]:
+def _schema(kind: FieldKind, parts: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a kind of value; those of classes with fields are added to `parts` by name."""
     if kind.many:
         return {"type": "array", "items": _schema(kind._replace(many=False), parts)}
