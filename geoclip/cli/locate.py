@@ -44,7 +44,7 @@ def run(
         raise InputError("--together needs photos; name those of one place.")
     if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
-    drawn = MapFile(output.map_file, photo, machine)
+    answer_map = MapFile(output.map_file, photo, machine)
     inputs = _some(photo_inputs(photos, from_list, photo.exclude)) if beside_photos or not words.text else iter(())
     embedder = open_embedder(photo, model, machine)
     locator = open_locator(embedder, index, search, machine, photos=beside_photos, words=bool(words.text))
@@ -53,7 +53,7 @@ def run(
     if together:
         with progress("Reading photos"):
             answer, failed = locator.locate_together(inputs, workers=machine.processes, words=said, asked=asked)
-        raise typer.Exit(_written(answer, failed, target, drawn))
+        raise typer.Exit(_written(answer, failed, target, answer_map))
     target.describe(options_of(locator.answerer, index, search, photo, model, words if beside_photos else None))
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
@@ -61,13 +61,13 @@ def run(
         with target:
             for answer in answers:
                 target.write(answer)
-                drawn.add(answer)
-        drawn.finish()
+                answer_map.add(answer)
+        answer_map.finish()
         return
     known = len(photos) if from_list is None and all(Path(each).is_file() for each in photos) else None
     inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
     stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
-    raise typer.Exit(_streamed(stream, known, target, drawn))
+    raise typer.Exit(_streamed(stream, known, target, answer_map))
 
 
 def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
@@ -81,26 +81,26 @@ def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
     return chain([first], photos)
 
 
-def _streamed(stream: "Iterator[Answer]", known: int | None, target: Output, drawn: MapFile) -> int:
+def _streamed(stream: "Iterator[Answer]", known: int | None, target: Output, answer_map: MapFile) -> int:
     """Write answers as they come, `known` in number; return the exit code."""
     counts = RunCounts()
     with target, progress("Locating", known, beside_answers=target.to_stdout) as update:
         for answer in stream:
             target.write(answer)
             if counts.count(answer):
-                drawn.add(answer)
+                answer_map.add(answer)
             update(counts.answered + counts.failed, known)
-    drawn.finish()
+    answer_map.finish()
     return counts.exit_code("answered")
 
 
-def _written(answer: "Answer", failed: "list[Answer]", target: Output, drawn: MapFile) -> int:
+def _written(answer: "Answer", failed: "list[Answer]", target: Output, answer_map: MapFile) -> int:
     """Write the one answer for all photos; return the exit code."""
     counts = RunCounts()
     for photo in failed:
         counts.count(photo)
     with target:
         target.write(answer)
-    drawn.add(answer)
-    drawn.finish()
+    answer_map.add(answer)
+    answer_map.finish()
     return 1 if failed else 0

@@ -60,7 +60,7 @@ def run(
             raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
     if index.index is None and photos and photos != ["-"]:
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
-    drawn = MapFile(output.map_file, photo, machine)
+    answer_map = MapFile(output.map_file, photo, machine)
     locator = open_locator(
         open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
     )
@@ -73,9 +73,9 @@ def run(
         for answer in answers:
             target.write(answer)
             if counts.count(answer):
-                drawn.add(answer)
+                answer_map.add(answer)
             update(counts.answered + counts.failed, None)
-    drawn.finish()
+    answer_map.finish()
     if counts.failed:
         raise typer.Exit(counts.exit_code("answered"))
 

@@ -1,17 +1,21 @@
 """Building, inspecting and searching an index from the command line, with the released encoder on a small region."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from geoclip import Locator
+from geoclip import Locator, build_index
+from geoclip.answers.answerer import Answerer
 from geoclip.distance import haversine_km
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
-from tests.helpers.commands import geoclip
+from geoclip.files import cache_dir
+from tests.helpers.commands import assert_refused, geoclip
+from tests.helpers.sealing import resealed
 
 REGION = "disk:47.37,8.54,15"
 PLACES = np.array([[47.3769, 8.5417], [47.40, 8.50], [47.33, 8.58]])
@@ -23,9 +27,10 @@ pytestmark = pytest.mark.usefixtures("release")
 def planet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of Zurich and around."""
     target = tmp_path_factory.mktemp("index") / "zurich"
-    done = geoclip("build", target, "--region", REGION)
-    assert done.exit_code == 0, done.stderr
-    assert "built in" in done.stderr
+    stages: list[str] = []
+    built = build_index(target, region=REGION, report=lambda stage, done, total: stages.append(stage))
+    assert built.bytes == sum(path.stat().st_size for path in target.iterdir())
+    assert (built.folder, built.seconds > 0, stages[0], stages[-1]) == (target, True, "Finding land", "Sealing")
     assert [path.name for path in target.parent.iterdir()] == ["zurich"]
     return target
 
@@ -51,7 +56,47 @@ def test_info_and_verify(planet: Path) -> None:
     done = geoclip("info", planet)
     assert done.exit_code == 0
     assert REGION in done.stdout
+    assert re.search(r"size +[1-9][\d.]* [kM]B in", done.stdout)
     assert geoclip("verify", planet).exit_code == 0
+
+
+def test_names_with_markup_are_shown_as_they_are(planet: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(planet, tmp_path / "copy"))
+    resealed(copy, lambda content: content["region"].update(name="[/red]\n[bold]x"))
+    done = geoclip("info", copy)
+    assert (done.exit_code, "[/red]\\n[bold]x" in done.stdout) == (0, True), done
+
+
+@pytest.fixture
+def cache(planet: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment with a cache that holds a small index too."""
+    folder = tmp_path / "cache"
+    shutil.copytree(cache_dir(), folder, symlinks=True)
+    shutil.copytree(planet, folder / "lite")
+    return {"GEOCLIP_CACHE": str(folder)}
+
+
+def test_the_built_index_is_the_default(cache: dict[str, str], vectors: Path) -> None:
+    lite = f"{cache['GEOCLIP_CACHE']}/lite"
+    for flags, index in (((), lite), (("-i", "lite"), lite), (("-i", "none"), ""), (("--candidates", "gallery"), "")):
+        done = geoclip("search", vectors, "-f", "jsonl", "-k", "1", *flags, environment=cache)
+        assert done.exit_code == 0, done.stderr
+        searched = [json.loads(line)["searched"] for line in done.stdout.splitlines()]
+        assert {each["index"] for each in searched} == {index}
+        assert {each["candidates"] for each in searched} == {"planet" if index else "gallery"}
+    table = geoclip("search", vectors, "--near", "47.4,8.5,9", environment=cache).stdout
+    assert f"Searched the index {lite}, within 9 km of 47.4, 8.5." in " ".join(table.split())
+
+
+def test_clip_is_looked_for_before_an_index_is_opened(
+    cache: dict[str, str], photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object, **__: object) -> Answerer:
+        raise AssertionError("too early")
+
+    monkeypatch.setattr(Answerer, "open", opened)
+    for arguments in (("locate", photo), ("locate", "--text", "a fjord"), ("search", "lite", photo)):
+        assert_refused(geoclip(*arguments, environment=cache), "--clip-checkpoint FILE")
 
 
 def test_a_damaged_index_is_found_and_refused(planet: Path, vectors: Path, tmp_path: Path) -> None:
@@ -82,7 +127,11 @@ def test_an_existing_index_is_not_overwritten(planet: Path) -> None:
         (("build", "new", "--region", "Absurdistan"), "Absurdistan"),
         (("build", "new", "--region", "bbox:10,20,0,30"), "10"),
         (("build", "new", "--coarse-res", "5", "--start-res", "5"), "start"),
-        (("info", "nowhere"), "not an index"),
+        (("locate", str(Path(__file__)), "--effort", "fast"), "has a choice of effort, and this is one of a gallery"),
+        (("locate", str(Path(__file__)), "--index", "lite"), "make it with `geoclip build --preset lite`"),
+        (("locate", str(Path(__file__)), "--candidates", "planet"), "there is no index; name one, or make it"),
+        (("info", "nowhere"), "make one with `geoclip build nowhere`"),
+        (("info", "tests"), "tests is not an index: it has no manifest.json; name the folder of an index, or make"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(arguments: tuple[str, ...], complaint: str) -> None:
