@@ -101,16 +101,18 @@ def _checked(name: str, value: Any, field: OptionField) -> Any:
         return (",".join(map(str, parts)),) if is_one else tuple(map(str, parts))
     if issubclass(field.kind, StrEnum):
         if value not in list(field.kind):
-            raise InputError(f"The {_words(name)} is {value!r}; choose {', '.join(field.kind)}.")
+            raise InputError(f"{value!r} is not allowed for {_called(name, field)}; choose {', '.join(field.kind)}.")
         return field.kind(value)
     if field.kind is Path:
         return Path(value)
     least, most = field.help.least, field.help.most
     if (least is not None and not value >= least) or (most is not None and not value <= most):
         limits = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
-        raise InputError(f"The {_words(name)} is {value}; choose {limits}.")
+        raise InputError(f"{value} is not allowed for {_called(name, field)}; choose {limits}.")
     return value
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _called(name: str, field: OptionField) -> str:
+    """Return what an option is called in Python, and its flag where that is another word."""
+    flag = field.help.names[0] if field.help.names else f"--{name.replace('_', '-')}"
+    return flag if flag.removeprefix("--").replace("-", "_") == name else f"{name} ({flag})"

@@ -82,8 +82,6 @@ class SearchOptions(Options):
             Panel.SEARCH,
             ("--apart",),
             metavar="KM",
-            least=0,
-            most=5000,
         ),
     ] = None
     resolution: Annotated[

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 STDOUT = Path("-")
-_OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")  # another program has the file behind these open
+_OPEN_ALREADY = re.compile("/dev/(std|fd/)|/proc/[^/]+/fd/")  # another program has the file behind these open
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 
 
@@ -81,7 +81,7 @@ def is_stream(path: Path) -> bool:
     Raises:
         OSError: it is a folder, a block device or a socket, which cannot be written.
     """
-    if path == STDOUT or str(path).startswith(_OPEN_ALREADY):
+    if path == STDOUT or _OPEN_ALREADY.match(str(path)):
         return True
     try:
         mode = path.stat().st_mode

@@ -41,7 +41,7 @@ def run(
     named = columns.name_column, columns.lat_column, columns.lng_column
     kinds = {each.kind for each in evaluation_inputs(inputs, named)}
     _check(kinds, photo, index, search)
-    given = {"labels": labels, "inputs": list(inputs), "columns": columns, "comparing": comparing, "index": index}
+    given = {"labels": labels, "inputs": list(inputs), "columns": columns, "protocol": comparing, "index": index}
     given |= {"search": search, "photo": photo, "model": model, "machine": machine}
     if comparing.gallery is None and (folder := index_folder(index.index)):
         comparing = replace(comparing, gallery=folder / "gallery.parquet")

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
+from enum import EnumType
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
@@ -42,18 +43,21 @@ def _panel(parameter: inspect.Parameter) -> int:
 
 
 def _flag(name: str, field: OptionField) -> inspect.Parameter:
-    """Return an option as Typer takes it."""
-    is_list = get_origin(field.kind) is tuple
-    kind = list[str] if is_list else field.kind
-    help_ = field.help
+    """Return an option as Typer takes it. Choices and limits are the group's to check, which says more in less."""
+    is_list, kind, help_ = get_origin(field.kind) is tuple, field.kind, field.help
+    metavar, limits = help_.metavar, ""
+    if isinstance(kind, EnumType):
+        metavar = "|".join(str(choice.value) for choice in kind)
+        kind = str
+    elif help_.least is not None:
+        limits = f" From {help_.least:g}" + (f" to {help_.most:g}." if help_.most is not None else " on.")
     option = typer.Option(
         *(help_.names or _names(name, field)),
-        help=help_.text,
+        help=help_.text + limits,
         rich_help_panel=help_.panel,
-        metavar=help_.metavar,
-        min=help_.least,
-        max=help_.most,
+        metavar=metavar,
     )
+    kind = list[str] if is_list else kind
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

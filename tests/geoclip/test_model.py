@@ -235,7 +235,7 @@ def test_search_ignores_length_and_refuses_what_has_none(locator: Locator) -> No
         locator.search(np.full((1, 512), np.inf))
     with pytest.raises(InputError, match=r"\(2, 100\)"):
         locator.search(queries[:, :100])
-    with pytest.raises(InputError, match="The k is 0; choose at least 1"):
+    with pytest.raises(InputError, match=r"0 is not allowed for k \(--top\); choose at least 1"):
         locator.search(queries, 0)
 
 

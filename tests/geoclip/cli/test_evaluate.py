@@ -149,7 +149,7 @@ def test_python_users_have_the_same_evaluation(tables: Path) -> None:
     written = report_of(tables / "r.json")
     assert plain(found.report) == {name: written[name] for name in plain(found.report)}
     assert [run.name for run in found.runs] == ["ours.csv", "theirs.tsv"]
-    with pytest.raises(InputError, match="resamples is 99; give 100 or more"):
+    with pytest.raises(InputError, match="99 is not allowed for --resamples; choose 100 to 100000"):
         geoclip_planet.EvaluationOptions(resamples=99)
 
 
@@ -214,7 +214,7 @@ def test_geodesic_distances_are_asked_for(tables: Path) -> None:
         (["labels.csv", "ours.csv", "-o", "r.json", "--errors", "/proc/e.csv"], "Cannot write /proc/e.csv"),
         (["labels.csv", "ours.csv", "-o", "r.json", "--plots", "/proc/p"], "Cannot write /proc/p"),
         (["labels.csv", "-"], "stdin"),
-        (["labels.csv", "absent.jpg", "--candidates", "planet"], "together with an index"),
+        (["labels.csv", "absent.jpg", "--candidates", "planet"], "there is no index; name one, or make it"),
     ],
     ids=" ".join,
 )
@@ -343,7 +343,7 @@ def test_candidates_of_the_gallery_and_constraints(basel: Path, tmp_path: Path) 
     assert done.exit_code == 0, done.stderr
     near = report_of(tmp_path / "c.json")
     assert "within 1.5 km of 47.54, 7.6" in near["runs"][0]["searched"]["constraint"]
-    assert near["options"]["search"]["where"]["near"] == ["47.54,7.6,1.5"]
+    assert near["options"]["search"]["near"] == ["47.54,7.6,1.5"]
     with (tmp_path / "c.csv").open(newline="") as file:
         found = np.array([(float(row["pred_lat"]), float(row["pred_lng"])) for row in csv.DictReader(file)])
     assert (haversine_km(found, (47.54, 7.6)) < 1.5 + 0.6).all()  # cells that overlap the disk count
