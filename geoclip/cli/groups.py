@@ -47,8 +47,7 @@ def _flag(name: str, field: OptionField) -> inspect.Parameter:
     is_list, kind, help_ = get_origin(field.kind) is tuple, field.kind, field.help
     metavar, limits = help_.metavar, ""
     if isinstance(kind, EnumType):
-        metavar = "|".join(str(choice.value) for choice in kind)
-        kind = str
+        metavar, kind = "|".join(kind.__members__.values()), str
     elif help_.least is not None:
         limits = f" From {help_.least:g}" + (f" to {help_.most:g}." if help_.most is not None else " on.")
     option = typer.Option(
