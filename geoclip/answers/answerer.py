@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoclip.answers.answer import Answer, Searched
 from geoclip.answers.answering import AnswerMaker
-from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.place_names import shared_place_names
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher, Searcher
 from geoclip.answers.source import Asked, SearchSource
 from geoclip.encoders.embedded_gallery import embedded_gallery
@@ -41,7 +41,7 @@ class Answerer:
 
     def __init__(self, searcher: Searcher, encode: Encode, source: SearchSource) -> None:
         self.searcher, self.source = searcher, source
-        self._encode, self._names = encode, PlaceNames()
+        self._encode, self._names = encode, shared_place_names()
 
     @classmethod
     def open(

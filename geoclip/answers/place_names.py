@@ -8,7 +8,7 @@ country's nearest town of 1,000 people and more, from GeoNames (https://www.geon
 import csv
 import gzip
 import importlib.resources
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +106,12 @@ class PlaceNames:
             at, room = np.searchsorted(seen, fresh[:_CACHED_CELLS]), slice(_CACHED_CELLS)
             self._cached = np.insert(seen, at, fresh[room]), np.insert(seen_nodes, at, fresh_nodes[room])
         return nodes
+
+
+@cache
+def shared_place_names() -> PlaceNames:
+    """Return the names that all of this process shares: to read them takes a second, to find a cell's some time too."""
+    return PlaceNames()
 
 
 class _Gazetteer:

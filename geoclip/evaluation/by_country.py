@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.place_names import shared_place_names
 from geoclip.evaluation.measures import MEDIAN, THRESHOLDS_KM, measured
 from index.grid.countries import Country, countries
 from index.grid.shapes import Borders
@@ -56,7 +56,7 @@ def whereabouts(lat_lng: Floats) -> Whereabouts:
     codes = list(by_code)
     open_ = np.flatnonzero(country < 0)
     if len(open_):
-        for row, place in zip(open_.tolist(), _place_names().names(lat_lng[open_]), strict=True):
+        for row, place in zip(open_.tolist(), shared_place_names().names(lat_lng[open_]), strict=True):
             if place.code not in by_code:  # territories without an outline of their own
                 by_code[place.code] = Country(place.code, "", place.country, (), "elsewhere", b"")
                 codes.append(place.code)
@@ -74,9 +74,6 @@ def _outlines() -> tuple[tuple[Country, ...], Borders]:
     codes = sorted(by_code)
     owners = np.array([codes.index(each.iso2) + 1 for each in largest_first])
     return tuple(by_code[code] for code in codes), Borders([each.wkb for each in largest_first], owners)
-
-
-_place_names = cache(PlaceNames)
 
 
 def _groups(labels: list[tuple[str, str]], rows: NDArray[np.int64], km: Floats) -> tuple[Group, ...]:

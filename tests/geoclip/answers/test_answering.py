@@ -15,7 +15,7 @@ from geoclip.answers.answer import Answer, Searched
 from geoclip.answers.answerer import Answerer
 from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits, leaf_at
 from geoclip.answers.calibration import Calibration
-from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.place_names import shared_place_names
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
 from geoclip.answers.source import Asked, SearchSource
 from geoclip.distance import haversine_km
@@ -34,7 +34,7 @@ from tests.helpers.synthetic import DIM, TAU, encode, queries, small_index
 
 Floats = NDArray[np.float64]
 
-NAMES = PlaceNames()
+NAMES = shared_place_names()
 ON_PLANET, IN_GALLERY = Searched(Candidates.PLANET), Searched(Candidates.GALLERY)
 BERNE, ZURICH, MILAN, LYON = (46.948, 7.447), (47.377, 8.541), (45.464, 9.190), (45.764, 4.836)
 NEARBY_KM = 25.0

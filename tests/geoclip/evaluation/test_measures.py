@@ -9,7 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM
-from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.place_names import shared_place_names
 from geoclip.distance import EARTH_RADIUS_KM, GEOSCORE_KM, Distance, geodesic_km, geoscore, haversine_km
 from geoclip.evaluation import measures
 from geoclip.evaluation.answer_table import AnswerTable
@@ -347,7 +347,7 @@ def test_countries_are_those_of_this_program_s_answers() -> None:
     )
     points[:, 1] = (points[:, 1] + 180) % 360 - 180
     found = whereabouts(points)
-    expected = PlaceNames().names(points)
+    expected = shared_place_names().names(points)
     assert [found.known[row].iso2 for row in found.country] == [name.code for name in expected]
     assert [found.known[row].name for row in found.country] == [name.country for name in expected]
     assert len({name.code for name in expected}) > 20
