@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from geoclip.encoders.image import ImageEncoder
+from geoclip.encoders.image import ImageEncoder, views_at_once
 from geoclip.encoders.precision import Precision, pick_device
 from geoclip.encoders.preprocess import crops_of
 from geoclip.encoders.text import TextEncoder
@@ -22,9 +22,6 @@ from geoclip.photos.decode import DecodeLimits, Photo
 from geoclip.photos.pool import Decoded, decode_all
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
-
-# Photos encoded at once: a CPU gains nothing from more, and answers come sooner; a GPU needs them to be busy.
-CPU_BATCH, GPU_BATCH = 4, 64
 
 Vector = NDArray[np.float32]
 """(dim,)"""
@@ -72,7 +69,7 @@ class PhotoEmbedder:
     @property
     def batch(self) -> int:
         """How many photos are encoded at once."""
-        return GPU_BATCH if self.device.type == "cuda" else CPU_BATCH
+        return views_at_once(self.device)
 
     @cached_property
     def image_encoder(self) -> ImageEncoder:

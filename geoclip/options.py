@@ -3,7 +3,6 @@
 The groups are dataclasses, see `geoclip.option_groups`. Importing this loads nothing heavy.
 """
 
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -327,4 +326,6 @@ class MachineOptions(Options):
     @property
     def processes(self) -> int:
         """Processes to decode in."""
-        return self.workers if self.workers is not None else min(os.cpu_count() or 1, 8)
+        from geoclip.photos.pool import default_workers
+
+        return default_workers() if self.workers is None else self.workers

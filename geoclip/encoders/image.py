@@ -19,6 +19,11 @@ from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 
 
+def views_at_once(device: torch.device) -> int:
+    """Return how many views of photos are encoded together: a CPU gains nothing from more, a GPU is to be busy."""
+    return 64 if device.type == "cuda" else 4
+
+
 def image_mlp(config: ModelConfig) -> nn.Sequential:
     """Return the untrained perceptron that maps CLIP's features (N, features) to the shared space (N, dim)."""
     layers: list[nn.Module] = []

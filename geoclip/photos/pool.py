@@ -1,12 +1,13 @@
 """Many photos decoded in worker processes beside the encoder, in order and in bounded memory."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
@@ -17,6 +18,7 @@ from geoclip.photos.worker import Decoder, Worker
 
 TIMEOUT_S = 9.0
 AHEAD_PER_WORKER = 4
+T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
@@ -30,6 +32,57 @@ class Decoded(NamedTuple):
     """Where the photo's metadata say it was taken, (lat, lng) in degrees. Nobody vouches for it."""
     datum: str = ""
     """Of that position, where it is said and is not WGS 84: metres to hundreds of metres away from it."""
+
+
+def default_workers() -> int:
+    """Return one process a core, at most 8."""
+    return min(os.cpu_count() or 1, 8)
+
+
+class DecodingPool:
+    """Processes that decode photos, with a thread for each that waits for it; closed by `close`.
+
+    Args:
+        workers: how many; each process starts when it is first needed.
+        limits: what one photo may cost, and how it is read.
+        decoder: reads one photo; workers import it by its name.
+        timeout_s: time for one photo.
+
+    Raises:
+        InputError: there is no worker, or no time.
+    """
+
+    def __init__(
+        self, workers: int, limits: DecodeLimits, decoder: Decoder = read_photo, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        if workers < 1:
+            raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
+        if not 0 < timeout_s < 1e9:
+            raise InputError(f"timeout_s is {timeout_s}; give seconds above 0.")
+        self.workers = workers
+        self._processes = [Worker(decoder, limits, timeout_s) for _ in range(workers)]
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self._processes:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="photos")
+
+    def start(self, task: Callable[[Worker], T]) -> "Future[T]":
+        """Begin a task as soon as a worker is idle, in that worker's thread."""
+
+        def run() -> T:
+            worker = self._idle.get()
+            try:
+                return task(worker)
+            finally:
+                self._idle.put(worker)
+
+        return self._threads.submit(run)
+
+    def close(self) -> None:
+        """End the processes at once; what they were reading counts as unreadable."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._processes:
+            worker.close()
 
 
 def decode_all(
@@ -57,13 +110,10 @@ def decode_all(
     """
     if workers < 0:
         raise InputError(f"workers is {workers}; give a number of processes, or 0 to decode in this one.")
-    if not 0 < timeout_s < 1e9:
-        raise InputError(f"timeout_s is {timeout_s}; give seconds above 0.")
     named = ((name_of(photo, position), photo) for position, photo in enumerate(photos))
     if workers == 0:
         return (_decoded(name, partial(decoder, photo, limits)) for name, photo in named)
-    crew = [Worker(decoder, limits, timeout_s) for _ in range(workers)]
-    return _decode_in_workers(named, limits, decoder, crew)
+    return _decode_in_workers(named, limits, decoder, DecodingPool(workers, limits, decoder, timeout_s))
 
 
 def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
@@ -76,13 +126,9 @@ def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
 
 
 def _decode_in_workers(
-    photos: Iterable[tuple[str, Photo]], limits: DecodeLimits, decoder: Decoder, workers: Sequence[Worker]
+    photos: Iterable[tuple[str, Photo]], limits: DecodeLimits, decoder: Decoder, pool: DecodingPool
 ) -> Iterator[Decoded]:
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def submit(name: str, photo: Photo) -> Future[Decoded]:
+    def started(name: str, photo: Photo) -> Future[Decoded]:
         if isinstance(photo, Image.Image):
             return _done(_decoded(name, partial(decoder, photo, limits)))
         if not isinstance(photo, str | Path | bytes):
@@ -90,28 +136,18 @@ def _decode_in_workers(
                 photo = content_of(photo, limits)
             except PhotoError as error:
                 return _done(Decoded(name, None, str(error)))
-        return threads.submit(run, name, photo)
-
-    def run(name: str, photo: str | Path | bytes) -> Decoded:
-        worker = idle.get()
-        try:
-            return _decoded(name, partial(worker.decode, photo))
-        finally:
-            idle.put(worker)
+        return pool.start(lambda worker: _decoded(name, partial(worker.decode, photo)))
 
     waiting: deque[Future[Decoded]] = deque()
-    with ThreadPoolExecutor(len(workers)) as threads:  # a thread waits for each process
-        try:
-            for name, photo in photos:
-                waiting.append(submit(name, photo))
-                if len(waiting) == AHEAD_PER_WORKER * len(workers):
-                    yield waiting.popleft().result()
-            while waiting:
+    try:
+        for name, photo in photos:
+            waiting.append(started(name, photo))
+            if len(waiting) == AHEAD_PER_WORKER * pool.workers:
                 yield waiting.popleft().result()
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
-                worker.close()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.close()
 
 
 def _done(decoded: Decoded) -> Future[Decoded]:

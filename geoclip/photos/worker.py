@@ -12,11 +12,12 @@ import struct
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Timer
 
 from geoclip.errors import GeoclipError, PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, Picture
@@ -24,6 +25,8 @@ from geoclip.photos.exif import MAX_DATUM
 
 WORKER_MEMORY_BYTES, BYTES_PER_PIXEL = 2 * 2**30, 12
 """What a worker may take: so much, or more where larger photos are allowed than those that fit."""
+STARTS, START_S, GRACE_S = 3, 60.0, 5.0
+"""How often a worker is started before it cannot, and how long that may take; what it may be late with an answer."""
 Decoder = Callable[[Photo, DecodeLimits], bytes | Picture]
 """Photo and limits to pixels, alone or with the position; raises `PhotoError`."""
 
@@ -50,19 +53,22 @@ class Worker:
         """Return the pixels and position of a photo.
 
         Raises:
-            PhotoError: the photo cannot be read, or the process died of it.
+            PhotoError: the photo cannot be read, or the process died of it or did not answer.
             GeoclipError: the process cannot start.
         """
         process, pipe = self._started()
-        try:
-            pipe.send(photo)
-            answer = _unpacked(pipe.recv_bytes())
-        except (EOFError, OSError, ValueError, struct.error):
-            process.kill()
-            if process.wait() == -signal.SIGALRM:
-                answer = f"Reading the image takes longer than {self._job[2]:g} s."
-            else:
-                answer = "Reading the image crashed the decoder or took too much memory."
+        timeout_s = self._job[2]
+        answer: Picture | str
+        with _killed_after(process, timeout_s + GRACE_S) as late:  # the alarm of a stopped process does not ring
+            try:
+                pipe.send(photo)
+                answer = _unpacked(pipe.recv_bytes())
+            except (EOFError, OSError, ValueError, struct.error):
+                process.kill()
+                if process.wait() == -signal.SIGALRM or late.is_set():
+                    answer = f"Reading the image takes longer than {timeout_s:g} s."
+                else:
+                    answer = "Reading the image crashed the decoder or took too much memory."
         if isinstance(answer, str):
             raise PhotoError(answer)
         return answer
@@ -79,17 +85,19 @@ class Worker:
         if self._live is not None and self._live[0].poll() is None:
             return self._live
         advice = "with workers=0 photos are decoded in this process"
-        try:
-            process, pipe = self._launch()
-        except OSError as error:
-            raise GeoclipError(f"A worker process cannot start ({error.strerror}); {advice}.") from error
-        try:
-            pipe.send(self._job)
-            pipe.recv_bytes()  # it is ready
-        except (EOFError, OSError) as error:
-            status = process.wait()
-            raise GeoclipError(f"A worker process cannot start (it ended with {status}); {advice}.") from error
-        return process, pipe
+        for _ in range(STARTS):  # one that is killed meanwhile, for want of memory or by a person, says nothing
+            try:
+                process, pipe = self._launch()
+            except OSError as error:
+                raise GeoclipError(f"A worker process cannot start ({error.strerror}); {advice}.") from error
+            with _killed_after(process, START_S):
+                try:
+                    pipe.send(self._job)
+                    pipe.recv_bytes()  # it is ready
+                    return process, pipe
+                except (EOFError, OSError):
+                    status = process.wait()
+        raise GeoclipError(f"A worker process cannot start (it ended with {status}); {advice}.")
 
     def _launch(self) -> tuple[subprocess.Popen[bytes], Connection]:
         pipe, theirs = Pipe()
@@ -111,6 +119,24 @@ class Worker:
             )
             self._live = process, pipe
         return process, pipe
+
+
+@contextmanager
+def _killed_after(process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[Event]:
+    """Kill a process at the end of a time, unless the body ends before; the event says that it was."""
+    late = Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def memory_bytes(limits: DecodeLimits) -> int:

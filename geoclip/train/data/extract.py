@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geoclip.encoders.image import ImageEncoder
+from geoclip.encoders.image import ImageEncoder, views_at_once
 from geoclip.encoders.preprocess import crops_of, normalised
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits, Photo
@@ -19,8 +19,6 @@ from geoclip.photos.pool import Decoded, decode_all
 from geoclip.train.data.augment import views
 
 MAX_VIEWS = 255
-# Views encoded at once: a CPU gains nothing from more; a GPU needs them to be busy.
-CPU_BATCH, GPU_BATCH = 4, 64
 
 
 def features_of(
@@ -43,7 +41,7 @@ def features_of(
         raise InputError(f"views is {count}; it must be from 1 to {MAX_VIEWS}.")
     limits = replace(limits, size=encoder.config.preprocess.size)
     decoded = decode_all(photos, limits, workers=workers, decoder=partial(views, count=count, seed=seed))
-    at_once = _views_at_once(encoder)
+    at_once = views_at_once(encoder.device)
     while batch := list(islice(decoded, photos_at_once(encoder, count))):
         crops = [
             crop
@@ -59,11 +57,7 @@ def features_of(
 
 def photos_at_once(encoder: ImageEncoder, count: int) -> int:
     """Return how many photos of `count` views are encoded together."""
-    return max(1, _views_at_once(encoder) // count)
-
-
-def _views_at_once(encoder: ImageEncoder) -> int:
-    return GPU_BATCH if encoder.device.type == "cuda" else CPU_BATCH
+    return max(1, views_at_once(encoder.device) // count)
 
 
 def _encoded(encoder: ImageEncoder, crops: list[bytes]) -> NDArray[np.float32]:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits
+from geoclip.photos.pool import DecodingPool, default_workers
 from geoclip.release.config import Preprocess
 from geoclip.tables.columns import Columns
-from geoclip.train.data.batch_decoder import BatchDecoder, default_workers
+from geoclip.train.data.augment import decode_job
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.sampling import EpochPlan, chosen, held_out
 from geoclip.train.data.sources import FeatureSource, FileSource, SampleSource
@@ -102,8 +103,8 @@ class GeoData(lightning.LightningDataModule):
         self._rejected = rejected
         self._sources: dict[str, SampleSource] = {}
         self._splits: dict[str, _Split] = {}
-        self._decoders: list[BatchDecoder] = []
-        weakref.finalize(self, _close, self._decoders)
+        self._pools: list[DecodingPool] = []
+        weakref.finalize(self, _close, self._pools)
         self._loader: Loader | None = None
         self._state: dict[str, Any] | None = None
 
@@ -183,7 +184,7 @@ class GeoData(lightning.LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:
         """End the decoding processes; they start again when needed."""
-        _close(self._decoders)
+        _close(self._pools)
 
     def _needed(self) -> list[str]:
         """Return the splits of what the trainer does, of fitting where there is none."""
@@ -202,7 +203,14 @@ class GeoData(lightning.LightningDataModule):
         if name not in self._sources:
             gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
             opener = Opener(
-                self._images, self._labels, self._columns, self._rejected, self._limits, self._decoder, pin=gpu
+                self._images,
+                self._labels,
+                self._columns,
+                self._rejected,
+                self._limits,
+                self._preprocess,
+                self._pool,
+                pin=gpu,
             )
             self._sources[name] = opener.open(name)
             if len(self._towers()) > 1:
@@ -246,15 +254,15 @@ class GeoData(lightning.LightningDataModule):
             epoch=(lambda: int(trainer.current_epoch)) if training and trainer is not None else None,
         )
 
-    def _decoder(self) -> BatchDecoder:
-        if not self._decoders:
-            self._decoders.append(BatchDecoder(self._workers, self._limits, self._preprocess))
-        return self._decoders[0]
+    def _pool(self) -> DecodingPool:
+        if not self._pools:
+            self._pools.append(DecodingPool(self._workers, self._limits, decode_job))
+        return self._pools[0]
 
 
-def _close(decoders: list[BatchDecoder]) -> None:
-    while decoders:
-        decoders.pop().close()
+def _close(pools: list[DecodingPool]) -> None:
+    while pools:
+        pools.pop().close()
 
 
 def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> SplitCounts:

@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoclip.encoders.preprocess import normalised
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import DecodeLimits
+from geoclip.photos.pool import DecodingPool
+from geoclip.photos.worker import Worker
+from geoclip.release.config import Preprocess
 from geoclip.tables.names import spellings
 from geoclip.train.data.augment import job
-from geoclip.train.data.batch_decoder import BatchDecoder
 from geoclip.train.data.entries import Entries
 from geoclip.train.data.features import FeatureFile
 from geoclip.train.data.shards import read_member
@@ -70,15 +73,22 @@ class PhotoSource:
 
     Args:
         entries: the samples.
-        decoder: makes what decodes.
+        pool: makes the processes that decode, by `augment.decode_job`.
         limits: what one photo may cost.
+        preprocess: what CLIP's tower wants.
         pin: whether batches are made in page-locked memory, from which a GPU copies faster.
     """
 
     def __init__(
-        self, entries: Entries, decoder: Callable[[], BatchDecoder], limits: DecodeLimits, *, pin: bool
+        self,
+        entries: Entries,
+        pool: Callable[[], DecodingPool],
+        limits: DecodeLimits,
+        preprocess: Preprocess,
+        *,
+        pin: bool,
     ) -> None:
-        self.entries, self._decoder, self._limits, self._pin = entries, decoder, limits, pin
+        self.entries, self._pool, self._limits, self._preprocess, self._pin = entries, pool, limits, preprocess, pin
         self._missing = np.zeros(len(entries), dtype=bool)
         self._unreadable = np.zeros(len(entries), dtype=bool)
 
@@ -98,21 +108,26 @@ class PhotoSource:
 
     def begin(self, wanted: Wanted) -> Finish:
         """Start decoding a batch."""
-        count, decoder = len(wanted.positions), self._decoder()
-        with torch.inference_mode(
-            False
-        ):  # validation is in that mode, and the decoder's threads, which write here, not
-            inputs = torch.empty(
-                (count, 3, self._limits.size, self._limits.size), dtype=torch.float32, pin_memory=self._pin
-            )
+        count, side, pool = len(wanted.positions), self._limits.size, self._pool()
+        with torch.inference_mode(False):  # validation is in that mode, and the threads that write here are not
+            inputs = torch.empty((count, 3, side, side), dtype=torch.float32, pin_memory=self._pin)
         seeds = [None] * count if wanted.seeds is None else wanted.seeds.tolist()
         jobs = zip(wanted.positions.tolist(), seeds, inputs, strict=True)
-        started = [decoder.start(partial(self._message, position, seed), slot) for position, seed, slot in jobs]
+        started = [pool.start(partial(self._fill, position, seed, slot)) for position, seed, slot in jobs]
         return partial(self._finish, wanted.positions, inputs, started)
 
     def failed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the positions of photos that were found missing, and unreadable, so far."""
         return np.flatnonzero(self._missing), np.flatnonzero(self._unreadable)
+
+    def _fill(self, position: int, seed: int | None, slot: Tensor, worker: Worker) -> str | None:
+        """Decode a photo into its slot of a batch, (3, size, size) float32; return why not, if it cannot be read."""
+        try:
+            pixels = worker.decode(self._message(position, seed)).pixels
+        except PhotoError as error:
+            return str(error)
+        slot.copy_(normalised([pixels], self._preprocess)[0])
+        return None
 
     def _message(self, position: int, seed: int | None) -> bytes:
         try:
@@ -152,9 +167,16 @@ class FileSource(PhotoSource):
     """Photos in files, named relative to a folder."""
 
     def __init__(
-        self, entries: Entries, folder: Path, decoder: Callable[[], BatchDecoder], limits: DecodeLimits, *, pin: bool
+        self,
+        entries: Entries,
+        folder: Path,
+        pool: Callable[[], DecodingPool],
+        limits: DecodeLimits,
+        preprocess: Preprocess,
+        *,
+        pin: bool,
     ) -> None:
-        super().__init__(entries, decoder, limits, pin=pin)
+        super().__init__(entries, pool, limits, preprocess, pin=pin)
         self._folder = folder
 
     def check_some_there(self) -> None:
@@ -183,12 +205,13 @@ class ShardSource(PhotoSource):
         self,
         entries: Entries,
         shards: Sequence[Path],
-        decoder: Callable[[], BatchDecoder],
+        pool: Callable[[], DecodingPool],
         limits: DecodeLimits,
+        preprocess: Preprocess,
         *,
         pin: bool,
     ) -> None:
-        super().__init__(entries, decoder, limits, pin=pin)
+        super().__init__(entries, pool, limits, preprocess, pin=pin)
         self._shards = shards
         self._shard, self._offset, self._size = (entries.numbers(part) for part in ("shard", "offset", "size"))
 

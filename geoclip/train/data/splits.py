@@ -12,11 +12,12 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from geoclip.errors import InputError
 from geoclip.photos.decode import DecodeLimits
+from geoclip.photos.pool import DecodingPool
+from geoclip.release.config import Preprocess
 from geoclip.tables.bad_rows import Reason
 from geoclip.tables.columns import Columns
 from geoclip.tables.rows import TABLE_SUFFIXES
 from geoclip.tables.vectors import FEATURE
-from geoclip.train.data.batch_decoder import BatchDecoder
 from geoclip.train.data.entries import Entries, table_entries
 from geoclip.train.data.features import FeatureFile, feature_entries
 from geoclip.train.data.shards import is_pattern, shard_entries, shards_of
@@ -32,7 +33,8 @@ class Opener:
     columns: Columns
     rejected: str | None
     limits: DecodeLimits
-    decoder: Callable[[], BatchDecoder]
+    preprocess: Preprocess
+    pool: Callable[[], DecodingPool]
     pin: bool
 
     def open(self, name: str) -> SampleSource:
@@ -45,7 +47,7 @@ class Opener:
         if is_pattern(name):
             shards = shards_of(name)
             entries = shard_entries(shards, self.columns, self._rejected(shards[0]))
-            return ShardSource(entries, shards, self.decoder, self.limits, pin=self.pin)
+            return ShardSource(entries, shards, self.pool, self.limits, self.preprocess, pin=self.pin)
         if path.is_dir():
             path = table_in(path)
         elif _has_features(path):
@@ -54,7 +56,7 @@ class Opener:
             return FeatureSource(entries, file)
         folder = path.parent if self.images is None else Path(self.images)
         entries = table_entries(path, self.columns, self._rejected(path))
-        return FileSource(entries, folder, self.decoder, self.limits, pin=self.pin)
+        return FileSource(entries, folder, self.pool, self.limits, self.preprocess, pin=self.pin)
 
     def _labels(self) -> tuple[Path, Entries] | None:
         if self.labels is None:

@@ -14,8 +14,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from geoclip.errors import GeoclipError, PhotoError
+from geoclip.photos import worker as worker_module
 from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, Photo, decode
-from geoclip.photos.pool import TIMEOUT_S, Decoded, decode_all
+from geoclip.photos.pool import AHEAD_PER_WORKER, TIMEOUT_S, Decoded, decode_all
 from geoclip.photos.worker import WORKER_MEMORY_BYTES
 from tests.helpers.hostile_files import Entry, Outcome, encoded, picture, write_corpus, write_large, write_slow_jpeg
 
@@ -177,6 +178,8 @@ def misbehaving(photo: Photo, _: DecodeLimits) -> bytes:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sum(range(10**13))
+    if photo == b"stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
     if photo == b"noise":
         os.write(1, b"noise of a C library\n")
         os.write(2, b"noise of a C library\n")
@@ -291,6 +294,49 @@ def test_closing_a_run_ends_its_workers_at_once(photo: bytes) -> None:
     cast(Any, stream).close()
     assert time.monotonic() - began < 3
     assert worker_processes() == []
+
+
+def test_a_stopped_worker_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alarm of a stopped process does not ring: the parent looks at its own clock, also while it sends."""
+    monkeypatch.setattr(worker_module, "GRACE_S", 0.5)
+    late = "Reading the image takes longer than 0.5 s."
+    assert run([b"good", b"stopped", b"good"], workers=1, timeout_s=0.5) == [None, late, None]
+
+    def photos() -> Iterator[Photo]:
+        yield b"good"
+        for _ in range(AHEAD_PER_WORKER - 1):
+            yield b"good"
+        time.sleep(0.5)
+        for process in worker_processes():
+            process.suspend()
+        yield bytes(2**24)  # more than a pipe takes
+        yield b"good"
+
+    errors = [d.error for d in decode_all(photos(), workers=1, timeout_s=0.5, decoder=misbehaving)]
+    assert errors == [None] * AHEAD_PER_WORKER + [late, None]
+
+
+@pytest.mark.parametrize(("killed", "works"), [(2, True), (3, False)])
+def test_a_worker_killed_while_it_starts_is_started_again(
+    killed: int, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[int] = []
+    launch = worker_module.Worker._launch
+
+    def interrupted(self: worker_module.Worker) -> Any:
+        process, pipe = launch(self)
+        launched.append(process.pid)
+        if len(launched) <= killed:
+            process.kill()
+        return process, pipe
+
+    monkeypatch.setattr(worker_module.Worker, "_launch", interrupted)
+    if works:
+        assert run([b"good", b"good"], workers=1) == [None, None]
+        assert len(launched) == 3
+    else:
+        with pytest.raises(GeoclipError, match=r"cannot start \(it ended with -9\)"):
+            run([b"good"], workers=1)
 
 
 def test_a_worker_that_cannot_start_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
