@@ -54,7 +54,7 @@ def run(
         with progress("Reading photos"):
             answer, failed = locator.locate_together(inputs, workers=machine.processes, words=said, asked=asked)
         raise typer.Exit(_written(answer, failed, target, answer_map))
-    target.describe(options_of(locator.answerer, index, search, photo, model, words if beside_photos else None))
+    target.describe(options_of(locator, index, search, photo, model, words if beside_photos else None))
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
         answers = locator.locate_text(fresh, asked=asked) if fresh else []

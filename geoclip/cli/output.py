@@ -12,7 +12,7 @@ from geoclip.writers import Format, Output
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
-    from geoclip.answers.answerer import Answerer
+    from geoclip.locator import Locator
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class OutputOptions(Options):
 
 
 def options_of(
-    answerer: "Answerer",
+    locator: "Locator",
     index: IndexOptions,
     search: SearchOptions,
     photo: PhotoOptions,
@@ -57,7 +57,13 @@ def options_of(
 ) -> dict[str, object]:
     """Return what answers depend on beside the inputs, by name: a stopped run goes on with the same only."""
     given = asdict(index) | asdict(search) | asdict(photo) | asdict(model) | (asdict(words) if words else {})
-    given |= {"model": answerer.source.model, "index digest": answerer.searcher.index_digest}
+    from geoclip.encoders.precision import precision_name
+
+    given |= {"model": locator.answerer.source.model, "index digest": locator.answerer.searcher.index_digest}
+    given["precision"] = precision_name(locator.embedder.precision, locator.embedder.device)
+    given["region files"] = [
+        sha256_of(Path(each))[:12] for each in (*search.region, *search.not_region) if Path(each).is_file()
+    ]
     del given["engine"]  # it changes the speed of a run and not its results
     if index.calibration is not None:
         given["calibration"] = f"{index.calibration} ({sha256_of(index.calibration)[:12]})"

@@ -65,7 +65,7 @@ def run(
         open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
     )
     counts = RunCounts()
-    target.describe(options_of(locator.answerer, index, search, photo, model))
+    target.describe(options_of(locator, index, search, photo, model))
     answers = _answers(
         vectors, photos, target, locator, locator.answerer.asked(search), machine.processes, photo.exclude, counts
     )

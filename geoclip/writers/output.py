@@ -34,7 +34,7 @@ class Output:
     Args:
         path: a file; a device or FIFO, which is written into; None or `-` is stdout.
         kind: the format; None goes by the suffix, and to stdout writes tables.
-        resume: go on with the file of a stopped run.
+        resume: go on with the file of a stopped run; `describe` it before the first answer.
         overwrite: replace an existing file.
 
     `resumes` says whether there is such a file.
@@ -148,6 +148,8 @@ class Output:
         else:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._journal is None:
+                if self.resumes:
+                    raise ValueError("The run was not described; only as the same run can it go on.")
                 file = enter(enter(index.files.written_whole(self._path)).open("wb"))
             else:
                 self._journal.save(self._journal.kept.size, self._journal.kept.end)  # no longer that of an older run

@@ -384,6 +384,8 @@ def test_every_format_of_a_file_holds_the_answers(work: Work, tmp_path: Path, su
     before = path.read_bytes()
     if suffix in (".jsonl", ".csv"):
         assert geoclip(*arguments, "--resume").exit_code == 0
+        assert_refused(geoclip(*arguments, "-k", "3", "--resume"), "begun with k 2, now it is 3")
+        assert_refused(geoclip(*arguments, "--near", "47.65,7.72,4", "--resume"), "begun with near")
     else:
         assert_refused(geoclip(*arguments, "--resume"), "--resume needs .jsonl or .csv")
     assert path.read_bytes() == before

@@ -121,6 +121,8 @@ def test_what_would_be_lost_or_is_no_file_is_refused(tmp_path: Path) -> None:
         Output(tmp_path / "a.csv", Format.TABLE)
     with pytest.raises(InputError, match="--resume needs --output"):
         Output(None, resume=True)
+    with pytest.raises(ValueError, match="not described"), Output(tmp_path / "full.csv", resume=True) as output:
+        output.write(bare("a.jpg"))
     with Output(tmp_path / "empty.csv") as output:
         output.write(bare("a.jpg"))
     assert (tmp_path / "empty.csv").read_text().count("\n") == 3
