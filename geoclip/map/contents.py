@@ -81,9 +81,14 @@ def tree_of(listed: Sequence[CellProbability]) -> Tree:
     return Tree(cells, levels, probabilities, rests, free, cell_lines(cells))
 
 
+def cell_width_m(res: int) -> float:
+    """Return how wide H3 cells are: twice their mean edge length."""
+    return 2 * 1281256.0 / 7 ** (res / 2)
+
+
 def resolution_for(metres_per_pixel: float) -> int:
-    """Return the finest H3 resolution whose cells are `LEAST_PIXELS` wide: twice their mean edge length."""
-    levels = math.log(2 * 1281256.0 / (LEAST_PIXELS * metres_per_pixel)) / math.log(math.sqrt(7))
+    """Return the finest H3 resolution whose cells are `LEAST_PIXELS` wide."""
+    levels = math.log(cell_width_m(0) / (LEAST_PIXELS * metres_per_pixel)) / math.log(math.sqrt(7))
     return min(max(math.floor(levels), 0), FINEST)
 
 

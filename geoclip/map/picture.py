@@ -25,6 +25,7 @@ from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA,
 from geoclip.map.outline import outlines
 from geoclip.writers.rings import Line, circle_line
 from geoclip.writers.wording import distance, one_line, percent, title
+from index.grid.sphere import EARTH_RADIUS_KM
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
 
@@ -36,7 +37,7 @@ ZOOM_BOX: Box = (0.60, 0.105, 0.39, 0.85)
 MOST_LISTED, MOST_LINES, LINE_CHARS = 6, 17, 74
 """Places in the caption, its lines, and their length beside a thumbnail."""
 
-_METRES_PER_DEG = 111_195.0
+_METRES_PER_DEG = 1000 * math.radians(EARTH_RADIUS_KM)
 _WIDEST_DEG = 120.0
 _BEST_REGION_DEG = 4.5  # shown around the best point where no circle can be
 
@@ -115,7 +116,7 @@ def _cells(axes: Axes, box: Box, view: View, tree: Tree) -> None:
     if drawn:
         rings, colours = zip(*drawn, strict=True)
         axes.add_collection(PolyCollection(rings, facecolor=colours, edgecolor="#30303066", linewidth=0.4))
-    wide = distance(2 * 1281.256 / 7 ** (res / 2))
+    wide = distance(contents.cell_width_m(res) / 1000)
     axes.set_title(f"H3 resolution {res}, cells about {wide} wide", fontsize=8, loc="left", pad=3)
 
 

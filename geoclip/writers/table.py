@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
 from geoclip.writers.formats import Writer
-from geoclip.writers.wording import headline, notes, one_line, percent
+from geoclip.writers.wording import headline, notes, one_line, percent, searched
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,8 +28,8 @@ class TableWriter(Writer):
         self._console.print(Text(one_line(headline(answer))))
         if answer.predictions:
             self._console.print(_table(answer.predictions))
-        for note in notes(answer):
-            self._console.print(Text(note, style="dim"))
+            for note in (*notes(answer), searched(answer)):
+                self._console.print(Text(note, style="dim"))
         self._console.print()
 
 

@@ -34,10 +34,14 @@ def notes(answer: Answer) -> list[str]:
         result.append(f"Its EXIF says {where}{datum}, {distance(answer.gps.distance_km)} from the best place.")
     if not answer.searched.calibrated:
         result.append("Probabilities are the model's own, uncalibrated.")
+    return result
+
+
+def searched(answer: Answer) -> str:
+    """Return what was searched, for the one who asked: it names the index by its path, which a file is not to tell."""
     what = f"the index {one_line(answer.searched.index)}" if answer.searched.index else "a gallery"
     where = f", {answer.searched.constraint}" if answer.searched.constraint else ""
-    result.append(f"Searched {what}{one_line(where)}.")
-    return result
+    return f"Searched {what}{one_line(where)}."
 
 
 def title(prediction: Prediction) -> str:

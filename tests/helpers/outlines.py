@@ -1,14 +1,16 @@
 """What an outline on a map must be: a shape by RFC 7946 with the right area."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import shapely
 
 from geoclip.distance import EARTH_RADIUS_KM
-from geoclip.writers.rings import Polygon
+from geoclip.writers.rings import Line, Polygon
 
 
-def area_km2(polygons: list[Polygon]) -> float:
-    """The area on the sphere of polygons with edges straight on the map: -R^2 * integral sin(lat) dlng."""
+def area_km2(polygons: Sequence[Sequence[Line] | Polygon]) -> float:
+    """The area on the sphere of polygons whose closed rings are straight on the map: -R^2 * integral sin(lat) dlng."""
     total = 0.0
     for ring in (ring for polygon in polygons for ring in polygon):
         lat, lng = np.radians(np.array(ring)).T

@@ -1,4 +1,4 @@
-"""Circles and outlines of cells on the globe, against great-circle distances and H3."""
+"""Circles and outlines of cells, as polygons and lines on maps, against great-circle distances and H3."""
 
 import math
 
@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoclip.distance import EARTH_RADIUS_KM, haversine_km
-from geoclip.writers.rings import SMALLEST_KM, circle, outline
+from geoclip.writers.rings import SMALLEST_KM, cell_lines, circle, circle_line, outline
+from index.grid.cells import areas_km2, base_cells, cells_at, children
 from tests.helpers.outlines import area_km2, check_rfc_7946
+
+FIJI = (-16.8, 179.95)
 
 
 def near_and_far(lat: float, lng: float, reach_km: float, seed: int) -> NDArray[np.float64]:
@@ -95,3 +98,45 @@ def test_outlines_hold_the_points_of_their_cells(lat: float, lng: float, res: in
     expected = np.array([h3.latlng_to_cell(*point, res) == cell for point in points])
     assert 100 < expected.sum() < 1500
     assert (inside != expected).sum() <= 0.012 * expected.sum()
+
+
+# lines, which go on beyond 180 degrees
+
+
+def test_lines_have_the_area_of_their_cells_also_around_the_poles_and_across_the_antimeridian() -> None:
+    spots = [(90.0, 0.0), (-90.0, 0.0), FIJI, (65.0, -179.99), (48.85, 2.35), (0.0, 0.0), (82.0, 100.0)]
+    cells = np.concatenate([base_cells(), *(cells_at(spots, res) for res in (1, 2, 3, 4, 6, 9))])
+    found = [abs(area_km2([[np.concatenate((line, line[:1]))]])) for line in cell_lines(cells)]
+    np.testing.assert_allclose(found, areas_km2(cells), rtol=0.004)
+
+
+def test_no_step_of_a_line_spans_half_the_map() -> None:
+    cells = np.concatenate([base_cells(), children(base_cells(), 1), cells_at([FIJI, (90, 0), (-90, 0)], 4)])
+    for ring in cell_lines(cells):
+        assert np.abs(np.diff(ring[:, 1], append=ring[0, 1])).max() < 180
+        assert abs(ring[:, 1].min() + ring[:, 1].max()) / 2 <= 180
+
+
+def test_no_cells_have_no_lines() -> None:
+    assert cell_lines(np.zeros(0, np.uint64)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(lat=st.floats(-90, 90), lng=st.floats(-180, 180), radius=st.floats(0.05, 19_900))
+def test_circle_lines_keep_their_distance_and_do_not_jump(lat: float, lng: float, radius: float) -> None:
+    line = circle_line((lat, lng), radius)
+    np.testing.assert_allclose(haversine_km(line, (lat, lng)), radius, rtol=1e-6, atol=1e-3)
+    assert np.abs(np.diff(line[:, 1])).max() <= 180.0
+    ends = line[-1] - line[0]
+    assert abs(ends[0]) < 1e-4
+    assert min(abs(ends[1]), abs(abs(ends[1]) - 360)) < 1e-4 or 90 - abs(line[0, 0]) < 1e-4
+
+
+@pytest.mark.parametrize("radius", [math.nan, math.inf, 20_100.0])
+def test_a_radius_without_a_circle_gives_an_empty_line(radius: float) -> None:
+    assert circle_line((10, 10), radius).shape == (0, 2)
+
+
+def test_a_circle_line_around_a_pole_goes_once_around() -> None:
+    assert np.ptp(circle_line((80, 30), 2000)[:, 1]) == pytest.approx(360)
+    assert np.ptp(circle_line((0, 30), 2000)[:, 1]) < 60
