@@ -4,13 +4,18 @@ import io
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from geoclip.errors import InputError
 from geoclip.files import written_whole
 from geoclip.release.config import ModelConfig
 from geoclip.schema import record_of
+
+LAST = ModelCheckpoint.CHECKPOINT_NAME_LAST
+"""What the checkpoint of the last step is called."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -30,6 +35,19 @@ class WholeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint on the CPU; see `read_checkpoint`."""
         return read_checkpoint(Path(path))
+
+
+class LastAtTheEnd(L.Callback):
+    """Saves the last step of a run that ends, where checkpoints are called `last`.
+
+    Lightning saves every so many steps, or after a validation: what was trained after that would be lost.
+    """
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save it over the earlier one."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and (callback.save_last or callback.filename == LAST):
+                trainer.save_checkpoint(Path(callback.dirpath or "") / f"{LAST}.ckpt", callback.save_weights_only)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from geoclip.errors import GeoclipError, InputError
 from geoclip.files import cannot_write
-from geoclip.train.checkpoints import WholeCheckpoints, read_checkpoint
+from geoclip.train.checkpoints import LastAtTheEnd, WholeCheckpoints, read_checkpoint
 from geoclip.train.data.module import GeoData
 from geoclip.train.data.splits import SplitCountLines
 from geoclip.train.module import GeoModule
@@ -108,7 +108,7 @@ def run(arguments: list[str]) -> None:
                     args=with_packaged_configs(arguments),
                     seed_everything_default=0,
                     save_config_kwargs={"overwrite": True},
-                    trainer_defaults={"callbacks": [SplitCountLines()]},
+                    trainer_defaults={"callbacks": [SplitCountLines(), LastAtTheEnd()]},
                     parser_kwargs={**quiet, "prog": "geoclip train"}
                     | {name: dict(quiet) for name in TrainCLI.subcommands()},
                     auto_configure_optimizers=False,

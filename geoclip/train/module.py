@@ -54,8 +54,6 @@ class GeoModule(L.LightningModule):
             of coordinates (.csv, .parquet).
         clip_checkpoint: CLIP's weights, a file or folder; None takes open_clip's hub. Only for photos.
         clip_precision: arithmetic of CLIP's tower; `auto` is bf16 where the hardware has it.
-        backbone: a module (N, 3, size, size) -> (N, features) in place of CLIP's tower; frozen too.
-        seed: of the queue's start and of the noise.
 
     Raises:
         InputError: a value is out of range.
@@ -75,8 +73,6 @@ class GeoModule(L.LightningModule):
         gallery: str = "released",
         clip_checkpoint: str | None = None,
         clip_precision: Literal["auto", "fp32", "bf16"] = "auto",
-        backbone: nn.Module | None = None,
-        seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("queue_size", queue_size), ("noise_m", noise_m), ("queue_noise_m", queue_noise_m)):
@@ -88,10 +84,10 @@ class GeoModule(L.LightningModule):
         self.logit_scale = nn.Parameter(logit_scale)
         self.config = self.location_encoder.config
         self.queue = PlaceQueue(queue_size)
-        self.noise = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator().manual_seed(torch.initial_seed())  # as `seed_everything` says, on every rank
         self._clip_checkpoint, self._clip_precision = clip_checkpoint, clip_precision
         self._tower_dtype = torch.float32
-        self._towers = [] if backbone is None else [backbone.eval().requires_grad_(False)]  # a list hides it from state
+        self._towers: list[nn.Module] = []  # a list hides it from the state
         self._places: NDArray[np.float64] | None = None
         self._candidates: Candidates | None = None
         self._retrieved: list[Retrieved] = []

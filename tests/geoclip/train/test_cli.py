@@ -20,6 +20,7 @@ from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_con
 from geoclip.train.prediction_map import prediction_map
 from tests.helpers.commands import geoclip
 from tests.helpers.pictures import make_photo
+from tests.helpers.small_release import small_release
 from tests.helpers.train_world import around, sites, write_features
 
 SMALL = [
@@ -78,6 +79,13 @@ def test_run_leaves_checkpoints_and_its_configuration(runs: Path) -> None:
     assert config["model"]["noise_m"] == 150
 
 
+def test_the_last_checkpoint_is_that_of_the_last_step(runs: Path) -> None:
+    """Ten steps, and nothing is saved between the validation of the second epoch and the hundredth."""
+    last, best = (read_checkpoint(runs / "checkpoints" / f"{name}.ckpt") for name in ("last", "best"))
+    assert last["global_step"] == 2 * 5
+    assert best["global_step"] <= last["global_step"]
+
+
 @pytest.mark.slow
 def test_validate_takes_a_checkpoint_and_another_gallery(
     runs: Path, cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -88,6 +96,12 @@ def test_validate_takes_a_checkpoint_and_another_gallery(
     arguments = ["validate", "--config", str(runs / "config.yaml"), "--data.val", str(cached)]
     run([*arguments, "--model.gallery", str(gallery), "--ckpt_path", str(runs / "checkpoints" / "last.ckpt")])
     assert "val/accuracy_200km" in capsys.readouterr().out
+
+
+def small_model(folder: Path) -> list[str]:
+    """Options of a model behind a small CLIP."""
+    small = small_release(folder / "model")
+    return ["--model.like", str(small.weights), "--model.clip_checkpoint", str(small.clip)]
 
 
 def labelled_photos(folder: Path) -> Path:
@@ -106,7 +120,7 @@ def test_photos_are_validated_tested_and_counted_at_the_end(
     command: str, split: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = str(labelled_photos(tmp_path))
-    tower = ["--model.backbone", "tests.helpers.towers.TinyTower", "--data.workers", "2"]
+    tower = [*small_model(tmp_path), "--data.workers", "2"]
     with caplog.at_level("INFO"):
         run([command, *SMALL, *tower, f"--data.{split}", labels, "--model.gallery", labels])
     assert [line for line in caplog.messages if "rows read" in line] == [
@@ -117,7 +131,7 @@ def test_photos_are_validated_tested_and_counted_at_the_end(
 
 @pytest.mark.slow
 def test_counts_of_fitting_add_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    options = ["--model.backbone", "tests.helpers.towers.TinyTower", "--data.train", str(labelled_photos(tmp_path))]
+    options = [*small_model(tmp_path), "--data.train", str(labelled_photos(tmp_path))]
     options += ["--data.val_fraction", "0.4", "--model.gallery", "train", "--trainer.max_epochs", "2"]
     with caplog.at_level("INFO"):
         run(["fit", *SMALL, "--data.workers", "2", "--trainer.logger", "false", *options])

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from geoclip.errors import InputError
-from geoclip.train.checkpoints import WholeCheckpoints, config_in, read_checkpoint
+from geoclip.train.checkpoints import LastAtTheEnd, WholeCheckpoints, config_in, read_checkpoint
 from geoclip.train.module import GeoModule
 from geoclip.train.settings import Optimizer, Schedule
 from tests.helpers.train_world import scratch, town_data, trainer
@@ -75,6 +75,30 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_losses(tmp_path: Path) ->
         assert losses(torn)[step] == pytest.approx(loss, rel=1e-6), step
     for (name, found), wanted in zip(resumed.state_dict().items(), expected.state_dict().values(), strict=True):
         torch.testing.assert_close(found, wanted, msg=name)
+
+
+def test_a_run_that_ends_can_go_on_from_its_last_step(tmp_path: Path) -> None:
+    """A finished run of 5 steps that goes on to 10 has the losses of a run of 10."""
+
+    def some(folder: Path, steps: int, ckpt_path: Path | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        last = ModelCheckpoint(folder, "last", every_n_train_steps=100, enable_version_counter=False)
+        run = trainer(
+            max_steps=steps,
+            enable_checkpointing=True,
+            callbacks=[last, LastAtTheEnd(), Losses(folder / "losses.txt")],
+            plugins=[WholeCheckpoints()],
+        )
+        run.fit(scratch(queue_size=20), town_data(train=44, val=10, batch_size=16), ckpt_path=ckpt_path)
+
+    for steps in (5, 6):  # in the middle of an epoch, and at its end
+        whole, parts = tmp_path / f"whole {steps}", tmp_path / f"parts {steps}"
+        some(whole, STEPS)
+        some(parts, steps)
+        assert read_checkpoint(parts / "last.ckpt")["global_step"] == steps
+        some(parts, STEPS, parts / "last.ckpt")
+        assert losses(parts) == losses(whole)
+        assert [path.name for path in parts.glob("*.ckpt")] == ["last.ckpt"]
 
 
 @pytest.mark.slow

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from geoclip.distance import haversine_km
+from geoclip.encoders.backbone import image_tower
 from geoclip.errors import InputError
 from geoclip.train.loss import contrastive_loss
 from geoclip.train.module import GeoModule
 from geoclip.train.noise import displaced
 from geoclip.train.queue import PlaceQueue
 from geoclip.train.settings import Optimizer
+from tests.helpers.small_release import SMALL, SmallRelease, small_release
 from tests.helpers.train_world import features, sites
 
 
@@ -113,27 +115,37 @@ def test_a_batch_without_photos_changes_nothing() -> None:
     torch.testing.assert_close(module.queue.contents(), before, rtol=0, atol=0)
 
 
-def test_photos_go_through_the_frozen_tower_and_it_is_no_part_of_the_state(tiny_tower: torch.nn.Module) -> None:
-    places = torch.from_numpy(sites(5))
-    photos = torch.rand(5, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
+    """A model behind a small CLIP."""
+    return small_release(tmp_path_factory.mktemp("small"))
+
+
+def behind(small: SmallRelease) -> GeoModule:
+    torch.manual_seed(0)
+    model, clip = str(small.weights), str(small.clip)
+    return GeoModule(start="scratch", like=model, queue_size=0, clip_checkpoint=clip, clip_precision="fp32")
+
+
+def test_photos_go_through_the_frozen_tower_and_it_is_no_part_of_the_state(small: SmallRelease) -> None:
+    places, tower = torch.from_numpy(sites(5)), image_tower(SMALL, small.clip)
+    photos = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     losses = []
-    for inputs in (photos, tiny_tower(photos)):
-        torch.manual_seed(0)
-        module = GeoModule(start="scratch", sigma=[4.0], queue_size=0, backbone=tiny_tower)
+    for inputs in (photos, tower(photos)):
+        module = behind(small)
         loss = module.loss(inputs, places)
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
     assert losses[0] == losses[1]
-    assert all(p.grad is None and not p.requires_grad for p in tiny_tower.parameters())
+    assert all(p.grad is None and not p.requires_grad for tower in module._towers for p in tower.parameters())
     assert {name.split(".")[0] for name in module.state_dict()} == {"mlp", "logit_scale", "location_encoder", "queue"}
 
 
-def test_autocast_does_not_reach_the_frozen_tower(tiny_tower: torch.nn.Module) -> None:
-    photos = torch.rand(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    module = GeoModule(start="scratch", sigma=[4.0], queue_size=0, backbone=tiny_tower)
+def test_autocast_does_not_reach_the_frozen_tower(small: SmallRelease) -> None:
+    photos = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = module.features(photos)
-    torch.testing.assert_close(features, tiny_tower(photos), rtol=0, atol=0)
+        features = behind(small).features(photos)
+    torch.testing.assert_close(features, image_tower(SMALL, small.clip)(photos), rtol=0, atol=0)
 
 
 def test_under_autocast_the_fourier_features_and_the_loss_stay_float32() -> None:
