@@ -14,6 +14,7 @@ from geoclip.errors import InputError
 from geoclip.options import SearchOptions
 from index.encoder import Encode
 from index.grid.cells import Cells, cells_at, names, parents
+from index.grid.countries import ANYWHERE
 from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.hits import Places
@@ -75,6 +76,7 @@ class AnswerMaker:
 
     def __init__(self, question: Question, how: AnswerOptions, encode: Encode, names: PlaceNames) -> None:
         self._k, self._region = question.k, question.region
+        self._limits = ANYWHERE if question.constraint is None else question.constraint.countries
         self._how, self._encode, self._names = how, encode, names
 
     def answers(
@@ -113,7 +115,7 @@ class AnswerMaker:
         searched: Searched,
     ) -> Answer:
         entropy = entropy_bits(posterior)
-        countries, regions, cities = self._names.areas(posterior.cells, posterior.mass)
+        countries, regions, cities = self._names.areas(posterior.cells, posterior.mass, limits=self._limits)
         best = np.array([predictions[0].lat, predictions[0].lng])
         return Answer(
             query,
@@ -226,7 +228,7 @@ class AnswerMaker:
 
     def _titles(self, found: list[tuple[Discs, list[Prediction]]]) -> Sequence[PlaceName]:
         points = [(p.lat, p.lng) for _, listed in found for p in listed]
-        return self._names.names(np.array(points)) if points else ()
+        return self._names.names(np.array(points), self._limits) if points else ()
 
 
 _CANDIDATES = 128  # discs that can be alternatives: the heaviest

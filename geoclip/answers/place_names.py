@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geoclip.answers.answer import Area, PlaceName
 from index.grid.cells import Cells, centres, children, children_counts, resolutions
-from index.grid.countries import countries
+from index.grid.countries import ANYWHERE, CountryLimits, countries
 from index.grid.sphere import Floats, chords_of_km, unit_vectors
 
 Nodes = NDArray[np.int64]
@@ -40,19 +40,21 @@ class PlaceNames:
 
     def __init__(self) -> None:
         """Load nothing yet."""
-        self._cached: tuple[Cells, Nodes] = np.zeros(0, np.uint64), np.zeros(0, np.int64)  # sorted by cell
+        self._cached: dict[CountryLimits, tuple[Cells, Nodes]] = {}  # sorted by cell
 
     @cached_property
     def _gazetteer(self) -> "_Gazetteer":
         return _Gazetteer()
 
-    def names(self, lat_lng: Floats) -> list[PlaceName]:
+    def names(self, lat_lng: Floats, limits: CountryLimits = ANYWHERE) -> list[PlaceName]:
         """Return the name of each point; none for N = 0.
 
-        A point in no country's outline, or in several, is in the country of the inhabited place nearest to it.
+        A point in no country's outline, in several, or in one that the limits leave out, is in the country of the
+        inhabited place nearest to it.
 
         Args:
             lat_lng: (N, 2) degrees, latitude and longitude; longitudes are wrapped.
+            limits: countries that points can be in.
 
         Raises:
             InputError: another shape, a latitude beyond 90 degrees, a value that is not finite.
@@ -62,9 +64,17 @@ class PlaceNames:
         from geoclip.encoders.degrees import checked_lat_lng
 
         points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
-        return self._gazetteer.tree.names(self._gazetteer.nodes_at(points))
+        return self._gazetteer.tree.names(self._gazetteer.nodes_at(points, limits))
 
-    def areas(self, cells: Cells, mass: Floats, *, least: float = 0.01, most: int = 5) -> tuple[Areas, Areas, Areas]:
+    def areas(
+        self,
+        cells: Cells,
+        mass: Floats,
+        *,
+        limits: CountryLimits = ANYWHERE,
+        least: float = 0.01,
+        most: int = 5,
+    ) -> tuple[Areas, Areas, Areas]:
         """Return the most probable countries, regions and cities, each with the probability of all its cells.
 
         A cell counts where its centre lies; one coarser than resolution 5 is divided evenly among its descendants
@@ -74,6 +84,7 @@ class PlaceNames:
         Args:
             cells: (L,) disjoint, of any resolutions.
             mass: (L,) their probabilities.
+            limits: countries that cells can be in.
             least: areas less probable than this are left out, but never the first.
             most: how many areas of each kind there are at most, 1 or more.
 
@@ -81,7 +92,7 @@ class PlaceNames:
             Three tuples, most probable first; empty where nothing is known, and for L = 0.
         """
         cells, mass = _divided(*_heaviest(cells, mass))
-        nodes = self._nodes_of(cells)
+        nodes = self._nodes_of(cells, limits)
         tree = self._gazetteer.tree
         return (
             tree.areas(0, nodes, mass, least, most),
@@ -89,9 +100,9 @@ class PlaceNames:
             tree.areas(2, nodes, mass, least, most),
         )
 
-    def _nodes_of(self, cells: Cells) -> Nodes:
+    def _nodes_of(self, cells: Cells, limits: CountryLimits) -> Nodes:
         """Return the node of each cell's centre; cells seen before are not looked up again."""
-        seen, seen_nodes = self._cached
+        seen, seen_nodes = self._cached.get(limits, (cells[:0], np.zeros(0, np.int64)))
         row = np.searchsorted(seen, cells)
         known = row < len(seen)
         known[known] = seen[row[known]] == cells[known]
@@ -99,12 +110,14 @@ class PlaceNames:
         nodes[known] = seen_nodes[row[known]]
         if not known.all():
             fresh, inverse = np.unique(cells[~known], return_inverse=True)
-            fresh_nodes = self._gazetteer.nodes_at(centres(fresh))
+            fresh_nodes = self._gazetteer.nodes_at(centres(fresh), limits)
             nodes[~known] = fresh_nodes[inverse]
             if len(seen) + len(fresh) > _CACHED_CELLS:
                 seen, seen_nodes = seen[:0], seen_nodes[:0]
             at, room = np.searchsorted(seen, fresh[:_CACHED_CELLS]), slice(_CACHED_CELLS)
-            self._cached = np.insert(seen, at, fresh[room]), np.insert(seen_nodes, at, fresh_nodes[room])
+            if limits not in self._cached:  # those of the limits before are not asked for again soon
+                self._cached = {ANYWHERE: self._cached[ANYWHERE]} if ANYWHERE in self._cached else {}
+            self._cached[limits] = np.insert(seen, at, fresh[room]), np.insert(seen_nodes, at, fresh_nodes[room])
         return nodes
 
 
@@ -135,13 +148,16 @@ class _Gazetteer:
         owners = [self.tree.codes.index(country.iso2) for country in outlines]
         self._borders = Borders([country.wkb for country in outlines], np.array(owners))
 
-    def nodes_at(self, lat_lng: Floats) -> Nodes:
+    def nodes_at(self, lat_lng: Floats, limits: CountryLimits = ANYWHERE) -> Nodes:
         """Return the finest node known at each of (N, 2) points: a city, a region or a country."""
         points = unit_vectors(lat_lng)
         country = self._borders.owners_at(lat_lng)
         nowhere, contested = country == 0, country < 0
         country[nowhere] = self._place_countries[self._places.query(points[nowhere])[1]]
         country[contested] = self._place_countries[self._by_size(points[contested])]
+        if limits != ANYWHERE:
+            elsewhere = ~np.array([limits.allow(code) for code in self.tree.codes])[country]
+            country[elsewhere] = self._nearest_allowed(points[elsewhere], limits)
         nodes = country.copy()
         rows = np.flatnonzero(self._inhabited[country])
         chord, place = self._places_by_country.query(_set_apart(points[rows], country[rows]))
@@ -150,6 +166,18 @@ class _Gazetteer:
         nodes[rows] = np.where((chord <= chords_of_km(REGION_KM)) & (region > 0), region, nodes[rows])
         nodes[rows] = np.where(chord <= chords_of_km(CITY_KM), city, nodes[rows])
         return nodes
+
+    def _nearest_allowed(self, points: Floats, limits: CountryLimits) -> Nodes:
+        """Return the allowed country whose inhabited place is nearest to each of (N, 3) points."""
+        from scipy.spatial import cKDTree
+
+        allowed = np.flatnonzero([limits.allow(code) and code != "" for code in self.tree.codes])
+        rows = np.flatnonzero(np.isin(self._place_countries, allowed))
+        if not len(rows):  # nobody lives there
+            return np.full(len(points), allowed[0] if len(allowed) else 0)
+        nearest = rows[cKDTree(self._places.data[rows], balanced_tree=False).query(points)[1]]
+        countries: Nodes = self._place_countries[nearest]
+        return countries
 
     def _by_size(self, points: Floats) -> Nodes:
         """Return the place that each of (N, 3) points belongs to: near for its size, or all of Rome is the Vatican."""

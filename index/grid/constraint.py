@@ -15,7 +15,7 @@ from operator import and_, or_
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from index.grid.countries import find_continent, find_country
+from index.grid.countries import ANYWHERE, Country, CountryLimits, find_continent, find_country
 from index.grid.offshore import with_offshore
 from index.grid.region import Region, is_region_file
 
@@ -37,6 +37,8 @@ class Constraint:
     """None is everywhere."""
     words: str = ""
     """The same for people, without a capital or full stop; empty is everywhere."""
+    countries: CountryLimits = ANYWHERE
+    """The same as far as it is made of whole countries: outlines overlap a little, names need not."""
 
     @classmethod
     def parse(
@@ -74,7 +76,12 @@ class Constraint:
         result = ~reduce(or_, [*(~group.region for group in kept), *(group.region for group in taken)])
         if not result:
             raise ValueError(_why_empty(kept, taken))
-        return cls(result, ", ".join([*(group.words for group in kept), *(f"not {group.words}" for group in taken)]))
+        words = ", ".join([*(group.words for group in kept), *(f"not {group.words}" for group in taken)])
+        only = [group.codes for group in kept if group.political]
+        limits = CountryLimits(
+            reduce(and_, only) if only else frozenset(), frozenset().union(*(group.codes for group in taken))
+        )
+        return cls(result, words, limits)
 
 
 _NOT = "--not-"
@@ -87,6 +94,10 @@ class _FlagGroup(NamedTuple):
     """With its values, as typed."""
     region: Region
     words: str
+    codes: frozenset[str]
+    """Of the countries among it."""
+    political: bool
+    """Whether it is made of countries only, all of which have codes."""
 
 
 def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_FlagGroup]:
@@ -102,7 +113,10 @@ def _groups(dashes: str, texts: Iterable[Sequence[str]]) -> Iterator[_FlagGroup]
             if countries := [part.region for part in found if part.political]:
                 land = reduce(or_, countries)
                 regions.append(with_offshore(land) if dashes == _NOT else land)
-            yield _FlagGroup(typed, reduce(or_, regions), _either([part.words for part in found]))
+            codes = frozenset().union(*(part.codes for part in found))
+            political = all(part.political and "" not in part.codes for part in found)
+            words = _either([part.words for part in found])
+            yield _FlagGroup(typed, reduce(or_, regions), words, codes - {""}, political)
 
 
 def _why_empty(kept: list[_FlagGroup], taken: list[_FlagGroup]) -> str:
@@ -119,14 +133,19 @@ def _flags(groups: Iterable[_FlagGroup]) -> str:
     return " and ".join(group.flag for group in groups)
 
 
-class _Part(NamedTuple):
+class _NamedRegion(NamedTuple):
     region: Region
     words: str
-    political: bool = False
-    """Whether it is made of countries."""
+    codes: frozenset[str] = frozenset()
+    """Of the countries it is made of; empty where it is made of something else."""
+
+    @property
+    def political(self) -> bool:
+        """Whether it is made of countries."""
+        return bool(self.codes)
 
 
-def _country(text: str) -> list[_Part]:
+def _country(text: str) -> list[_NamedRegion]:
     """Read codes or names; a text with a comma may be one name, such as "Korea, South"."""
     try:
         return [_one_country(text)]
@@ -136,15 +155,17 @@ def _country(text: str) -> list[_Part]:
     return [_one_country(name) for name in text.split(",")]
 
 
-def _one_country(text: str) -> _Part:
-    return _Part(Region.country(text), f"in {_country_name(text)}", political=True)
+def _one_country(text: str) -> _NamedRegion:
+    rows = find_country(text)
+    name = max(rows, key=lambda row: len(row.wkb)).name  # of Ukraine and Crimea, the former
+    return _NamedRegion(Region.country(text), f"in {name}", _codes(rows))
 
 
-def _country_name(text: str) -> str:
-    return max(find_country(text), key=lambda row: len(row.wkb)).name  # of Ukraine and Crimea, the former
+def _codes(rows: list[Country]) -> frozenset[str]:
+    return frozenset(row.iso2 for row in rows)
 
 
-def _region(text: str) -> list[_Part]:
+def _region(text: str) -> list[_NamedRegion]:
     kind, _, rest = text.partition(":")
     if kind == "bbox":
         return _bbox(rest)
@@ -152,15 +173,14 @@ def _region(text: str) -> list[_Part]:
         return _near(rest)
     region = Region.parse(text)
     if kind == "continent":
-        name = find_continent(rest)[0].continent
-    elif is_region_file(text):
-        return [_Part(region, f"in {Path(text).name}")]
-    else:
-        name = _country_name(text.removeprefix("country:"))
-    return [_Part(region, f"in {name}", political=True)]
+        rows = find_continent(rest)
+        return [_NamedRegion(region, f"in {rows[0].continent}", _codes(rows))]
+    if is_region_file(text):
+        return [_NamedRegion(region, f"in {Path(text).name}")]
+    return [_one_country(text.removeprefix("country:"))]
 
 
-def _bbox(text: str) -> list[_Part]:
+def _bbox(text: str) -> list[_NamedRegion]:
     south, west, north, east = numbers = _numbers(text, "SOUTH,WEST,NORTH,EAST in degrees, such as 48,2,49,3")
     try:
         region = Region.bbox(south, west, north, east)
@@ -171,7 +191,7 @@ def _bbox(text: str) -> list[_Part]:
         order = ",".join(f"{number:g}" for number in swapped)
         raise ValueError(f"{error} If the numbers begin with the west, as in GeoJSON, write {order}.") from error
     corners = [f"{_side(lat, 'NS')}, {_side(lng, 'EW')}" for lat, lng in ((south, west), (north, east))]
-    return [_Part(region, f"in the box {corners[0]} to {corners[1]}")]
+    return [_NamedRegion(region, f"in the box {corners[0]} to {corners[1]}")]
 
 
 def _side(degrees: float, sides: str) -> str:
@@ -179,9 +199,9 @@ def _side(degrees: float, sides: str) -> str:
     return f"{abs(degrees):g}° {sides[degrees < 0]}"
 
 
-def _near(text: str) -> list[_Part]:
+def _near(text: str) -> list[_NamedRegion]:
     lat, lng, km = _numbers(text, "LAT,LNG,KM in degrees and kilometres, such as 48.86,2.35,50")
-    return [_Part(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
+    return [_NamedRegion(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
 
 
 def _numbers(text: str, form: str) -> list[float]:
@@ -196,7 +216,7 @@ def _numbers(text: str, form: str) -> list[float]:
     return numbers
 
 
-_READERS: dict[Flag, Callable[[str], list[_Part]]] = {
+_READERS: dict[Flag, Callable[[str], list[_NamedRegion]]] = {
     Flag.COUNTRY: _country,
     Flag.REGION: _region,
     Flag.BBOX: _bbox,

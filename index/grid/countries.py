@@ -23,6 +23,21 @@ class Country(NamedTuple):
     """Polygons in (lng, lat) degrees."""
 
 
+class CountryLimits(NamedTuple):
+    """Which countries a place can be in, by ISO 3166 alpha-2 codes, as far as countries were named."""
+
+    only: frozenset[str] = frozenset()
+    """Empty is all."""
+    without: frozenset[str] = frozenset()
+
+    def allow(self, code: str) -> bool:
+        """Return whether a place can be in this country."""
+        return (not self.only or code in self.only) and code not in self.without
+
+
+ANYWHERE = CountryLimits()
+
+
 @cache
 def countries() -> tuple[Country, ...]:
     """Return the whole table, sorted by name."""

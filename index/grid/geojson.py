@@ -43,7 +43,7 @@ def geojson_polygons(source: str | Path | Mapping[str, Any]) -> list[Any]:
             coordinates are of a system that cannot be converted. The message is a sentence.
     """
     if isinstance(source, Mapping):
-        return _Reader().polygons(source)
+        return _PolygonReader().polygons(source)
     try:
         parsed = json.loads(_text(_content(Path(source))))
     except OSError as error:
@@ -51,7 +51,7 @@ def geojson_polygons(source: str | Path | Mapping[str, Any]) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"The region's file {source} is not GeoJSON ({error}); export it as GeoJSON.") from error
     try:
-        return _Reader().polygons(parsed)
+        return _PolygonReader().polygons(parsed)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
 
@@ -91,7 +91,7 @@ def _text(content: bytes) -> str:
     return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
-class _Reader:
+class _PolygonReader:
     """One reading: counts the corners."""
 
     def __init__(self) -> None:

@@ -655,6 +655,18 @@ def test_cells_of_a_small_planet_equal_brute_force() -> None:
             assert set(own) <= {cell for cell, p in sums.items() if p > LEAST_CELL - 1e-6}
 
 
+@pytest.mark.parametrize(("flags", "code"), [({"country": ["CH"]}, "CH"), ({"not_country": ["CH"]}, "IT")])
+def test_countries_that_are_left_out_have_no_share(flags: dict[str, list[str]], code: str) -> None:
+    made = Constraint.parse(**flags)
+    question = Question(k=10, resolution=8, gallery=False, constraint=made)
+    for answer in answerer().answers(["a", "b"], asked(), Asked(question, AnswerOptions("cell", 0.0))):
+        assert {area.code for area in answer.countries} == {code}
+        assert {prediction.name.code for prediction in answer.predictions if prediction.name} == {code}
+        assert sum(area.probability for area in answer.countries) == pytest.approx(1, abs=1e-3)
+        assert made.region is not None
+        assert made.region.holds(points(answer)).all()
+
+
 def test_a_region_with_fewer_cells_than_asked_for() -> None:
     region = Region.disk(46.05, 8.9, 1.0)
     for row, answer in enumerate(planet_answers("cell", 0.0, 0.0, region)):

@@ -19,7 +19,8 @@ from geoclip.answers import place_names
 from geoclip.answers.answer import Area, PlaceName
 from geoclip.answers.place_names import PlaceNames
 from geoclip.errors import InputError
-from index.grid.countries import countries
+from index.grid.cells import cells_at
+from index.grid.countries import ANYWHERE, CountryLimits, countries
 
 EARTH_KM = 6371.0
 Floats = NDArray[np.float64]
@@ -264,9 +265,9 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     looked_up: list[int] = []
     lookup = fresh._gazetteer.nodes_at
 
-    def counted(lat_lng: Floats) -> NDArray[np.int64]:
+    def counted(lat_lng: Floats, limits: CountryLimits) -> NDArray[np.int64]:
         looked_up.append(len(lat_lng))
-        return lookup(lat_lng)
+        return lookup(lat_lng, limits)
 
     monkeypatch.setattr(fresh._gazetteer, "nodes_at", counted)
     assert fresh.areas(cells, mass, least=0.0, most=1000) == first
@@ -276,10 +277,33 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     small.__dict__["_gazetteer"] = fresh._gazetteer
     for part in (cells[:40], cells[20:60], cells, cells[:40]):
         small.areas(part, np.full(len(part), 1 / len(part)))
-        assert len(small._cached[0]) <= 50
-        assert (np.diff(small._cached[0].astype(np.int64)) > 0).all()
+        assert len(small._cached[ANYWHERE][0]) <= 50
+        assert (np.diff(small._cached[ANYWHERE][0].astype(np.int64)) > 0).all()
     assert small.areas(cells, mass, least=0.0, most=1000) == first
     assert looked_up
+
+
+def test_countries_that_are_left_out_are_not_named(named: PlaceNames) -> None:
+    """On both sides of a border, and where outlines overlap: an allowed country's nearest place, by brute force."""
+    random = np.random.default_rng(3)
+    border = np.array([(41.88, -6.9), (42.05, -8.6), (38.9, -7.05)]) + random.normal(0, 0.15, (60, 1, 2))
+    points = border.reshape(-1, 2)
+    codes = np.array([name.code for name in named.names(points)])
+    assert set(codes) == {"ES", "PT"}
+    for limits in (CountryLimits(only=frozenset({"ES", "IT"})), CountryLimits(without=frozenset({"PT"}))):
+        found = named.names(points, limits)
+        for (lat, lng), before, name in zip(points.tolist(), codes, found, strict=True):
+            distances, all_codes = haversine_km(lat, lng), place_columns()[1]
+            own = [row for row in np.argsort(distances)[:3000] if limits.allow(str(all_codes[row]))]
+            assert name.code == (before if before == "ES" else all_codes[own[0]])
+        cells = np.unique(cells_at(points, 6))
+        mass = np.full(len(cells), 1 / len(cells))
+        areas, _, _ = named.areas(cells, mass, limits=limits)
+        assert [area.code for area in areas] == ["ES"]
+        assert areas[0].probability == pytest.approx(1)
+    assert {area.code for area in named.areas(cells, mass)[0]} == {"ES", "PT"}
+    nobody = CountryLimits(only=frozenset({"AQ"}))
+    assert {name.code for name in named.names(points, nobody)} == {"AQ"}
 
 
 def test_nothing_in_nothing_out(named: PlaceNames) -> None:

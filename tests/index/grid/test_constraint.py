@@ -308,6 +308,25 @@ def test_random_constraints_equal_brute_force(region: Region, codes: list[str], 
     assert partly > count / 3  # enough that some cells are allowed and some not
 
 
+@pytest.mark.parametrize(
+    ("flags", "only", "without"),
+    [
+        ({}, "", ""),
+        ({"country": ["ES,IT"]}, "ES IT", ""),
+        ({"country": ["France"], "region": ["continent:Europe"]}, "FR", ""),
+        ({"region": ["country:FR", "bbox:48,2,49,3"]}, "", ""),
+        ({"country": ["France"], "bbox": ["48,2,49,3"], "not_country": ["DE", "BE"]}, "FR", "DE BE"),
+        ({"not_region": ["LU", "disk:50,6,30"]}, "", "LU"),
+        ({"near": ["48,2,50"]}, "", ""),
+    ],
+)
+def test_countries_that_a_place_can_be_in(flags: dict[str, list[str]], only: str, without: str) -> None:
+    limits = Constraint.parse(**flags).countries
+    assert limits == (frozenset(only.split()), frozenset(without.split()))
+    assert limits.allow("FR") == (not only or "FR" in only)
+    assert not any(limits.allow(code) for code in without.split())
+
+
 def test_the_shapes_drawn_are_followed_to_the_atoms() -> None:
     smallest = 0.35 * 0.35 * np.cos(np.radians(48.5)) * 111.2**2, np.pi * 16**2
     assert border_resolution(min(smallest)) == World.ATOM_RES
