@@ -21,7 +21,7 @@ from geoclip.photos.pool import Decoded
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 from index.search.engine import EngineName
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 
 
 class Locator:
@@ -95,7 +95,9 @@ class Locator:
         """
         return self.answerer.asked(SearchOptions().changed(**options if k is None else options | {"k": k}))
 
-    def search(self, vectors: ArrayLike, k: int | None = None, *, asked: Asked | None = None, **options: Any) -> Places:
+    def search(
+        self, vectors: ArrayLike, k: int | None = None, *, asked: Asked | None = None, **options: Any
+    ) -> FoundPlaces:
         """Return the best places for vectors of photos, words or places.
 
         Args:

@@ -22,7 +22,7 @@ from geoclip.options import Candidates, SearchOptions
 from geoclip.release.directory import Release
 from index.encoder import Encode
 from index.search.engine import EngineName
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.storage.contents import open_gallery
 
@@ -83,7 +83,7 @@ class Answerer:
             raise InputError(str(error)) from error
         return cls(searcher, encoder.exactly, source)
 
-    def search(self, vectors: ArrayLike, asked: Asked | None = None) -> Places:
+    def search(self, vectors: ArrayLike, asked: Asked | None = None) -> FoundPlaces:
         """Return the best places.
 
         Args:
@@ -104,7 +104,7 @@ class Answerer:
         """Answer for vectors (N, dim) of length 1, or means of such, that are called `names` (N,)."""
         return self.read(names, vectors, self.found(vectors, asked), asked)
 
-    def found(self, vectors: NDArray[np.float32], asked: Asked) -> Places:
+    def found(self, vectors: NDArray[np.float32], asked: Asked) -> FoundPlaces:
         """Return what answers are read off: `LEAST_PLACES` or more, and the posteriors, inside the region."""
         question = replace(asked.question, k=max(asked.question.k, LEAST_PLACES))
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -113,7 +113,9 @@ class Answerer:
             return places
         return places._replace(posteriors=tuple(posterior.within(region) for posterior in places.posteriors))
 
-    def read(self, names: Sequence[str], vectors: NDArray[np.float32], places: Places, asked: Asked) -> list[Answer]:
+    def read(
+        self, names: Sequence[str], vectors: NDArray[np.float32], places: FoundPlaces, asked: Asked
+    ) -> list[Answer]:
         """Return the answers that `found` places give."""
         return self.maker(asked).answers(names, vectors, places, self.searched(asked))
 

@@ -17,7 +17,7 @@ from index.grid.cells import Cells, cells_at, names, parents
 from index.grid.countries import ANYWHERE
 from index.grid.sphere import Floats
 from index.search.discs import Discs
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.posterior import Posterior
 from index.search.question import Question
 
@@ -80,7 +80,7 @@ class AnswerMaker:
         self._how, self._encode, self._names = how, encode, names
 
     def answers(
-        self, queries: Sequence[str], vectors: NDArray[np.float32], places: Places, searched: Searched
+        self, queries: Sequence[str], vectors: NDArray[np.float32], places: FoundPlaces, searched: Searched
     ) -> list[Answer]:
         """Return an answer for each query.
 
@@ -100,7 +100,7 @@ class AnswerMaker:
             answers.append(self._answer(query, named, discs, posterior, float(places.estimated[row]), searched))
         return answers
 
-    def best(self, places: Places, row: int) -> tuple[Discs, Prediction]:
+    def best(self, places: FoundPlaces, row: int) -> tuple[Discs, Prediction]:
         """Return a query's posterior as discs, and its best point; the score of a point no search scored is NaN."""
         discs, predictions = self._predictions(places, row, 1)
         return discs, predictions[0]
@@ -137,7 +137,7 @@ class AnswerMaker:
             searched=searched,
         )
 
-    def _predictions(self, places: Places, row: int, k: int) -> tuple[Discs, list[Prediction]]:
+    def _predictions(self, places: FoundPlaces, row: int, k: int) -> tuple[Discs, list[Prediction]]:
         posterior = places.posteriors[row]
         discs = Discs.of(posterior)
         real = np.isfinite(places.scores[row])

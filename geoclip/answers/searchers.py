@@ -1,4 +1,4 @@
-"""What can be searched: the places of a gallery, or the whole planet through an index. Vectors in, `Places` out."""
+"""What can be searched: the places of a gallery, or the planet through an index. Vectors in, `FoundPlaces` out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from geoclip.options import Candidates
 from index.grid.cells import FINEST, Cells, cells_at
 from index.grid.region import Region
 from index.search.engine.exact import ExactEngine
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
@@ -34,7 +34,7 @@ class Searcher(Protocol):
     index_digest: str
     """Names the content of the index."""
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """Return the best places for vectors (N, dim) of length 1, or shorter where they are means of such.
 
         Raises:
@@ -64,7 +64,7 @@ class GallerySearcher:
         self._cells = lru_cache(maxsize=2)(self._make_cells)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """See `Searcher.search`; effort and gallery places do not matter here."""
         if question.mass_resolution is not None or question.prior_weight:
             raise InputError("A gallery knows no prior or mass; open an index for these.")
@@ -79,7 +79,7 @@ class GallerySearcher:
         probabilities = np.where(found, probabilities, 0.0)
         posteriors = tuple(self._posteriors(queries, question)) if with_posteriors else ()
         none = np.zeros(len(queries))
-        return Places(cells, lat_lng, hits.scores, probabilities, none, none.astype(np.int64), posteriors)
+        return FoundPlaces(cells, lat_lng, hits.scores, probabilities, none, none.astype(np.int64), posteriors)
 
     def posteriors_at(self, queries: NDArray[np.float32], question: Question) -> PosteriorsAt:
         """See `Searcher.posteriors_at`; there is no prior."""
@@ -117,7 +117,7 @@ class PlanetSearcher:
         self.planet, self.dim = planet, planet.engine.dim
         self.index, self.index_digest = str(planet.folder), planet.digest
 
-    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
+    def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """See `Searcher.search`."""
         try:
             return self.planet.search(queries, question, with_posteriors=with_posteriors)

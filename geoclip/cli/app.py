@@ -9,7 +9,7 @@ import typer
 
 from geoclip import __version__
 from geoclip.cli.groups import with_groups
-from geoclip.cli.output import OutputOptions
+from geoclip.cli.output_options import OutputOptions
 from geoclip.cli.terminal import with_exit_codes
 from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.option_groups import Panel
@@ -88,9 +88,9 @@ def fetch(
     ] = False,
 ) -> None:
     """Bring the authors' released weights and gallery (40 MB) into the cache, checked and converted."""
-    from geoclip.cli.fetch import run
+    from geoclip.cli.model_commands import run_fetch
 
-    run(wheel, clip=clip)
+    run_fetch(wheel, clip=clip)
 
 
 @command(
@@ -284,25 +284,25 @@ def build(
     restart: Annotated[bool, typer.Option("--restart", help="Discard what a stopped build left.")] = False,
 ) -> None:
     """Make an index of the planet, or of a part of it. A stopped build goes on when it is started again."""
-    from geoclip.cli.build import run
+    from geoclip.cli.index_commands import run_build
 
-    run(target, dry_run, overwrite, restart, options, model, machine)
+    run_build(target, dry_run, overwrite, restart, options, model, machine)
 
 
 @command("geoclip info planet/", "geoclip info lite")
 def info(index: Index) -> None:
     """Say what an index is made of."""
-    from geoclip.cli.build import info as run
+    from geoclip.cli.index_commands import run_info
 
-    run(index)
+    run_info(index)
 
 
 @command("geoclip verify planet/")
 def verify(index: Index) -> None:
     """Read an index whole and compare it with its checksums. Exit code 1 if it is damaged."""
-    from geoclip.cli.build import verify as run
+    from geoclip.cli.index_commands import run_verify
 
-    run(index)
+    run_verify(index)
 
 
 @app.command(
@@ -314,9 +314,9 @@ def verify(index: Index) -> None:
 @with_exit_codes
 def train(context: typer.Context) -> None:
     """Train the encoders: fit, validate or test, by a configuration file. Needs the packages of the extra `train`."""
-    from geoclip.cli.train import run
+    from geoclip.cli.model_commands import run_train
 
-    run(context.args, context.get_help)
+    run_train(context.args, context.get_help)
 
 
 @command(
@@ -333,6 +333,6 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it is a release.")] = False,
 ) -> None:
     """Turn a checkpoint into a release: what --weights and both packages' from_pretrained take."""
-    from geoclip.cli.export import run
+    from geoclip.cli.model_commands import run_export
 
-    run(checkpoint, output, gallery=gallery, overwrite=overwrite)
+    run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)

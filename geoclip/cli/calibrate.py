@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
-from geoclip.cli.output import RunCounts
+from geoclip.cli.output_options import RunCounts
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.answers.answer import Answer
-from geoclip.cli.output import RunCounts
+from geoclip.cli.output_options import RunCounts
 from geoclip.cli.session import open_embedder, photo_inputs, release_of
 from geoclip.cli.terminal import progress, say
 from geoclip.embed_files import embed_coordinates, embed_features, embed_photos

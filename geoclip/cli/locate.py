@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output import OutputOptions, RunCounts, options_of
+from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress
 from geoclip.embedder import Words

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Answer
 from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output import OutputOptions, RunCounts, options_of
+from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs, photo_on_stdin
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError

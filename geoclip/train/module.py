@@ -25,7 +25,7 @@ from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
 from geoclip.train.noise import displaced
 from geoclip.train.queue import PlaceQueue
-from geoclip.train.retrieval import Candidates, Retrieved, candidates, gallery_places, retrieved
+from geoclip.train.retrieval import CandidatePlaces, Retrieved, candidates, gallery_places, retrieved
 from geoclip.train.settings import Optimizer, Schedule
 
 CHECKPOINT_FORMAT = 1
@@ -89,7 +89,7 @@ class GeoModule(L.LightningModule):
         self._tower_dtype = torch.float32
         self._towers: list[nn.Module] = []  # a list hides it from the state
         self._places: NDArray[np.float64] | None = None
-        self._candidates: Candidates | None = None
+        self._candidates: CandidatePlaces | None = None
         self._retrieved: list[Retrieved] = []
 
     # -- embedding

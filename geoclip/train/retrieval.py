@@ -20,7 +20,7 @@ DISTANCES_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country and continent, as the field measures."""
 
 
-class Candidates(NamedTuple):
+class CandidatePlaces(NamedTuple):
     """The places of a gallery and their vectors, on the encoder's device."""
 
     lat_lng: Tensor
@@ -76,14 +76,14 @@ def gallery_places(gallery: str) -> NDArray[np.float64]:
     return released().gallery().astype(np.float64)
 
 
-def candidates(encoder: LocationEncoder, places: NDArray[np.float64]) -> Candidates:
+def candidates(encoder: LocationEncoder, places: NDArray[np.float64]) -> CandidatePlaces:
     """Embed the distinct ones of places (N, 2) in degrees, N >= 1, with the encoder as it is now."""
     distinct = np.unique(places, axis=0)
     vectors = torch.from_numpy(encoder.embed(distinct)).to(encoder.device)
-    return Candidates(torch.from_numpy(distinct).to(encoder.device), vectors)
+    return CandidatePlaces(torch.from_numpy(distinct).to(encoder.device), vectors)
 
 
-def retrieved(photos: Tensor, batch: Batch, among: Candidates) -> Retrieved:
+def retrieved(photos: Tensor, batch: Batch, among: CandidatePlaces) -> Retrieved:
     """Return the best of the candidates for unit vectors (B, dim)."""
     with torch.autocast(photos.device.type, enabled=False):
         best = (photos @ among.vectors.t()).argmax(dim=1)

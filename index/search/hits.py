@@ -16,7 +16,7 @@ from index.search.question import Question
 from index.storage.gallery import Gallery
 
 
-class Places(NamedTuple):
+class FoundPlaces(NamedTuple):
     """The best places for N queries, best first; where there are fewer than k: cell 0, NaN, score -inf, probability 0.
 
     On a planet ranked by score + prior weight / tau * log prior; in a gallery by score.
@@ -45,10 +45,10 @@ class Places(NamedTuple):
         return f"<{self.cells.shape[1]} places for each of {len(self.cells)} queries; best: {', '.join(best)}>"
 
 
-def joined_hits(parts: Sequence[Places]) -> Places:
+def joined_hits(parts: Sequence[FoundPlaces]) -> FoundPlaces:
     """Return the hits of several batches of queries one after the other; there must be at least one, of one k."""
     *arrays, posteriors = zip(*parts, strict=True)
-    return Places._make([*map(np.concatenate, arrays), tuple(chain.from_iterable(posteriors))])
+    return FoundPlaces._make([*map(np.concatenate, arrays), tuple(chain.from_iterable(posteriors))])
 
 
 class QueryScores(NamedTuple):
@@ -78,10 +78,10 @@ class HitMaker:
     encoder: Encoder
     gallery: Gallery | None
 
-    def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> Places:
+    def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> FoundPlaces:
         """Return the best cells of several queries."""
         n, k = len(scored), self.question.k
-        hits = Places(
+        hits = FoundPlaces(
             np.zeros((n, k), np.uint64),
             np.full((n, k, 2), np.nan),
             np.full((n, k), -np.inf, np.float32),

@@ -15,7 +15,7 @@ from index.grid.region import Region
 from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
 from index.search.efforts import Effort, named
 from index.search.engine import CoarseEngine, CoarseHits, checked_queries
-from index.search.hits import HitMaker, Places, QueryScores, joined_hits
+from index.search.hits import FoundPlaces, HitMaker, QueryScores, joined_hits
 from index.search.posterior import LandTotals, Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
@@ -72,7 +72,7 @@ class Planet:
         contents = IndexContents.open(Path(folder), model=model)
         return cls(contents, open_engine(engine, contents, device), encoder)
 
-    def search(self, vectors: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> Places:
+    def search(self, vectors: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """Return the best cells for vectors.
 
         Args:

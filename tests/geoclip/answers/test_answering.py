@@ -26,7 +26,7 @@ from index.grid.cells import Cells, areas_km2, cells_at, centres, children, name
 from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.search.efforts import EffortName
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
@@ -68,7 +68,7 @@ def towns(masses: list[tuple[tuple[float, float], float]], seed: int = 0, count:
     return made_posterior(np.concatenate(cells), np.concatenate(mass), 9)
 
 
-def places_of(*posteriors: Posterior, hits: int = 10, k: int | None = None) -> Places:
+def places_of(*posteriors: Posterior, hits: int = 10, k: int | None = None) -> FoundPlaces:
     """What a search for each posterior would find: its heaviest finest cells, with scores that tell them apart."""
     k = k or hits
     cells, scores = np.zeros((len(posteriors), k), np.uint64), np.full((len(posteriors), k), -np.inf, np.float32)
@@ -81,10 +81,10 @@ def places_of(*posteriors: Posterior, hits: int = 10, k: int | None = None) -> P
         probabilities[row, : len(order)] = posterior.mass[finest][order]
         scores[row, : len(order)] = 0.9 - 0.01 * np.arange(len(order))
     none = np.zeros(len(posteriors), np.int64)
-    return Places(cells, lat_lng, scores, probabilities, np.full(len(posteriors), 0.25), none, posteriors)
+    return FoundPlaces(cells, lat_lng, scores, probabilities, np.full(len(posteriors), 0.25), none, posteriors)
 
 
-def answered(places: Places, k: int, **how: Any) -> list[Answer]:
+def answered(places: FoundPlaces, k: int, **how: Any) -> list[Answer]:
     vectors = np.random.default_rng(0).normal(size=(len(places.posteriors), DIM)).astype(np.float32)
     titles = [f"query {row}" for row in range(len(vectors))]
     return maker(k, **how).answers(titles, vectors, places, ON_PLANET)
@@ -106,7 +106,7 @@ SIX = towns([(BERNE, 0.3), (ZURICH, 0.25), (MILAN, 0.2), (LYON, 0.12), ((47.0, 7
 # Predictions
 
 
-def chosen_by_hand(places: Places, row: int, k: int, apart_km: float) -> list[tuple[float, float]]:
+def chosen_by_hand(places: FoundPlaces, row: int, k: int, apart_km: float) -> list[tuple[float, float]]:
     """The greedy choice, one cell at a time: the first hit, then each time what claims most that is not yet claimed."""
     posterior = places.posteriors[row]
     cells, mass = posterior.cells, posterior.mass

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]  # not worth a package of stubs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
-from geoclip.cli.train import run
+from geoclip.cli.model_commands import run_train as run
 from geoclip.errors import GeoclipError, InputError
 from geoclip.train.checkpoints import config_in, read_checkpoint
 from geoclip.train.cli import newest_checkpoint, one_sentence, with_packaged_configs

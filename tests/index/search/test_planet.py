@@ -15,7 +15,7 @@ from index.grid.constraint import Constraint
 from index.grid.region import Region
 from index.grid.sphere import haversine_km
 from index.search.efforts import Effort, EffortName, Step
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.question import Question
 from index.storage.gallery import Gallery
@@ -36,7 +36,7 @@ def asked(region: Region = ALPS, count: int = 6) -> NDArray[np.float32]:
     return queries(centres(np.random.default_rng(5).choice(region.cells(8), count)), 0.5, 5)
 
 
-def check(hits: Places, count: int, question: Question) -> None:
+def check(hits: FoundPlaces, count: int, question: Question) -> None:
     """What is promised of any answer."""
     k = question.k
     assert hits.cells.shape == hits.scores.shape == hits.probabilities.shape == (count, k)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from index.grid.cells import cells_at
 from index.grid.region import Region
 from index.search.efforts import EffortName
-from index.search.hits import Places
+from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.question import Question
 from index.storage import directory
@@ -40,12 +40,12 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_index(SMALL), tmp_path / "planet"))
 
 
-def answers(folder: Path) -> Places:
+def answers(folder: Path) -> FoundPlaces:
     """Ask for everything, so that every list is read."""
     return Planet.open(folder, encode).search(queries(np.array([(46.6, 8.2)])), ALL)
 
 
-def same(one: Places, other: Places) -> bool:
+def same(one: FoundPlaces, other: FoundPlaces) -> bool:
     pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]] = zip(one[:4], other[:4], strict=True)
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 

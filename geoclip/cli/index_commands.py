@@ -13,11 +13,11 @@ from geoclip.errors import InputError
 from geoclip.index_builder import GB, IndexBuilder, build_index
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
 from index.building.build import working_folder
-from index.storage.artifact import verify as problems_of
+from index.storage.artifact import verify
 from index.storage.directory import read_manifest
 
 
-def run(
+def run_build(
     target: Path | None,
     dry_run: bool,
     overwrite: bool,
@@ -56,7 +56,7 @@ def run(
     )
 
 
-def info(index: str) -> None:
+def run_info(index: str) -> None:
     """Print what an index is made of."""
     try:
         manifest = read_manifest(index_folder(index) or Path(index))
@@ -78,12 +78,12 @@ def info(index: str) -> None:
     print_rows(rows, sys.stdout)
 
 
-def verify(index: str) -> None:
+def run_verify(index: str) -> None:
     """Read an index whole; exit 1 if something is wrong with it."""
     folder = index_folder(index) or Path(index)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder of an index.")
-    problems = problems_of(folder)
+    problems = verify(folder)
     for problem in problems:
         say(problem)
     if problems:
