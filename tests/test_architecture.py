@@ -237,12 +237,12 @@ def test_tests_share_helpers_and_replace_objects_not_names() -> None:
         ("h3", set()),
         ("h3ronpy", {"index/grid/cells.py"}),
         ("global_land_mask", {"index/grid/land.py"}),
-        ("shapely", {"index/grid/geojson.py", "index/grid/shapes.py", "geoclip/map/outline.py"}),
+        ("shapely", {"index/grid/geojson_polygons.py", "index/grid/shapes.py", "geoclip/map/outline.py"}),
         ("bokeh", {"geoclip/map/canvas.py", "geoclip/map/contents.py", "geoclip/map/page.py"}),
         ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
-        ("pyproj", {"geoclip/distance.py", "index/grid/geojson.py"}),
+        ("pyproj", {"geoclip/distance.py", "index/grid/geojson_polygons.py"}),
     ],
 )
 def test_a_library_has_one_front_door(library: str, doors: set[str]) -> None:

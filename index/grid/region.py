@@ -117,7 +117,7 @@ class Region:
         Raises:
             ValueError: it cannot be read, is malformed, too large, encloses nothing, or holds anything but polygons.
         """
-        from index.grid.geojson import geojson_polygons
+        from index.grid.geojson_polygons import geojson_polygons
         from index.grid.shapes import Polygons
 
         named = "" if isinstance(source, Mapping) else f"{source}: "

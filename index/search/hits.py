@@ -66,7 +66,7 @@ class HitMaker:
 
     The best cells by the scores of the search are scored again, exactly; the best of these are hits 1 to 10. Of what is
     left, with more cells, the best are hits 11 to 50, and so on: the first hits do not depend on how many are asked.
-    A hit is in the region: where a cell's centre is not, a point near it is, or the cell is no hit.
+    A hit is in the region: where a cell's centre is not, a point near it is, or the cell is not a hit.
 
     Args:
         question: what is asked.

@@ -12,7 +12,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from index.grid import geojson
+from index.grid import geojson_polygons
 from index.grid.cells import cells_at
 from index.grid.constraint import Constraint
 from index.grid.region import Region
@@ -207,7 +207,7 @@ def test_the_same_polygon_again_and_again() -> None:
 
 
 def test_too_many_corners(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(geojson, "MOST_CORNERS", 12)
+    monkeypatch.setattr(geojson_polygons, "MOST_CORNERS", 12)
     Region.geojson({"type": "MultiPolygon", "coordinates": [[IBERIA], [IBERIA]]})
     bounded({"type": "MultiPolygon", "coordinates": [[IBERIA]] * 3}, r"more than 12 corners; simplify")
 
@@ -250,7 +250,7 @@ def test_a_pipe_is_read_when_somebody_writes_into_it(tmp_path: Path, monkeypatch
     writer.start()
     assert Region.parse(str(pipe)) == Region.geojson(polygon(IBERIA))
     writer.join()
-    monkeypatch.setattr(geojson, "_WAIT_S", 0.2)
+    monkeypatch.setattr(geojson_polygons, "_WAIT_S", 0.2)
     bounded(pipe, r"nothing was written into the pipe for 0\.2 seconds", seconds=2)
 
 
