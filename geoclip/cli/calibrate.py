@@ -55,8 +55,8 @@ def _labelled(
     known: Labels, inputs: list[str], locator: Locator, workers: int, *, by_order: bool, exclude: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Return vectors (N, dim) and true places (N, 2) of the inputs that have a label, and how many have none."""
-    names, vectors = [], []
-    counts, named = RunCounts(), True
+    names, vectors, positions = [], [], []
+    counts, named, given = RunCounts(), True, 0
     files = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]
     photos = [name for name in inputs if Path(name).suffix.lower() not in VECTOR_SUFFIXES]
     for path in files:
@@ -66,16 +66,20 @@ def _labelled(
         for batch in file:
             names += batch.names
             vectors += list(batch.vectors)
+            positions += (given + batch.rows).tolist()
+        given += file.rows
     if photos:
         with progress("Embedding") as update:
             for decoded, vector in locator.embedder.embed(photo_inputs(photos, None, exclude), workers=workers):
                 if counts.count(Answer(decoded.name, error=decoded.error)) and vector is not None:
                     names.append(decoded.name)
                     vectors.append(vector)
+                    positions.append(given)
+                given += 1
                 update(counts.answered + counts.failed, None)
     if not names:
         raise InputError("There are no photos or vectors to calibrate with.")
-    rows = known.rows(names if named else None, len(names), by_order=by_order)
+    rows = known.rows(names if named else None, given, positions=np.array(positions), by_order=by_order)
     found = np.flatnonzero(rows >= 0)
     if not len(found):
         raise InputError(f"None of the {len(names)} inputs has a row in the labels; the first input is {names[0]!r}.")

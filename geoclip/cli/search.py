@@ -125,7 +125,7 @@ def _of_vectors(
 ) -> Iterator[Answer]:
     file = VectorFile(path, dim=answerer.searcher.dim, model_digest=answerer.source.model, on_problem=say)
     for batch in file:
-        rows = list(zip(*batch, strict=True))
+        rows = list(zip(batch.names, batch.vectors, strict=True))
         for at in range(0, len(rows), _TOGETHER):
             together = rows[at : at + _TOGETHER]
             if left := list(target.remaining(together, _vector_key, len(together))):

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
 from geoclip.errors import InputError
-from geoclip.tables.labels import Labels
 from index.grid.sphere import Floats
 
 Rows = NDArray[np.int64]
@@ -60,14 +59,13 @@ class AnswerTable:
         return ordered
 
 
-def label_rows(labels: Labels, names: Sequence[str] | None, count: int, *, by_order: bool = False) -> Rows:
-    """Return the row of each of `count` inputs in the labels, -1 where it has none; see `Labels.rows`.
+def own_rows(rows: Rows, names: Sequence[str]) -> Rows:
+    """Return the rows of N inputs in the labels if each is there once, -1 where it has none; see `Labels.rows`.
 
     Raises:
-        InputError: also where an input is there twice.
+        InputError: two inputs have one row.
     """
-    rows = labels.rows(names, count, by_order=by_order)
     if len(twice := np.flatnonzero(np.bincount(rows[rows >= 0]) > 1)):
-        first, second, *_ = (names[at] if names else str(at) for at in np.flatnonzero(rows == twice[0]).tolist())
+        first, second, *_ = (names[at] for at in np.flatnonzero(rows == twice[0]).tolist())
         raise InputError(f"The labels have one row for the inputs {first!r} and {second!r}; keep one of these.")
     return rows

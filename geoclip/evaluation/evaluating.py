@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoclip.distance import Distance
 from geoclip.errors import InputError
-from geoclip.evaluation.answer_table import AnswerTable, label_rows
+from geoclip.evaluation.answer_table import AnswerTable, own_rows
 from geoclip.evaluation.evaluation_options import EvaluationOptions
 from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
 from geoclip.evaluation.measures import distances, exchanged_km
@@ -163,8 +163,9 @@ class _Evaluator:
         path = Path(source.paths[0])
         dim, model = locator.answerer.searcher.dim, locator.answerer.source.model
         file = VectorFile(path, dim=dim, model_digest=model, on_problem=self.on_problem)
-        names = [name for batch in file for name in batch.names]
-        rows = self._rows(names if file.named else None, len(names), source)
+        read = [(batch.names, batch.rows) for batch in file]
+        names, positions = [name for some, _ in read for name in some], np.concatenate([rows for _, rows in read])
+        rows = self._rows(names if file.named else None, file.rows, source, positions)
 
         def vectors() -> "Iterator[RowVector]":
             row = iter(rows.tolist())
@@ -211,16 +212,22 @@ class _Evaluator:
         digest = None if source.kind is InputKind.PHOTOS else sha256_of(Path(source.paths[0]))
         return replace(self._run(source, answers, rows, sha256=digest), about=about, sets=sets)
 
-    def _rows(self, names: list[str] | None, count: int, source: EvaluationInput) -> NDArray[np.int64]:
-        """Return the label of each input."""
-        rows = label_rows(self.labels, names, count, by_order=self.by_order)
+    def _rows(
+        self,
+        names: list[str] | None,
+        inputs: int,
+        source: EvaluationInput,
+        positions: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
+        """Return the label of each input; see `Labels.rows`."""
+        rows = self.labels.rows(names, inputs, positions=positions, by_order=self.by_order)
         if names and self.labels.names and (rows < 0).all():
             raise InputError(
-                f"None of the {count} names in {source.name} has a row in {self.path}: the first is {names[0]!r}, "
+                f"None of the {len(names)} names in {source.name} has a row in {self.path}: the first is {names[0]!r}, "
                 f"the first label {self.labels.names[0]!r}; name another column of the labels with "
                 "--label-name-column, of predictions with --name-column."
             )
-        return rows
+        return own_rows(rows, names or [str(at) for at in range(inputs)])
 
     def _run(
         self, source: EvaluationInput, answers: AnswerTable, rows: NDArray[np.int64], sha256: str | None = None

@@ -32,7 +32,7 @@ class Reason(StrEnum):
     """Why a row cannot be used. Of several, the first in this order is given.
 
     One rule for all tables: longitudes from -180 to 360 are taken, those from 180 on are wrapped to below 180; and
-    exactly (0, 0) is no place, because it is what devices write that do not know where they are.
+    exactly (0, 0) is not a place, because it is what devices write that do not know where they are.
     """
 
     RAGGED = "the row has another number of columns"

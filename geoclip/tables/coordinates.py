@@ -100,7 +100,7 @@ class Judged(NamedTuple):
     rows: NDArray[np.int64]
     """(N,) numbers in the file, from 1."""
     lat_lng: NDArray[np.float64]
-    """(N, 2) degrees, longitude in [-180, 180); NaN where the row is no place."""
+    """(N, 2) degrees, longitude in [-180, 180); NaN where the row is not a place."""
     names: pa.Array | None
     """(N,) text."""
     good: NDArray[np.bool_]
@@ -129,7 +129,7 @@ def judged_blocks(
 
 
 def judge(rows: NDArray[np.int64], names: pa.Array | None, lat: pa.Array, lng: pa.Array, bad: BadRows) -> Judged:
-    """Judge rows, and note those that are no places.
+    """Judge rows, and note those that are not places.
 
     Args:
         rows: (N,) numbers in the file, from 1; counted by the caller.

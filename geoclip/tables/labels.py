@@ -33,34 +33,37 @@ class Labels:
         names = [block.names for block in blocks if block.names is not None]
         return cls(tuple(pa.chunked_array(names).to_pylist()) if names else None, lat_lng)
 
-    def rows(self, names: Sequence[str] | None, photos: int, *, by_order: bool = False) -> NDArray[np.int64]:
-        """Return the row of each photo, -1 where it has none.
+    def rows(
+        self,
+        names: Sequence[str] | None,
+        inputs: int,
+        *,
+        positions: NDArray[np.int64] | None = None,
+        by_order: bool = False,
+    ) -> NDArray[np.int64]:
+        """Return the row of each of N photos, -1 where it has none.
 
         Args:
             names: of the photos; see `geoclip.tables.names.rows_of`. None where they have none.
-            photos: how many they are.
-            by_order: where names are missing, there or here, the first photo is that of the first row, and so on.
+            inputs: how many there were, those that cannot be used included.
+            positions: (N,) where the photos stand among them, from 0; None if they are all.
+            by_order: where names are missing, there or here, the first input is that of the first row, and so on.
 
         Raises:
-            InputError: names are missing and nobody asked for the order, or the rows are not as many as the photos; or
+            InputError: names are missing and nobody asked for the order, or the rows are not as many as the inputs; or
                 a name fits several rows, or a row several names.
         """
         if self.names is not None and names is not None:
             return rows_of(names, self.names)
         if not by_order:
-            who, cure = (
-                (
-                    "The labels name no photos",
-                    f"give them a column {PHOTO_NAMES[0]}, or name theirs with {LABELS.options['photo']}",
-                )
-                if self.names is None
-                else ("The inputs have no names to be found in the labels by", f"give them a column {PHOTO_NAMES[0]}")
-            )
+            who, cure = "The inputs have no names to be found in the labels by", f"give them a column {PHOTO_NAMES[0]}"
+            if self.names is None:
+                who, cure = "The labels name no photos", f"{cure}, or name theirs with {LABELS.options['photo']}"
             raise InputError(
                 f"{who}; {cure}, or add --by-order if the first input is that of the first row, and so on."
             )
-        if photos != len(self.lat_lng):
+        if inputs != len(self.lat_lng):
             raise InputError(
-                f"The labels have {len(self.lat_lng):,} rows for {photos:,} inputs; give one row an input."
+                f"The labels have {len(self.lat_lng):,} rows for {inputs:,} inputs; give one row an input."
             )
-        return np.arange(photos)
+        return np.arange(inputs) if positions is None else positions

@@ -31,6 +31,8 @@ class VectorBatch(NamedTuple):
     """The photo; or `lat,lng`; or the row's number in the file."""
     vectors: NDArray[np.float32]
     """(N, dim)."""
+    rows: NDArray[np.int64]
+    """(N,) where they stand in the file, from 0."""
 
 
 class VectorFile:
@@ -55,8 +57,8 @@ class VectorFile:
         self._means = self._said = self._lengths_said = False
         self.named = False
         """Whether the rows have names of their own, not only numbers."""
-        self.left_out = 0
-        """Rows that cannot be used, when the last batch has been taken."""
+        self.rows = self.left_out = 0
+        """How many there are, and how many of them cannot be used, when the last batch has been taken."""
         if path.suffix.lower() in (".npy", ".npz"):
             self._batches: Callable[[], Iterator[VectorBatch]] = self._of_npy
             return
@@ -78,18 +80,17 @@ class VectorFile:
         """Yield the vectors that can be used."""
         bad = BadRows()
         with reading(self.path):
-            for names, vectors in self._batches():
+            for names, vectors, rows in self._batches():
                 lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
                 good = np.isfinite(lengths) & (lengths > 0)
                 for at in np.flatnonzero(~good).tolist():
-                    reason = Reason.NO_LENGTH if lengths[at] == 0 else Reason.VECTOR
-                    bad.reject(bad.rows + at + 1, reason, names[at])
+                    bad.reject(int(rows[at]) + 1, Reason.NO_LENGTH if lengths[at] == 0 else Reason.VECTOR, names[at])
                 bad.rows += len(names)
                 self._say_lengths(lengths[good])
                 scale = np.where((lengths > 0.999) | (not self._means), lengths, 1.0)[good]
                 kept = names if good.all() else [name for name, use in zip(names, good, strict=True) if use]
-                yield VectorBatch(kept, (vectors[good] / scale[:, None]).astype(np.float32))
-        self.left_out = bad.total
+                yield VectorBatch(kept, (vectors[good] / scale[:, None]).astype(np.float32), rows[good])
+        self.rows, self.left_out = bad.rows, bad.total
         bad.settle(self.path, on_problem=(lambda _: None) if self._said else self._on_problem)
         self._said = True
 
@@ -111,8 +112,9 @@ class VectorFile:
                 f"{self.path} holds {array.dtype} of shape {array.shape}; expected floats of shape (N, {self.dim})."
             )
         for start in range(0, len(array), _READ_ROWS):
-            rows = np.asarray(array[start : start + _READ_ROWS], dtype=np.float32)
-            yield VectorBatch([str(start + i) for i in range(len(rows))], rows)
+            vectors = np.asarray(array[start : start + _READ_ROWS], dtype=np.float32)
+            rows = np.arange(start, start + len(vectors))
+            yield VectorBatch([str(row) for row in rows.tolist()], vectors, rows)
 
     def _of_parquet(self) -> Iterator[VectorBatch]:
         with pq.ParquetFile(self.path) as file:
@@ -120,15 +122,16 @@ class VectorFile:
             by = [header[self._photo]] if self._photo is not None else ["lat", "lng"] if self.named else []
             start = 0
             for batch in file.iter_batches(_READ_ROWS, columns=[*by, VECTOR]):
+                rows = np.arange(start, start + len(batch))
+                start += len(batch)
                 if self._photo is not None:
                     names = [str(name) for name in as_text(plain(batch.column(by[0]))).to_pylist()]
                 elif by:
                     pairs = zip(*(batch.column(name).to_pylist() for name in by), strict=True)
                     names = [f"{lat:.6f},{lng:.6f}" for lat, lng in pairs]
                 else:
-                    names = [str(start + at) for at in range(len(batch))]
-                yield VectorBatch(names, self._matrix(batch.column(VECTOR)))
-                start += len(batch)
+                    names = [str(row) for row in rows.tolist()]
+                yield VectorBatch(names, self._matrix(batch.column(VECTOR)), rows)
 
     def _matrix(self, column: pa.Array) -> NDArray[np.float32]:
         """Return vectors (N, dim); a row without one is NaN."""

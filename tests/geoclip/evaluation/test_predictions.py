@@ -19,7 +19,7 @@ from PIL import Image
 from geoclip.answers.answer import Answer, PlaceName, Prediction
 from geoclip.distance import Distance
 from geoclip.errors import InputError
-from geoclip.evaluation.answer_table import AnswerTable, label_rows
+from geoclip.evaluation.answer_table import AnswerTable, own_rows
 from geoclip.evaluation.by_country import whereabouts
 from geoclip.evaluation.console import _km, print_report
 from geoclip.evaluation.inputs import InputKind, evaluation_inputs
@@ -145,11 +145,10 @@ def test_wrong_answers_are_refused(tmp_path: Path, name: str, text: str, words: 
 
 
 def test_each_input_has_a_row_of_its_own() -> None:
-    labels = Labels(("a/1.jpg", "2.jpg", "101"), np.zeros((3, 2)))
-    assert label_rows(labels, ["00/101.jpg", "photos/2.jpg", "3.jpg"], 3).tolist() == [2, 1, -1]
-    with pytest.raises(InputError, match="one row for the inputs '101' and '101'"):
-        label_rows(labels, ["101", "7", "101"], 3)
-    assert label_rows(labels, None, 3, by_order=True).tolist() == [0, 1, 2]
+    rows = np.array([2, -1, 1, -1])
+    assert own_rows(rows, list("abcd")) is rows
+    with pytest.raises(InputError, match="one row for the inputs 'b' and 'd'; keep one of these"):
+        own_rows(np.array([2, 0, -1, 0]), list("abcd"))
 
 
 def test_answers_are_brought_into_the_order_of_the_labels() -> None:

@@ -123,3 +123,5 @@ def test_order_counts_only_where_it_is_asked_for(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="have 3 rows for 2 inputs; give one row an input"):
             table.rows(names and names[:2], 2, by_order=True)
     assert known.rows(["2", "0"], 2, by_order=True).tolist() == [2, 0], "names count where there are any"
+    left = known.rows(None, 3, positions=np.array([0, 2]), by_order=True)
+    assert left.tolist() == [0, 2], "what cannot be used keeps its place"

@@ -129,6 +129,9 @@ def test_bad_rows_are_left_out_and_named_by_their_place_in_the_file(
     np.save(path, vectors) if suffix == ".npy" else pq.write_table(pa.table({"vector": [*vectors]}), path)
     names, found = read(path)
     assert names == [str(i) for i in range(1500) if i not in (40, 1200)]
+    file = VectorFile(path, dim=6, model_digest="digest")
+    assert np.concatenate([batch.rows for batch in file]).tolist() == [*map(int, names)]
+    assert (file.rows, file.left_out) == (1500, 2)
     np.testing.assert_allclose(found, np.delete(vectors, (40, 1200), axis=0), rtol=1e-6)
     assert (
         "2 of 1,500 rows cannot be used: 1 the vector is not finite (row 1201), 1 the vector has length 0 (row 41)"
