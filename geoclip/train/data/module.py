@@ -1,27 +1,19 @@
 """`GeoData`: photos with places, or their cached features, for Lightning's trainer."""
 
-import weakref
 from typing import Any, NamedTuple
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
-from geoclip.photos.decode import DecodeLimits
-from geoclip.photos.pool import DecodingPool, default_workers
-from geoclip.release.config import Preprocess
-from geoclip.tables.columns import Columns
-from geoclip.train.data.augment import decode_job
 from geoclip.train.data.loader import Loader
 from geoclip.train.data.sampling import EpochPlan, chosen, held_out
-from geoclip.train.data.sources import FeatureSource, FileSource, SampleSource
-from geoclip.train.data.splits import Opener, SplitCounts
+from geoclip.train.data.sources import FileSource, SampleSource
+from geoclip.train.data.splits import TEST, TRAIN, VAL, SplitCounts, SplitFiles
 from geoclip.train.gather import gathered
 
 MAX_COORDINATES = 1_000_000
-TRAIN, VAL, TEST = "train", "val", "test"
 
 
 class _Split(NamedTuple):
@@ -34,34 +26,28 @@ class _Split(NamedTuple):
         return missing, unreadable
 
 
-class GeoData(lightning.LightningDataModule):
+class GeoData(SplitFiles):
     """Photos and where they were taken.
 
-    Each of `train`, `val` and `test` is: a table (.csv, .tsv, .txt or .parquet) with the columns IMG_FILE, LAT, LON, or
+    Each of `train`, `val` and `test` is: a table (see `geoclip.tables.rows`) with the columns IMG_FILE, LAT, LON, or
     photo, lat, lng, or others that `columns` names; a folder with such a table in it, called metadata.csv or
     metadata.parquet if there are several; tar shards in webdataset's notation, `train-{000000..000127}.tar`, whose
     samples are `key.jpg` and `key.json` with lat and lng; or features from `geoclip embed --features`.
 
-    Rows that are no place (see `Reason`) are counted, left out, and written to a CSV file. Photos that are missing or
+    Rows that are not places (see `Reason`) are counted, left out, and written to a CSV file. Photos that are missing or
     cannot be read are found when they are met: their batch is shorter, down to none at all.
 
     Args:
         train: what to train on.
         val: what to validate on; None holds out `val_fraction` of `train`.
         test: what to test on.
-        images: the folder that photos' names are relative to; None takes the table's.
-        labels: a table of the places of photos, for features files without lat and lng.
-        columns: names of the columns photo, lat and lng; those not given are found by their usual names.
         batch_size: samples a batch, on each process.
-        workers: processes that decode photos; None takes one a core, at most 8.
         fraction: part of the training data, chosen by a hash of the photo's name (see `geoclip.train.data.sampling`).
         val_fraction: part of `train` held out, chosen likewise; its own hash, so it is the same for every `fraction`.
         augment: train on random views: augmented photos, or a random one of a photo's cached views. Validation and
             tests see photos as `geoclip locate` does.
         seed: of order and random views.
-        max_megapixels: larger photos are not read.
-        rejected: the folder for the lists of bad rows; None puts each beside its table.
-        preprocess: how pixels are prepared; the command line takes it from the model, None is the authors'.
+        files: how they are read; see `SplitFiles`.
 
     Raises:
         InputError: an option is out of range; and, when a split is opened, it cannot be read or has no usable row.
@@ -73,38 +59,21 @@ class GeoData(lightning.LightningDataModule):
         val: str | None = None,
         test: str | None = None,
         *,
-        images: str | None = None,
-        labels: str | None = None,
-        columns: Columns | dict[str, str] | None = None,
         batch_size: int = 512,
-        workers: int | None = None,
         fraction: float = 1.0,
         val_fraction: float = 0.0,
         augment: bool = True,
         seed: int = 0,
-        max_megapixels: int = 178,
-        rejected: str | None = None,
-        preprocess: Preprocess | None = None,
+        **files: Any,
     ) -> None:
-        super().__init__()
-        self._names = {TRAIN: train, VAL: val, TEST: test}
-        self._images, self._labels, self._columns = images, labels, Columns.of(columns)
+        super().__init__(train, val, test, **files)
         self._batch_size, self._seed, self._augment = EpochPlan(0, batch_size).batch_size, seed, augment
-        self._workers = default_workers() if workers is None else workers
-        if self._workers < 1:
-            raise InputError(f"workers is {workers}; give at least 1 process to decode photos in.")
         if seed < 0:
             raise InputError(f"The seed of the data is {seed}; it must be 0 or more.")
         self._fraction, self._val_fraction = fraction, val_fraction
         no_keys = np.zeros(0, dtype=np.uint64)
         chosen(no_keys, fraction), held_out(no_keys, val_fraction)  # complains of wrong ones before anything is read
-        self._preprocess = preprocess or Preprocess()
-        self._limits = DecodeLimits(max_pixels=max_megapixels * 1_000_000, size=self._preprocess.size)
-        self._rejected = rejected
-        self._sources: dict[str, SampleSource] = {}
         self._splits: dict[str, _Split] = {}
-        self._pools: list[DecodingPool] = []
-        weakref.finalize(self, _close, self._pools)
         self._loader: Loader | None = None
         self._state: dict[str, Any] | None = None
 
@@ -169,7 +138,7 @@ class GeoData(lightning.LightningDataModule):
             InputError: the data cannot be read, or the splits' features come from different towers.
         """
         self.prepare_data()
-        return next(iter(self._towers()), None)
+        return next(iter(self.towers), None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where training stands: epoch and batches handed out."""
@@ -182,10 +151,6 @@ class GeoData(lightning.LightningDataModule):
         else:
             self._state = state_dict or None
 
-    def teardown(self, stage: str | None = None) -> None:
-        """End the decoding processes; they start again when needed."""
-        _close(self._pools)
-
     def _needed(self) -> list[str]:
         """Return the splits of what the trainer does, of fitting where there is none."""
         if self.trainer is not None and self.trainer.testing:
@@ -195,30 +160,9 @@ class GeoData(lightning.LightningDataModule):
 
     def _name(self, split: str) -> str | None:
         """Return what a split is read from."""
-        if split == VAL and self._names[VAL] is None and self._val_fraction > 0:
-            return self._names[TRAIN]
-        return self._names[split]
-
-    def _source(self, name: str) -> SampleSource:
-        if name not in self._sources:
-            gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-            opener = Opener(
-                self._images,
-                self._labels,
-                self._columns,
-                self._rejected,
-                self._limits,
-                self._preprocess,
-                self._pool,
-                pin=gpu,
-            )
-            self._sources[name] = opener.open(name)
-            if len(self._towers()) > 1:
-                raise InputError(f"{name} and other features come from different CLIP towers; make them with the same.")
-        return self._sources[name]
-
-    def _towers(self) -> set[str]:
-        return {s.file.source.model_digest for s in self._sources.values() if isinstance(s, FeatureSource)}
+        if split == VAL and self.names[VAL] is None and self._val_fraction > 0:
+            return self.names[TRAIN]
+        return self.names[split]
 
     def _split(self, split: str) -> _Split:
         if split not in self._splits:
@@ -227,9 +171,9 @@ class GeoData(lightning.LightningDataModule):
                 raise InputError(
                     f"There is no {split} data; name a table, a folder, shards or features with data.{split}."
                 )
-            source = self._source(name)
+            source = self.source(name)
             taken = np.ones(len(source.entries), dtype=bool)
-            if split != TEST and self._names[VAL] is None and self._val_fraction > 0:
+            if split != TEST and self.names[VAL] is None and self._val_fraction > 0:
                 held = held_out(source.entries.numbers("key"), self._val_fraction)
                 taken = held if split == VAL else ~held
             if split == TRAIN:
@@ -253,16 +197,6 @@ class GeoData(lightning.LightningDataModule):
             augment=training and self._augment,
             epoch=(lambda: int(trainer.current_epoch)) if training and trainer is not None else None,
         )
-
-    def _pool(self) -> DecodingPool:
-        if not self._pools:
-            self._pools.append(DecodingPool(self._workers, self._limits, decode_job))
-        return self._pools[0]
-
-
-def _close(pools: list[DecodingPool]) -> None:
-    while pools:
-        pools.pop().close()
 
 
 def _counts(split: _Split, missing: NDArray[np.int64], unreadable: NDArray[np.int64]) -> SplitCounts:

@@ -147,7 +147,7 @@ def test_a_stopped_run_goes_on(embed: Embed, photos: Path, tmp_path: Path, monke
     ("arguments", "words"),
     [
         (["TABLE"], "--features are of photos"),
-        (["PHOTO", "--views", "0"], "greater than or equal to 1"),
+        (["PHOTO", "--views", "0"], "choose 1 to 255"),
         (["FOLDER"], "No photo could be embedded"),
     ],
 )
