@@ -2,9 +2,11 @@
 
 import errno
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -22,17 +24,41 @@ __all__ = [
     "saying",
     "sha256_of",
     "sync",
+    "workspace",
     "written_whole",
 ]
 
 
 def cache_dir() -> Path:
-    """Return the folder of downloaded and derived files: `$GEOCLIP_CACHE`, or `~/.cache/geoclip-planet`."""
+    """Return the folder of downloaded and derived files: `$GEOCLIP_CACHE`, or `~/.cache/geoclip-planet`.
+
+    Raises:
+        InputError: the one named there has no home, or there is no home folder at all.
+    """
     override = os.environ.get("GEOCLIP_CACHE")
     try:
         return Path(override).expanduser() if override else Path(platformdirs.user_cache_path("geoclip-planet"))
     except RuntimeError as error:
-        raise InputError(f"GEOCLIP_CACHE is {override!r}, and there is no such user; name a folder.") from error
+        whose = f"GEOCLIP_CACHE is {override!r}, and there is no such user" if override else "There is no home folder"
+        raise InputError(f"{whose}; name a folder by its whole path in GEOCLIP_CACHE.") from error
+
+
+@contextmanager
+def workspace(folder: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder in a folder, which is made; it is removed at the end, with what is left in it.
+
+    Those of the same prefix that processes left when they were killed an hour ago are removed too.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if time.time() - stale.stat().st_mtime > 3600:
+                shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as work:
+        yield Path(work)
 
 
 @contextmanager

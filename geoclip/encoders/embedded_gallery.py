@@ -13,7 +13,8 @@ from torch import Tensor
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision
 from geoclip.errors import WeightsError
-from geoclip.files import cache_dir, written_whole
+from geoclip.files import cache_dir, check_output, written_whole
+from geoclip.release.directory import save_tensors
 
 _LAYOUT = b"1"  # part of the key: change it when the file's content would change
 
@@ -46,16 +47,15 @@ def embedded_gallery(
         on_progress: called with the number of places finished and of all; not called on a cache hit.
 
     Raises:
-        InputError: a coordinate is out of range, or the cache cannot be written.
+        InputError: a coordinate is out of range; or the cache cannot be written, which is looked at before the work.
     """
     distinct, row_of = distinct_rows(lat_lng_deg)
     path = cache_dir() / "gallery" / f"{_key(encoder, distinct)}.safetensors"
     if (vectors := _stored(path, (len(distinct), encoder.dim))) is None:
+        check_output(path, overwrite=True)
         computed = torch.from_numpy(encoder.embed(distinct, precision=Precision.FP32, on_progress=on_progress))
-        from safetensors.torch import save_file
-
         with written_whole(path) as temporary:
-            save_file({"vectors": computed}, temporary)
+            save_tensors({"vectors": computed}, temporary)
         vectors = _stored(path, (len(distinct), encoder.dim))
         if vectors is None:
             raise WeightsError(f"{path} could not be read back after writing; check the disk.")

@@ -1,5 +1,6 @@
 """Which arithmetic a device computes in: float32, or bfloat16 where the hardware has it."""
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -56,16 +57,15 @@ def pick_device(device: "str | torch.device" = "auto") -> "torch.device":
     """
     import torch
 
-    if isinstance(device, torch.device):
-        return device
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"Device {device!r} is unknown; use auto, cpu, cuda or cuda:N.") from None
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+    if not re.fullmatch(r"cpu|cuda(:\d{1,4})?", str(device)):
         raise InputError(
-            f"Device {device!r} is not here: {torch.cuda.device_count()} CUDA GPUs found; use auto or cpu."
+            f"Device {str(device)!r} is not one that this program computes on; use auto, cpu, cuda or cuda:N."
         )
-    return chosen
+    number = int(str(device).partition(":")[2] or 0)
+    if str(device) != "cpu" and number >= torch.cuda.device_count():
+        raise InputError(
+            f"Device {str(device)!r} is not here: {torch.cuda.device_count()} CUDA GPUs found; use auto or cpu."
+        )
+    return torch.device(device)

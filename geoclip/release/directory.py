@@ -10,6 +10,8 @@ The authors' own release folders (format_version 1, a CSV gallery, no digests) a
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -100,11 +102,17 @@ class Release:
         return found.reshape(())
 
     def gallery(self) -> "NDArray[np.float32]":
-        """Return the gallery (N, 2) float32, (lat, lng) in degrees, in the released order, duplicates kept."""
+        """Return the gallery (N, 2) float32, (lat, lng) in degrees, in the released order, duplicates kept.
+
+        Raises:
+            WeightsError: there is none.
+            InputError: it cannot be read, or a row is no place on Earth.
+        """
         from geoclip.tables.coordinates import read_lat_lng
 
         if self.gallery_file is None:
             raise WeightsError(f"{self.path / CONFIG} names no gallery_file, so this release has no gallery.")
+        _check_ordinary(self.path / self.gallery_file)
         return read_lat_lng(self.path / self.gallery_file).astype("float32")
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
@@ -135,10 +143,21 @@ def checked_weights(name: str, tensor: Tensor) -> Tensor:
 
 
 def _digest_of(file: Path) -> str:
-    try:
+    _check_ordinary(file)
+    with _named(file):
+        return sha256_of(file)
+
+
+def _check_ordinary(file: Path) -> None:
+    with _named(file):
         if not stat.S_ISREG(file.stat().st_mode):
             raise WeightsError(f"{file} is not an ordinary file; run `geoclip fetch` again.")
-        return sha256_of(file)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise WeightsError(f"{file} is missing; run `geoclip fetch` again.") from error
     except OSError as error:
@@ -179,6 +198,13 @@ def _described(path: Path) -> _Description:
         ) from error
 
 
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file; a full disk is an OSError, which safetensors' own writer hides."""
+    from safetensors.torch import save
+
+    path.write_bytes(save(tensors))
+
+
 def write_release(
     folder: Path, *, tensors: dict[str, Tensor], lat_lng: "NDArray[np.float32]", config: ModelConfig, **about: object
 ) -> None:
@@ -194,11 +220,9 @@ def write_release(
     Raises:
         WeightsError: a tensor holds numbers that are not finite.
     """
-    from safetensors.torch import save_file
-
     from geoclip.tables.coordinates import write_lat_lng
 
-    save_file({name: checked_weights(name, tensor) for name, tensor in tensors.items()}, folder / WEIGHTS)
+    save_tensors({name: checked_weights(name, tensor) for name, tensor in tensors.items()}, folder / WEIGHTS)
     write_lat_lng(folder / GALLERY, lat_lng)
     described = config.model_dump(mode="json")
     described["sigma"] = [int(scale) if scale == int(scale) else scale for scale in config.sigma]

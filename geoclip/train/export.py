@@ -1,7 +1,6 @@
 """A checkpoint as a release: the folder that `--weights` and both packages' `from_pretrained` take."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.errors import InputError
-from geoclip.files import cannot_write, sha256_of, sync
+from geoclip.files import cannot_write, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, write_release
 from geoclip.release.fetch import released
@@ -42,16 +41,15 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
     config = config_in(content)
     lat_lng = _gallery(gallery)
     try:
-        target.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=target.absolute().parent) as work:
-            fresh = Path(work) / "release"
+        with workspace(target.absolute().parent, ".export-") as work:
+            fresh = work / "release"
             fresh.mkdir()
             _write(fresh, content["state_dict"], config, lat_lng, sha256_of(checkpoint))
             Release.open(fresh)
             for file in fresh.iterdir():
                 sync(file)
             if target.exists():
-                target.rename(Path(work) / "replaced")
+                target.rename(work / "replaced")
             fresh.rename(target)
             sync(target.absolute().parent)
     except OSError as error:

@@ -1,5 +1,6 @@
 """The gallery is embedded once, kept, renewed when anything changed, and never trusted when damaged."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from geoclip.encoders.embedded_gallery import distinct_rows, embedded_gallery
 from geoclip.encoders.location import LocationEncoder
+from geoclip.errors import InputError
 
 PLACES = np.array([[1, 2], [3, 4], [1, 2], [-5, 6], [3, 4], [0.0, 0.0], [-0.0, -0.0]], dtype=np.float32)
 
@@ -57,6 +59,28 @@ def test_other_weights_or_places_are_other_files(cache: Path, random_encoder: Lo
     changed = embedded_gallery(random_encoder, PLACES)
     assert len(list(cache.iterdir())) == 3
     np.testing.assert_allclose(changed.vectors.numpy(), random_encoder.embed(changed.lat_lng), atol=1e-6)
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_encoder: LocationEncoder
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GEOCLIP_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match=r"Cannot write .*Not a directory"):
+        embedded_gallery(random_encoder, PLACES, on_progress=lambda *_: pytest.fail("it was embedded"))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, random_encoder: LocationEncoder
+) -> None:
+    monkeypatch.setattr(Path, "write_bytes", no_space)
+    with pytest.raises(InputError, match=r"No space left while writing .*\.safetensors"):
+        embedded_gallery(random_encoder, PLACES)
+    assert list(cache.iterdir()) == []
+
+
+def no_space(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("damage", ["truncate", "zero", "empty"])

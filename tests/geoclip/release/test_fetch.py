@@ -1,11 +1,13 @@
 """Fetching, checking and opening the released weights; what goes wrong is one sentence and leaves no half file."""
 
+import errno
 import json
 import math
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,26 @@ def test_an_interruption_leaves_nothing(
 
 
 @pytest.mark.slow
+def test_a_full_disk_while_converting_is_one_sentence(
+    wheel: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", no_space)
+    with pytest.raises(WeightsError, match=r"No space left while writing .*released"):
+        fetch(wheel)
+    assert no_leftovers(cache)
+
+
+def test_what_a_killed_fetch_left_is_removed(wheel: Path, cache: Path) -> None:
+    for name, age_s in (("killed", 7200), ("running", 60)):
+        (cache / f".fetch-{name}" / "release").mkdir(parents=True)
+        os.utime(cache / f".fetch-{name}", (time.time() - age_s,) * 2)
+    fetch(wheel)
+    assert sorted(path.name for path in cache.iterdir()) == [".fetch-running", "released-1.3.0"]
+
+
 @pytest.mark.parametrize("name", [WEIGHTS, GALLERY])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name: str, damage: str) -> None:
