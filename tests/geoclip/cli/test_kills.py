@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> None:
     patch.setattr(output, "SAVE_SECONDS", 0.0)
     patch.setattr(vectors, "PART_ROWS", 100)
     patch.setattr(embed_files, "COORDINATE_ROWS", 70)
-    patch.setattr(search, "_TOGETHER", 5)
+    patch.setattr(search, "_TOGETHER", 3)
     sys.argv = ["geoclip", *arguments]
     main()
 
@@ -42,7 +42,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two files of vectors whose rows have the same names, a table of coordinates, photos of which one is broken."""
     folder, rng = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0)
     for name in ("a", "b"):
-        np.save(folder / f"{name}.npy", rng.normal(size=(24, 512)).astype(np.float32))
+        np.save(folder / f"{name}.npy", rng.normal(size=(10, 512)).astype(np.float32))
     places = np.stack((rng.uniform(-80, 80, 700), rng.uniform(-179, 179, 700)), axis=1)
     (folder / "places.csv").write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in places.tolist()))
     for seed in range(30):
