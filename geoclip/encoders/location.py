@@ -144,7 +144,7 @@ class LocationEncoder(nn.Module):
         Raises:
             WeightsError: its weights are not what its configuration says.
         """
-        with torch.device("meta"):  # no memory and no random numbers for weights about to be replaced
+        with torch.random.fork_rng(devices=[]):  # these weights are replaced; "meta" would load sympy for a second
             encoder = cls(from_pretrained=False, precision=precision, config=release.config)
         encoder.load_released(release.location_encoder())
         return encoder.eval()
