@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.evaluation.answer_table import AnswerTable
-from geoclip.tables.bad_rows import BadRows, OnProblem, logged
+from geoclip.tables.bad_rows import BadRows, OnProblem, Reason, logged
 from geoclip.tables.columns import LABELS, PREDICTIONS, Columns
 from geoclip.tables.coordinates import Numbers, as_text, judge, judged_blocks, numbers_in
 from geoclip.tables.labels import Labels
@@ -106,8 +106,11 @@ def _nested(table: Table, columns: Columns, bad: BadRows) -> Iterator[_Part]:
     whole = [name for name in _VALUES if name in table.columns]
     wanted = [photo, table.columns.index(_NESTED), *(table.columns.index(name) for name in whole)]
     for rows, block in table.blocks(wanted, bad):
-        flat = []
-        for photo_at, text in enumerate(block[1].to_pylist()):
+        flat, names = [], as_text(block[0])
+        for photo_at, (name, text) in enumerate(zip(names.to_pylist(), block[1].to_pylist(), strict=True)):
+            if not name:
+                bad.reject(int(rows[photo_at]), Reason.NO_PHOTO)
+                continue
             for rank, prediction in enumerate(_predictions(text, table.path, int(rows[photo_at])) or [{}], 1):
                 flat.append({"at": photo_at, "rank": rank, **prediction})
         at = np.array([each["at"] for each in flat], dtype=np.int64)
@@ -118,7 +121,7 @@ def _nested(table: Table, columns: Columns, bad: BadRows) -> Iterator[_Part]:
             name: numbers_in(pa.array([text_of(each.get(name)) for each in flat], pa.string()))
             for name in ("rank", "score", "nearby")
         }
-        yield _Part(as_text(block[0]).take(pa.array(at)), judged.lat_lng, values)
+        yield _Part(names.take(pa.array(at)), judged.lat_lng, values)
 
 
 def _predictions(text: str | None, path: Path, row: int) -> list[dict[str, Any]]:

@@ -151,10 +151,14 @@ class BadRows:
             return ""
         if self.counts[reason] == 1:
             only = rows[0]
-            values = "" if only.lat is only.lng is None else f": {_text(only.lat)}, {_text(only.lng)}"
+            values = "" if only.lat is only.lng is None else f": {_short(only.lat)}, {_short(only.lng)}"
             return f" (row {only.row}{values})"
         more = ", ..." if self.counts[reason] > len(rows) else ""
         return f" (rows {', '.join(str(bad.row) for bad in rows)}{more})"
+
+
+def _short(value: object) -> str:
+    return " ".join(_text(value).split())[:40]
 
 
 def _text(value: object) -> str:

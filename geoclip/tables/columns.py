@@ -126,7 +126,7 @@ class Columns:
         found = [at for at, name in enumerate(header) if _plain(name) in names]
         if len(found) > 1:
             raise InputError(
-                f"{where} has {len(found)} columns for the {part}: {', '.join(header[at] for at in found)}; "
+                f"{where} has {len(found)} columns for the {part}: {shown([header[at] for at in found])}; "
                 + (f"name the one to read with {self.options[part]}, or " if part in self.options else "")
                 + "rename the others."
             )
@@ -174,7 +174,8 @@ USUAL, LABELS, PREDICTIONS = GalleryColumns(), LabelColumns(), PredictionColumns
 
 def shown(header: Sequence[str]) -> str:
     """Return the names of columns for a message, which stays of readable length."""
-    names = [name if len(name) <= 40 else f"{name[:40]}..." for name in header[:_SHOWN]]
+    names = [" ".join(name.split()) for name in header[:_SHOWN]]
+    names = [name if len(name) <= 40 else f"{name[:40]}..." for name in names]
     return ", ".join(names) + (f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else "")
 
 

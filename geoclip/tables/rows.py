@@ -301,13 +301,16 @@ def plain(column: pa.Array) -> pa.Array:
         return plain(column.dictionary_decode())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return pa.array(
-            [None if v is None else v.decode("utf-8", errors=_FALLBACK) for v in column.to_pylist()], pa.string()
-        )
     if pa.types.is_nested(kind):
         return pa.array([None if v is None else json.dumps(v, default=str) for v in column.to_pylist()], pa.string())
-    return column.cast(pa.string())
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        text = column.cast(pa.string())
+        with suppress(pa.ArrowInvalid):
+            text.validate(full=True)
+            return text
+        column = text.cast(pa.binary())  # text that is not UTF-8
+    texts = [None if value is None else value.decode("utf-8", errors=_FALLBACK) for value in column.to_pylist()]
+    return pa.array(texts, pa.string())
 
 
 _Reader = Callable[[Path, Sequence[int], BadRows], Iterator[RowBlock]]

@@ -104,7 +104,12 @@ class VectorFile:
             )
 
     def _of_npy(self) -> Iterator[VectorBatch]:
-        array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        try:
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except OSError:
+            raise
+        except Exception as error:  # numpy's header is Python, and so are the errors of reading it
+            raise ValueError(str(error)) from error
         if not isinstance(array, np.ndarray):
             raise InputError(f"{self.path} holds several arrays (.npz); save the one of vectors with numpy.save.")
         if array.ndim != 2 or array.shape[1] != self.dim or array.dtype.kind != "f":

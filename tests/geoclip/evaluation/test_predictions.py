@@ -88,6 +88,7 @@ def test_answers_without_a_place_and_odd_names_are_kept(tmp_path: Path) -> None:
     lines = [
         {"query": "no\udcff.jpg", "error": "damaged", "predictions": []},
         {"query": "x.jpg", "predictions": [{"lat": 1.0, "lng": 2.0}]},
+        {"query": None, "predictions": [{"lat": 3.0, "lng": 4.0}]},
     ]
     path = written(tmp_path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     names, found = read_answers(path)

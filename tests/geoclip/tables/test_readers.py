@@ -246,9 +246,17 @@ def test_values_of_other_types_are_judged_too(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     found, bad = places(tmp_path / "t.parquet")
     assert found == [("1", 1.5, 1)]
+    assert bad.rows == 3
     assert {each.row: (each.photo, each.reason) for each in bad.listed} == {
         2: ("123456789012", Reason.MISSING), 3: (None, Reason.NO_PHOTO)
     }  # fmt: skip
+
+
+def test_text_in_parquet_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
+    name = pa.array([b"Z\xfcrich", None]).view(pa.string())
+    pq.write_table(pa.table({"photo": name, "lat": ["1", "2"], "lng": ["3", "4"]}), tmp_path / "t.parquet")
+    found, bad = places(tmp_path / "t.parquet")
+    assert (found, bad.counts) == ([("Zürich", 1, 3)], {Reason.NO_PHOTO: 1})
 
 
 def test_an_unclosed_quote_costs_its_lines_and_says_so(tmp_path: Path) -> None:
@@ -333,6 +341,7 @@ def test_numbers_are_those_of_python(values: list[float | str | None]) -> None:
         ("text.jsonl", b"no objects\n[1]\n", "does not begin with JSON objects"),
         ("long.csv", b"lat,lng\n1," + b"2" * (1 << 24), "16,777,216 characters or more"),
         ("many.csv", b",".join(b"c%d" % i for i in range(500)), "c0, c1, .*, c11 and 488 more"),
+        ("lines.csv", b'"a\n\nb",c\n1,2\n', "has the columns a b, c; for the lat"),
     ],
 )
 def test_files_that_are_not_tables_are_one_sentence(

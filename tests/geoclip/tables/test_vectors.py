@@ -182,6 +182,9 @@ def test_files_of_something_else_are_refused_in_words(tmp_path: Path) -> None:
     refused("absent.parquet", "does not exist")
     refused("absent.npy", "does not exist")
     refused("v.txt", "not a file of vectors")
+    np.save(tmp_path / "header.npy", VECTORS)
+    (tmp_path / "header.npy").write_bytes((tmp_path / "header.npy").read_bytes().replace(b"False", b"(((((", 1))
+    refused("header.npy", "cannot be read")
     for name in ("noise.parquet", "noise.npy"):
         (tmp_path / name).write_bytes(b"noise" * 100)
         refused(name, "cannot be read")
