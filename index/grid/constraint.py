@@ -176,7 +176,8 @@ def _region(text: str) -> list[_NamedRegion]:
         rows = find_continent(rest)
         return [_NamedRegion(region, f"in {rows[0].continent}", _codes(rows))]
     if is_region_file(text):
-        return [_NamedRegion(region, f"in {Path(text).name}")]
+        path = Path(text)
+        return [_NamedRegion(region, f"in {path.name}" if path.suffix else f"in the outline {text}")]
     return [_one_country(text.removeprefix("country:"))]
 
 

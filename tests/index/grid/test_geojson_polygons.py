@@ -261,6 +261,7 @@ def test_the_shell_s_process_substitution() -> None:
     made = Constraint.parse(region=[f"/dev/fd/{reading}"])
     os.close(reading)
     assert made.region == Region.geojson(polygon(IBERIA))
+    assert made.words == f"in the outline /dev/fd/{reading}"
 
 
 @pytest.mark.parametrize("name", ["./x.kml", "x.kml", "outlines/France", "x.shp", "x.geojson"])
