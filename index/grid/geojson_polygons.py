@@ -130,7 +130,10 @@ class _PolygonReader:
 
     def _ring(self, positions: Any) -> Floats:
         """Return a closed ring (V, 2) of first and second coordinates."""
-        ring = np.array([(position[0], position[1]) for position in positions], dtype=np.float64)
+        try:
+            ring = np.array([(position[0], position[1]) for position in positions], dtype=np.float64)
+        except ValueError as error:
+            raise TypeError(f"a position that is not two numbers: {error}") from error
         self._corners += len(ring)
         if self._corners > MOST_CORNERS:
             raise ValueError(f"The GeoJSON has more than {MOST_CORNERS:,} corners; simplify its outlines.")

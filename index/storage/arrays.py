@@ -1,29 +1,34 @@
 """Arrays out of the bytes of files that nobody vouches for: of the wanted type and shape, or refused."""
 
-import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+# Of version 1.0 (numpy.lib.format); read by numpy, a header is parsed as Python.
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<[uif][0-9])', 'fortran_order': False, 'shape': \(([0-9]{1,15}),\), \} *\n",
+    re.DOTALL,
+)
+
 
 def npy_array(content: bytes, dtype: DTypeLike, length: int) -> NDArray[Any]:
     """Return the array (length,) in a .npy file, without a copy and read-only.
 
     Raises:
-        ValueError: it is of another type, order or length, or damaged.
+        ValueError: it is of another type or length, or damaged.
     """
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("it is not an array of version 1.0")
-    shape, fortran, found = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
-    if found != np.dtype(dtype) or shape != (length,) or fortran:
-        raise ValueError(f"it holds {found} {shape}, expected {np.dtype(dtype)} ({length},)")
-    array = np.frombuffer(content, found, offset=stream.tell())
-    if len(array) != length:
-        raise ValueError(f"it ends after {len(array)} of {length} numbers")
-    return array
+    header = _HEADER.match(content)
+    if header is None or len(header[0]) != 10 + int.from_bytes(content[8:10], "little"):
+        raise ValueError("it does not hold an array of one dimension")
+    found, size = header[1].decode(), int(header[2])
+    if found != np.dtype(dtype).str or size != length:
+        raise ValueError(f"it holds {size} numbers of the type {found}, expected {length} of {np.dtype(dtype).str}")
+    if len(content) != len(header[0]) + length * np.dtype(dtype).itemsize:
+        raise ValueError(f"it has {len(content)} bytes, which are not those of {length} numbers")
+    return np.frombuffer(content, dtype, offset=len(header[0]))
 
 
 def tensors(content: bytes, kinds: Mapping[str, tuple[DTypeLike, int]]) -> dict[str, NDArray[Any]]:

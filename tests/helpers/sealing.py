@@ -1,7 +1,7 @@
 """Indexes that are changed and sealed again, as a hostile hand would."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,20 @@ from index.files import sha256_of
 from index.storage.manifest import MANIFEST, SUMS
 
 
-def resealed(folder: Path, change: Callable[[dict[str, Any]], object] = lambda _: None, **files: bytes) -> None:
-    """Change the manifest and some files (`cells_npy=b"..."`), and make sizes and digests right.
+def resealed(
+    folder: Path, change: Callable[[dict[str, Any]], object] = lambda _: None, files: Mapping[str, bytes] = {}
+) -> None:
+    """Change the manifest and some files, and make sizes and digests right.
 
     Args:
         folder: of the index.
         change: is given the content of the manifest.
-        files: new contents; the last underscore of a name stands for the dot, the others for hyphens.
+        files: new contents by name.
     """
     content = json.loads((folder / MANIFEST).read_text())
     for name, data in files.items():
-        stem, _, suffix = name.rpartition("_")
-        path = folder / f"{stem.replace('_', '-')}.{suffix}"
-        path.write_bytes(data)
-        content["files"][path.name] = len(data)
+        (folder / name).write_bytes(data)
+        content["files"][name] = len(data)
     change(content)
     (folder / MANIFEST).write_text(json.dumps(content))
     write_sums(folder)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from index.grid import geojson_polygons
 from index.grid.cells import cells_at
@@ -275,3 +277,48 @@ def test_a_file_is_not_called_a_country(tmp_path: Path, monkeypatch: pytest.Monk
         ValueError, match=rf"--region: The region's file {name} is not GeoJSON .*; export it as GeoJSON"
     ):
         Constraint.parse(region=[name])
+
+
+# Anything at all
+
+numbers = st.one_of(st.floats(-400, 400), st.integers(-200, 200), st.sampled_from([1e300, float("inf"), float("nan")]))
+positions = st.lists(numbers, max_size=4)
+rings = st.lists(positions, max_size=6)
+junk = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=8,
+)
+systems = st.one_of(junk, st.builds(named, st.sampled_from(["EPSG:3857", "EPSG:4326", "EPSG:1", "urn:ogc:def:crs:x"])))
+shapes = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("Polygon"), "coordinates": st.one_of(junk, st.lists(rings, max_size=3))},
+        optional={"crs": systems},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("MultiPolygon"), "coordinates": st.one_of(junk, st.lists(st.lists(rings, max_size=2)))}
+    ),
+)
+anything = st.recursive(
+    shapes,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"type": st.just("Feature"), "geometry": st.one_of(junk, inner)}),
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["FeatureCollection", "GeometryCollection"])},
+            optional={"features": st.lists(inner, max_size=3), "geometries": junk, "crs": systems},
+        ),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=int(os.environ.get("GEOCLIP_FUZZ", "300")))
+@given(anything)
+def test_whatever_it_is_it_is_a_region_or_a_sentence(given_object: dict[str, Any]) -> None:
+    try:
+        region = Region.geojson(given_object)
+    except ValueError as error:
+        assert "\n" not in str(error)
+        assert str(error)[-1] in ".)"
+    else:
+        assert len(region) > 0

@@ -70,7 +70,7 @@ def test_sealing_again_changes_nothing(folder: Path) -> None:
         ({"dim": 64.5}, r"dim: Input should be a valid integer"),
         ({"dim": 96}, r"expected \d+ of 96 numbers|those of 96 numbers"),
         ({"dim": 1 << 40}, r"dim: Input should be less than"),
-        ({"cells": 3}, r"expected uint64 \(3,\)"),
+        ({"cells": 3}, r"expected 3 of <u8"),
         ({"cells": 1 << 62}, r"cells: Input should be less than"),
         ({"start_res": 6}, r"its start level 6 is not coarser than 6"),
         ({"coarse_res": 7}, r"H3 cells of resolution 7"),
@@ -112,7 +112,7 @@ def level(change: Callable[[Arrays], object]) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
         parts = load_file(folder / "level-6.safetensors")
         change(parts)
-        resealed(folder, level_6_safetensors=save(parts))
+        resealed(folder, files={"level-6.safetensors": save(parts)})
 
     return changed
 
@@ -121,21 +121,21 @@ def start(change: Callable[[Arrays], object]) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
         parts = load_file(folder / "start.safetensors")
         change(parts)
-        resealed(folder, start_safetensors=save(parts))
+        resealed(folder, files={"start.safetensors": save(parts)})
 
     return changed
 
 
 def cells(change: Callable[[NDArray[np.uint64]], NDArray[Any]]) -> Callable[[Path], None]:
-    return lambda folder: resealed(folder, cells_npy=npy(change(np.load(folder / "cells.npy"))))
+    return lambda folder: resealed(folder, files={"cells.npy": npy(change(np.load(folder / "cells.npy")))})
 
 
 def lengths(change: Callable[[NDArray[np.float16]], NDArray[Any]]) -> Callable[[Path], None]:
-    return lambda folder: resealed(folder, lengths_npy=npy(change(np.load(folder / "lengths.npy"))))
+    return lambda folder: resealed(folder, files={"lengths.npy": npy(change(np.load(folder / "lengths.npy")))})
 
 
 def prior(change: Callable[[NDArray[np.float32]], NDArray[Any]]) -> Callable[[Path], None]:
-    return lambda folder: resealed(folder, prior_npy=npy(change(np.load(folder / "prior.npy"))))
+    return lambda folder: resealed(folder, files={"prior.npy": npy(change(np.load(folder / "prior.npy")))})
 
 
 def gallery(column: str, values: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Path], None]:
@@ -145,7 +145,7 @@ def gallery(column: str, values: Callable[[NDArray[Any]], NDArray[Any]]) -> Call
         stream = io.BytesIO()
         array = pa.array(values(table[column].to_numpy().copy()))
         pq.write_table(table.set_column(at, table.schema.field(at), array), stream)
-        resealed(folder, gallery_parquet=stream.getvalue())
+        resealed(folder, files={"gallery.parquet": stream.getvalue()})
 
     return changed
 
@@ -188,16 +188,19 @@ def around(parts: Arrays) -> None:
         (start(lambda p: but_first(p["rows"], -1)), r"its rows are not those of"),
         (start(lambda p: but_first(p["rows"], 1 << 40)), r"its rows are not those of"),
         (start(lambda p: but_first(p["lengths"], np.nan)), r"lengths holds values"),
-        (lambda f: resealed(f, start_safetensors=b"\xff" * 100), r"it is not a file of arrays"),
+        (lambda f: resealed(f, files={"start.safetensors": b"\xff" * 100}), r"it is not a file of arrays"),
         (cells(lambda c: c[::-1]), r"sorted, distinct H3 cells"),
         (cells(lambda c: but_first(c, c[1])), r"sorted, distinct"),
         (cells(lambda c: but_first(c, 7)), r"sorted, distinct H3 cells"),
-        (cells(lambda c: c.astype(np.int64)), r"cells\.npy .*: it holds int64"),
+        (
+            cells(lambda c: c.astype(np.int64)),
+            r"it holds \d+ numbers of the type <i8, expected \d+ of <u8",
+        ),
         (cells(lambda c: c.astype(object)), r"cells\.npy .*"),
-        (lambda f: resealed(f, cells_npy=b"no array"), r"cells\.npy does not belong to a sound index"),
+        (lambda f: resealed(f, files={"cells.npy": b"no array"}), r"cells\.npy does not belong to a sound index"),
         (lengths(lambda v: but_first(v, np.nan)), r"a length is not above 0"),
         (lengths(lambda v: but_first(v, -1)), r"a length is not above 0"),
-        (lengths(lambda v: v.reshape(-1, 1)), r"expected float16"),
+        (lengths(lambda v: v.reshape(-1, 1)), r"an array of one dimension"),
         (prior(lambda v: but_first(v, np.inf)), r"not finite, or do not add up to 1"),
         (prior(lambda v: but_first(v, np.nan)), r"not finite"),
         (prior(lambda v: v + np.float32(1)), r"do not add up to 1"),
@@ -207,7 +210,7 @@ def around(parts: Arrays) -> None:
         (gallery("count", lambda v: but_first(v, 1 << 62)), r"a place has"),
         (gallery("count", lambda v: but_first(v, v[0] + 1)), r"it holds \d+ places of \d+ photos, not"),
         (gallery("cell", lambda v: but_first(v, 5)), r"its cells are not sorted cells of resolution 15"),
-        (lambda f: resealed(f, gallery_parquet=b"PAR1" * 40), r"cannot be opened as a gallery"),
+        (lambda f: resealed(f, files={"gallery.parquet": b"PAR1" * 40}), r"cannot be opened as a gallery"),
     ],
 )
 def test_hostile_arrays(folder: Path, change: Callable[[Path], object], why: str) -> None:
@@ -231,7 +234,7 @@ def test_lists_that_name_cells_of_nowhere(folder: Path, number: int) -> None:
     size = int(parts["sizes"][0])
     content[size * DIM // 8 : size * (DIM // 8 + 1)] = number
     parts["checksums"][0] = crc32(content[: size * (DIM // 8 + 1)].tobytes())
-    resealed(folder, level_6_lists=content.tobytes(), level_6_safetensors=save(parts))
+    resealed(folder, files={"level-6.lists": content.tobytes(), "level-6.safetensors": save(parts)})
     planet = Planet.open(folder, encode)
     asked = queries(HERE)
     with pytest.raises(BadIndexError, match=r"level-6\.lists names cells that the index does not have"):
