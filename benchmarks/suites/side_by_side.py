@@ -55,7 +55,7 @@ def run(
         work = Path(folder)
         (work / "photos").mkdir()
         photo = next(path for path in draw_samples(work / "photos", results.seed) if "1023x767-RGB" in path.name)
-        _speed(results, size, _workers(work, photo, released_python, fastgeoclip, index))
+        take_turns(results, size, _workers(work, photo, released_python, fastgeoclip, index))
         vectors = work / "vectors.npy"
         np.save(vectors, np.random.default_rng(0).normal(size=(1000, 512)).astype(np.float32))
         filled = {"vectors": str(vectors), "photo": str(photo), "tower": str(work / "tower")}
@@ -81,7 +81,8 @@ def _workers(
     return workers
 
 
-def _speed(results: Results, size: Size, workers: dict[str, Worker]) -> None:
+def take_turns(results: Results, size: Size, workers: dict[str, Worker]) -> None:
+    """Time the tasks of `GROUPS` that workers offer, and let the workers end."""
     offered = {f"{side} {task}": (worker, task) for side, worker in workers.items() for task in worker.tasks}
     for rounds, names in GROUPS:
         chosen = {name: offered[name] for name in names if name in offered}

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.processes import Worker
 from benchmarks.results import ROOT, Line, Results, read
-from benchmarks.suites import encode, scale
+from benchmarks.suites import encode, scale, side_by_side
 from benchmarks.suites.search import run as run_search
 from benchmarks.suites.size import FULL, QUICK
 from geoclip.release.directory import Release
@@ -136,6 +137,21 @@ def test_suites_measure(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     measured, *computed = (line for line in found if line["benchmark"] == "scale")
     assert measured["index_bytes"] == sum(path.stat().st_size for path in index.iterdir())
     assert [line["cells"] for line in computed] == [10**n for n in range(5, 12)]
+
+
+@pytest.mark.slow
+def test_sides_are_asked_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "GROUPS", ((2, ("released sleep", "project sleep", "project absent")),))
+    sides = {
+        side: Worker(sys.executable, "tests.benchmarks.sleeper", s)
+        for side, s in (("released", 0.2), ("project", 0.01))
+    }
+    side_by_side.take_turns(Results(tmp_path / "r.jsonl"), FULL, sides)
+    released, project = checked(tmp_path / "r.jsonl")
+    assert (released["rounds"], released["amount"], released["beside"]) == (2, 20, ["project sleep"])
+    assert released["per_second"] == pytest.approx(20 / released["median_s"])
+    assert 0.8 <= released["least_s"] <= released["median_s"]
+    assert project["median_s"] < released["median_s"]
 
 
 @pytest.mark.slow
