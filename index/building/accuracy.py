@@ -6,11 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import Cells, centres, children, resolution, spacing_km
+from index.grid.cells import Cells, cells_at, centres, children, pentagons, resolution, spacing_km
+from index.grid.siblings import sibling_weights
 
 LEAST_COSINE = 0.9998
 """To the exact vector: what bf16 alone keeps. Below that, nothing is interpolated."""
-_RUNS, _RUN_CELLS = 32, 3
+SMOOTH_COSINE = 0.9997
+"""Mean cosine to the exact vectors from which on siblings tell those of their children."""
+_LAST_SMOOTH = 11
+_RUNS, _RUN_CELLS, _FAMILIES = 32, 3, 12
 
 
 def chosen_spacing(cells: Cells, depth: int, encoder: Encoder) -> tuple[float, float]:
@@ -32,6 +36,26 @@ def chosen_spacing(cells: Cells, depth: int, encoder: Encoder) -> tuple[float, f
         if least >= LEAST_COSINE:
             break
     return spacing, least
+
+
+def smooth_from(cells: Cells, encoder: Encoder) -> int:
+    """Return from which resolution on siblings' vectors tell those of their children; 11, the last, where none do.
+
+    Args:
+        cells: (N,) the coarse cells, sorted.
+        encoder: of the model.
+    """
+    some = cells[np.unique(np.linspace(0, len(cells) - 1, _FAMILIES).astype(np.int64))]
+    places = centres(some[~pentagons(some)])
+    for res in range(resolution(cells[:1]) + 1, _LAST_SMOOTH if len(places) else 0):
+        parents = cells_at(places, res - 1)
+        exact = encoder.exactly(centres(children(parents, res + 1))).reshape(len(parents), 49, -1)
+        siblings = encoder.exactly(centres(children(parents, res))).reshape(len(parents), 7, -1)
+        told = np.matmul(sibling_weights(res).reshape(49, 7), siblings)
+        cosine = np.einsum("fnd,fnd->fn", exact, told) / np.linalg.norm(told, axis=2)
+        if cosine.mean() >= SMOOTH_COSINE:
+            return res
+    return _LAST_SMOOTH
 
 
 def sampled(cells: Cells, depth: int) -> NDArray[np.float64]:

@@ -50,7 +50,8 @@ def read_block(path: Path) -> Representatives:
         parts = load_file(path)
         if parts.pop("sha256").tobytes() != _digest(parts):
             raise ValueError("its digest is another")
-        return Representatives(parts["cells"], torch.from_numpy(parts["vectors"]).float().numpy(), parts["lengths"])
+        vectors = torch.from_numpy(parts["vectors"]).float().numpy()
+        return Representatives(parts["cells"], vectors, parts["lengths"], parts["slopes"])
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         path.unlink(missing_ok=True)
         raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
@@ -58,7 +59,8 @@ def read_block(path: Path) -> Representatives:
 
 def write_block(path: Path, block: Representatives) -> None:
     """Write one block whole or not at all, vectors as float16, with a digest."""
-    parts = {"cells": block.cells, "vectors": torch.from_numpy(block.vectors).half().numpy(), "lengths": block.lengths}
+    vectors = torch.from_numpy(block.vectors).half().numpy()
+    parts = {"cells": block.cells, "vectors": vectors, "lengths": block.lengths, "slopes": block.slopes}
     parts["sha256"] = np.frombuffer(_digest(parts), dtype=np.uint8)
     with written_whole(path) as temporary:
         temporary.write_bytes(save(parts))

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from index.building.accuracy import chosen_spacing
+from index.building.accuracy import chosen_spacing, smooth_from
 from index.building.blocks import encode_blocks, read_blocks
 from index.building.levels import write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
@@ -35,6 +35,7 @@ from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery
 from index.storage.manifest import Manifest
 from index.storage.prior import Prior
+from index.storage.slopes import slope_bytes
 
 OnStage = Callable[[str, int, int], object]
 """Called with the name of the stage, what is done of it, and all of it; 0 of 0 where nothing is counted."""
@@ -115,9 +116,10 @@ def cost(request: Request, cells: Cells) -> Cost:
     """Estimate a build of these cells; no file is touched."""
     plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
     upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
-    lists = len(cells) * (request.dim + 8) + upper * 1.2 * (request.dim * 3 // 4 + 8)
-    index_bytes = int(lists + len(cells) * (8 + 4 + 2) + upper * 4 + len(request.gallery) * 20 + (17 << 20))
-    scratch = int((len(cells) + upper * 1.2) * (2 * request.dim + 12))
+    lists = (len(cells) + upper * 1.2) * (request.dim // 2 + 8)
+    index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slope_bytes(request.dim)) + upper * 4)
+    index_bytes += len(request.gallery) * 20 + (17 << 20)
+    scratch = int((len(cells) + upper * 1.2) * (2 * request.dim + 12) + len(cells) * slope_bytes(request.dim))
     memory = max(plan.block_cells * 7 * 64 * 4, len(cells) * 60) + (1600 << 20)  # the land raster, and the libraries
     return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
 
@@ -174,7 +176,9 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         report("Writing the index", 0, 0)
         write_levels(lambda: read_blocks(plan, work / "blocks"), cells, request.start_res, final, scratch)
         report("Sealing", 0, 0)
-        seal(final, _manifest(request, plan, gallery, prior, least), target, replace=replace)
+        seal(
+            final, _manifest(request, plan, gallery, prior, least, smooth_from(cells, encoder)), target, replace=replace
+        )
         shutil.rmtree(work)
 
 
@@ -259,13 +263,16 @@ def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
         np.save(file, array)
 
 
-def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior, least_cosine: float) -> Manifest:
+def _manifest(
+    request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior, least_cosine: float, smooth_res: int
+) -> Manifest:
     described = request.described()
     return Manifest(
         model=request.model,
         tau=request.tau,
         dim=request.dim,
         encoder={"arithmetic": request.encoder},
+        smooth_res=smooth_res,
         least_cosine=min(round(least_cosine, 6), 1.0),
         coarse_res=request.coarse_res,
         start_res=request.start_res,

@@ -16,7 +16,7 @@ from index.building.blocks import read_block, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
 from index.grid.cells import Cells, distinct_parents, parents, resolution
-from index.storage.directory import LENGTHS, START, lists_name
+from index.storage.directory import LENGTHS, SLOPES, START, lists_name
 from index.storage.lists import Bits, ListBatch, Ranges, write_lists
 
 ReadLevel = Callable[[], Iterator[Representatives]]
@@ -33,16 +33,17 @@ def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, 
         folder: where the files of the index go.
         scratch: a folder for what lies between the levels; its old content is overwritten.
     """
-    bits = Bits.EIGHT
+    coarse = True
     while resolution(cells[:1]) > start_res:
         above, _ = distinct_parents(cells)
         survey = _survey(source, cells, scratch / f"level-{resolution(above[:1])}")
         path = folder / lists_name(resolution(cells[:1]))
-        write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, bits)
-        if bits is Bits.EIGHT:
+        write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, Bits.FOUR)
+        if coarse:
+            _write_slopes(folder / SLOPES, source())
             with written_whole(folder / LENGTHS) as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
-        source, cells, bits = survey.above, above, Bits.SIX  # upper levels only lead the way
+        source, cells, coarse = survey.above, above, False
     start = joined(source())
     parts: dict[str, NDArray[Any]] = {
         "vectors": start.vectors.astype(np.float16),
@@ -51,6 +52,10 @@ def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, 
     }
     with written_whole(folder / START) as temporary:
         temporary.write_bytes(save(parts))
+
+
+_SPREADS = 2.7
+"""Half the range of a number in standard deviations: for numbers like a Gaussian's, 16 steps over it err least."""
 
 
 class _Survey(NamedTuple):
@@ -63,19 +68,27 @@ def _survey(source: ReadLevel, cells: Cells, scratch: Path) -> _Survey:
     """Go through a level once: the range of each dimension, the cells' lengths, and their parents' representatives."""
     scratch.mkdir(parents=True, exist_ok=True)
     lengths = np.zeros(len(cells), dtype=np.float16)
-    low: NDArray[np.float32] | None = None
-    high: NDArray[np.float32] | None = None
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
     paths: list[Path] = []
     for batch in complete_families(source()):
         lengths[np.searchsorted(cells, batch.cells)] = batch.lengths
-        least, greatest = batch.vectors.min(axis=0), batch.vectors.max(axis=0)
-        low = least if low is None else np.minimum(low, least)
-        high = greatest if high is None else np.maximum(high, greatest)
+        count += len(batch.vectors)
+        total = total + batch.vectors.sum(axis=0, dtype=np.float64)
+        squares = squares + (batch.vectors**2).sum(axis=0, dtype=np.float64)
         paths.append(scratch / f"{len(paths):06d}.safetensors")
         write_block(paths[-1], of_representatives(batch))
-    if low is None or high is None:
-        raise ValueError("There are no representatives to store.")
-    return _Survey(Ranges(low, high), lengths, lambda: (read_block(path) for path in paths))
+    mean = total / count
+    spread = _SPREADS * np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+    ranges = Ranges((mean - spread).astype(np.float32), (mean + spread).astype(np.float32))
+    return _Survey(ranges, lengths, lambda: (read_block(path) for path in paths))
+
+
+def _write_slopes(path: Path, source: Iterable[Representatives]) -> None:
+    """Write each cell's slopes once, those of a cell with two sides too, in the order of the cells."""
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        for batch in complete_families(source):
+            first = np.diff(batch.cells.view(np.int64), prepend=-1) != 0
+            file.write(batch.slopes[first].data)
 
 
 def _batches(source: Iterable[Representatives], cells: Cells, above: Cells) -> Iterator[ListBatch]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from index.encoder import Encode
 from index.grid.cells import Cells, centres, children, children_counts, parents, resolution
+from index.storage.slopes import coded_slopes, no_slopes
 
 
 class Representatives(NamedTuple):
@@ -22,24 +23,34 @@ class Representatives(NamedTuple):
     """(M, dim), unit length."""
     lengths: NDArray[np.float32]
     """(M,) length of the mean of all encoded vectors below, about, in (0, 1]: 1 where they are the same."""
+    slopes: NDArray[np.uint8]
+    """(M, bytes) coded slopes of the children; above the coarse level 0 bytes. See `index/storage/slopes.py`."""
 
     def part(self, rows: slice) -> "Representatives":
         """Return some of them."""
-        return Representatives(self.cells[rows], self.vectors[rows], self.lengths[rows])
+        return Representatives(self.cells[rows], self.vectors[rows], self.lengths[rows], self.slopes[rows])
 
 
 def joined(parts: Iterable[Representatives]) -> Representatives:
     """Return representatives one after the other; there must be at least one part."""
-    cells, vectors, lengths = zip(*parts, strict=True)
-    return Representatives(np.concatenate(cells), np.concatenate(vectors), np.concatenate(lengths))
+    return Representatives(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def of_cells(cells: Cells, encode: Encode) -> Representatives:
     """Return the representatives of cells (N,) of one resolution: means of their children's centres' vectors."""
     offspring = children(cells, resolution(cells) + 1)
-    owners = np.repeat(np.arange(len(cells)), children_counts(cells, resolution(cells) + 1))
+    counts = children_counts(cells, resolution(cells) + 1)
+    owners = np.repeat(np.arange(len(cells)), counts)
     where = centres(offspring)
-    return _means(cells, owners, where[:, 1], encode(where))
+    vectors = encode(where)
+    means = _means(cells, owners, where[:, 1], vectors)
+    slopes = no_slopes(len(means.cells), vectors.shape[1])
+    rows = np.searchsorted(cells, means.cells)
+    single = np.bincount(rows)[rows] == 1  # astride the antimeridian, children's vectors jump
+    plain = np.flatnonzero(single & (counts[rows] == 7))
+    first = (np.cumsum(counts) - counts)[rows[plain]]
+    slopes[plain] = coded_slopes(vectors[first[:, None] + np.arange(7)])
+    return means._replace(slopes=slopes)
 
 
 def of_representatives(below: Representatives) -> Representatives:
@@ -70,4 +81,5 @@ def _means(
     sums = np.add.reduceat(vectors, starts, axis=0)
     lengths = np.linalg.norm(sums, axis=1)
     counts = np.diff(starts, append=len(owners))
-    return Representatives(cells[owners[starts]], sums / lengths[:, None], (lengths / counts).astype(np.float32))
+    vectors, none = sums / lengths[:, None], np.zeros((len(starts), 0), np.uint8)
+    return Representatives(cells[owners[starts]], vectors, (lengths / counts).astype(np.float32), none)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+_ALL = 1 << 40
+
 
 @dataclass(frozen=True)
 class Step:
@@ -11,9 +13,9 @@ class Step:
     beam: int
     """Cells opened at most."""
     margin: float
-    """A cell this much below the k-th best child found so far is not opened; cosine (plus the prior's bonus)."""
-    wave: int = 16
-    """Cells opened at once; the margin is looked at between waves."""
+    """A child whose estimate is this much below the k-th best one is not encoded; cosine (plus the prior's bonus)."""
+    most: int = _ALL
+    """Children encoded at most; or as many as are asked for, where those are more."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,11 @@ class Effort:
     """Coarse cells looked up: those the descent may open, and the best estimate of what is around them."""
     steps: tuple[Step, ...]
     """One for each level below the coarse one; the last stands for all that follow."""
+    encodes_all: bool = False
+    """Encode also what siblings tell as well."""
 
     def __post_init__(self) -> None:
-        if min(self.coarse, *self.widths, *(step.beam for step in self.steps), *(s.wave for s in self.steps)) < 1:
+        if min(self.coarse, *self.widths, *(step.beam for step in self.steps), *(step.most for step in self.steps)) < 1:
             raise ValueError(f"{self} has a number below 1; the least is 1.")
         if min(step.margin for step in self.steps) < 0:
             raise ValueError(f"{self} has a negative margin; the least is 0, which opens only cells that lead.")
@@ -51,12 +55,15 @@ class EffortName(StrEnum):
     EXHAUSTIVE = "exhaustive"
 
 
-_ALL = 1 << 40
 _EFFORTS = {
-    EffortName.FAST: Effort((256, 512), 32, (Step(16, 0.015, 16), Step(8, 0.01, 8), Step(8, 0.005, 8))),
-    EffortName.DEFAULT: Effort((1024, 2048), 64, (Step(64, 0.04, 32), Step(24, 0.03, 12), Step(10, 0.01, 10))),
-    EffortName.THOROUGH: Effort((2048, 4096), 256, (Step(192, 0.06, 48), Step(48, 0.04, 24), Step(24, 0.02, 12))),
-    EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf"), 4096),)),
+    EffortName.FAST: Effort((256, 512), 96, (Step(96, 0.05, 40), Step(5, 0.02, 35), Step(14, 0.02), Step(8, 0.01, 56))),
+    EffortName.DEFAULT: Effort(
+        (1024, 2048), 256, (Step(256, 0.06, 96), Step(9, 0.03, 63), Step(24, 0.03), Step(6, 0.01, 42))
+    ),
+    EffortName.THOROUGH: Effort(
+        (2048, 4096), 512, (Step(512, 0.1, 320), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
+    ),
+    EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf")),), encodes_all=True),
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import parents
+from index.grid.cells import Cells, parents
 from index.grid.region import Region
 from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
 from index.search.efforts import Effort, named
@@ -42,8 +42,10 @@ class Planet:
         self.folder, self.manifest, self.digest = contents.folder, contents.manifest, contents.digest
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
         self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
+        self._slopes = contents.slopes
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
+        self._log_prior = lru_cache(maxsize=2)(self._make_log_prior)
 
     @classmethod
     def open(
@@ -128,9 +130,7 @@ class Planet:
         effort = named(question.effort)
         ranking = self._ranking(question)
         allowed = None if question.region is None else self._allowed(question.region)
-        log_prior = None
-        if question.prior_weight:
-            log_prior = (question.prior_weight / ranking.tau * self.prior.coarse_log_mass).astype(np.float32)
+        log_prior = self._log_prior(question.prior_weight / ranking.tau) if question.prior_weight else None
         for at in range(0, len(queries), BATCH):
             batch = queries[at : at + BATCH]
             coarse = self.engine.search(
@@ -158,7 +158,28 @@ class Planet:
         if question.resolution == self.manifest.coarse_res:
             return [DescentResult((cells,), 0) for cells in scored]
         k = question.k if question.k > SAME_UP_TO else _MEASURED_K
-        return descend(queries, scored, question.resolution, k, self._encoder, ranking, effort)
+        return descend(
+            queries,
+            scored,
+            question.resolution,
+            k,
+            self._encoder,
+            ranking,
+            effort,
+            hints=self,
+            smooth_res=self.manifest.smooth_res,
+        )
+
+    def children_scores(
+        self, query: NDArray[np.float32], cells: Cells, scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return about what the children (R, 7), by digit, of coarse cells score; see `CoarseHints`."""
+        rows = np.searchsorted(self.cells, cells)
+        lengths = self._lengths[rows]
+        means = scores * lengths
+        best = means + np.sqrt(np.maximum((1 - lengths**2) * (1 - scores**2), 0))  # that a child can score
+        own: NDArray[np.float32] = np.where(self._slopes.known(rows), means, best).astype(np.float32)
+        return own[:, None] + self._slopes.scores(query, rows)
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""
@@ -178,6 +199,9 @@ class Planet:
         lengths = np.zeros(len(start_cells), np.float32)
         np.maximum.at(lengths, start.rows, start.lengths)
         return LandTotals.of(self.cells, self._lengths, start_cells, lengths, finest, log_mass)
+
+    def _make_log_prior(self, weight: float) -> NDArray[np.float32]:
+        return (weight * self.prior.coarse_log_mass).astype(np.float32)
 
     def _make_allowed(self, region: Region) -> NDArray[np.bool_]:
         return region.among(self.cells)

@@ -32,11 +32,13 @@ class Posterior:
     """(L,) probabilities; together 1."""
     finest: int
     """The resolution that was asked for."""
+    unsure: float = 0.0
+    """The probability of cells of the finest resolution whose scores are estimates."""
 
     @property
     def estimated(self) -> float:
         """The probability of all cells that were not scored at the finest resolution."""
-        return float(self.mass[resolutions(self.cells) < self.finest].sum())
+        return float(self.mass[resolutions(self.cells) < self.finest].sum()) + self.unsure
 
     def at(self, res: int) -> tuple[Cells, Floats]:
         """Return cells and their probabilities, largest first, summed up to `res`.
@@ -73,7 +75,7 @@ class Posterior:
             mass.append((self.mass[whole] / counts)[owner[inside]])
         joined, masses = np.concatenate(cells), np.concatenate(mass)
         order = np.argsort(resolutions(joined), kind="stable")
-        return Posterior(joined[order], masses[order], self.finest)
+        return Posterior(joined[order], masses[order], self.finest, self.unsure)
 
     def tree(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.
@@ -169,7 +171,10 @@ def posterior(
     all_cells = np.concatenate([land.start_cells[rest], *cells])
     all_logits = np.concatenate([ranking.tau * inside + base, *logits])
     mass = np.exp(all_logits - all_logits.max())
-    return Posterior(all_cells, mass / mass.sum(), finest)
+    mass /= mass.sum()
+    last = found.finest
+    unsure = float(mass[len(mass) - len(last.cells) :][~last.sure].sum()) if len(found.levels) > 1 else 0.0
+    return Posterior(all_cells, mass, finest, unsure)
 
 
 def _inside(scores: Floats, lengths: NDArray[np.floating], tau: float) -> Floats:

@@ -16,6 +16,7 @@ from index.storage.directory import (
     GALLERY,
     LENGTHS,
     PRIOR,
+    SLOPES,
     START,
     IndexDirectory,
     level_name,
@@ -26,6 +27,7 @@ from index.storage.gallery import Gallery
 from index.storage.lists import Lists
 from index.storage.manifest import BadIndexError, Manifest
 from index.storage.prior import Prior
+from index.storage.slopes import Slopes
 
 
 class StartLevel(NamedTuple):
@@ -79,6 +81,8 @@ class IndexContents:
     start: StartLevel
     lengths: NDArray[np.float32]
     """(cells,) of the means that the coarse representatives are."""
+    slopes: Slopes
+    """Of the coarse cells."""
     gallery: Gallery
     prior: Prior
 
@@ -123,6 +127,7 @@ class IndexContents:
             tuple(_lists(files, above, level) for above, level in pairwise(levels)),
             files.checked(START, lambda content: StartLevel.parse(content, len(levels[0]), manifest.dim)),
             files.checked(LENGTHS, lambda content: _lengths(content, manifest)),
+            _slopes(files),
             gallery := files.checked(GALLERY, lambda content: _gallery(content, manifest)),
             files.checked(PRIOR, lambda content: _prior(content, cells, gallery, manifest)),
         )
@@ -153,6 +158,13 @@ def _lists(files: IndexDirectory, above: Cells, level: Cells) -> Lists:
         level_name(resolution(level[:1])),
         lambda content: Lists(files.folder / name, content, len(above), len(level), files.manifest.dim, mapped=path),
     )
+
+
+def _slopes(files: IndexDirectory) -> Slopes:
+    try:
+        return Slopes.open(files.path(SLOPES), files.manifest.cells, files.manifest.dim)
+    except (OSError, ValueError) as error:
+        raise BadIndexError(f"{files.folder / SLOPES} cannot be opened ({error}); build the index again.") from error
 
 
 def _lengths(content: bytes, manifest: Manifest) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 manifest.json        what the index is made of: model, grid, gallery, prior, parameters, versions, sizes of files
 cells.npy            coarse H3 cells, uint64, sorted
 lengths.npy          float16 a coarse cell: length of the mean of its children's vectors before normalisation
+slopes.bin           coded slopes a coarse cell: how its children's vectors differ, see `index/storage/slopes.py`
 prior.npy            float32 a coarse cell: log prior probability
 gallery.parquet      coordinates with counts, sorted by cell
 start.safetensors    float16 vectors of the start level
@@ -21,7 +22,7 @@ from typing import Self, TypeVar
 
 from index.storage.manifest import MANIFEST, SUMS, BadIndexError, Manifest, parse_sums
 
-CELLS, LENGTHS, PRIOR = "cells.npy", "lengths.npy", "prior.npy"
+CELLS, LENGTHS, PRIOR, SLOPES = "cells.npy", "lengths.npy", "prior.npy", "slopes.bin"
 GALLERY, START = "gallery.parquet", "start.safetensors"
 
 _ABOUT_BYTES = 1 << 20

@@ -31,10 +31,10 @@ _PARTS: dict[str, tuple[DTypeLike, int]] = {
 
 
 class Bits(IntEnum):
-    """Bits of a stored number; a vector of 512 takes 512 or 384 bytes."""
+    """Bits of a stored number; a vector of 512 takes 512 or 256 bytes."""
 
     EIGHT = 8
-    SIX = 6
+    FOUR = 4
 
 
 class ListBatch(NamedTuple):
@@ -248,7 +248,7 @@ def _trained(ranges: Ranges, bits: Bits) -> Any:
     """Return FAISS's quantizer for numbers in the ranges; what it learns is the ranges and nothing else."""
     import faiss
 
-    kinds = {Bits.EIGHT: faiss.ScalarQuantizer.QT_8bit, Bits.SIX: faiss.ScalarQuantizer.QT_6bit}
+    kinds = {Bits.EIGHT: faiss.ScalarQuantizer.QT_8bit, Bits.FOUR: faiss.ScalarQuantizer.QT_4bit}
     quantizer = faiss.ScalarQuantizer(len(ranges.low), kinds[bits])
     quantizer.train(np.ascontiguousarray(np.stack(ranges), dtype=np.float32))
     return quantizer

@@ -72,6 +72,9 @@ class Manifest:
     """Arithmetic and device that the vectors were made with."""
     least_cosine: Annotated[float, Field(ge=-1, le=1)]
     """Between vectors that it was built with and exact ones, on a sample of its places."""
+    smooth_res: Annotated[int, Field(ge=1, le=11)]
+    """From this resolution on, vectors of siblings tell those of their children as well as rounding to bf16 leaves
+    them."""
     coarse_res: Annotated[int, Field(ge=3, le=8)]
     start_res: Resolution
     cells: Annotated[int, Field(ge=1, le=1 << 31)]

@@ -4,7 +4,8 @@ The lists follow geography, so they need no training; `benchmarks/recall.py` com
 exact search over the stored vectors.
 """
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ class TreeEngine:
         self.twice = len(self.coarse_lists) - len(self.cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
         self.dim = int(self.start.vectors.shape[1])
+        self._carried_prior = _KeptForTheLast(lambda values: self._upwards(values, np.maximum))
+        self._carried_mask = _KeptForTheLast(lambda values: self._upwards(values, np.logical_or))
 
     def __len__(self) -> int:
         """Return the number of coarse cells."""
@@ -60,8 +63,7 @@ class TreeEngine:
         if not widths or min(widths) < 1:
             raise ValueError(f"The widths are {widths}; give at least one, from 1.")
         widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
-        priors = self._upwards(log_prior, np.maximum)
-        masks = self._upwards(allowed, np.logical_or)
+        priors, masks = self._carried_prior(log_prior), self._carried_mask(allowed)
         start_scores = self._scored_starts(array)
         rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = start_scores
@@ -139,6 +141,21 @@ class TreeEngine:
             values = None if values is None else combine.reduceat(values, first)
             result.insert(0, values)
         return result
+
+
+class _KeptForTheLast(Generic[T]):
+    """A function of an array that is not computed again for the same array: one question's, for many queries."""
+
+    def __init__(self, compute: Callable[[NDArray[T] | None], list[NDArray[T] | None]]) -> None:
+        self._compute: Callable[[NDArray[T] | None], list[NDArray[T] | None]] = compute
+        self._last: tuple[NDArray[T] | None, list[NDArray[T] | None]] | None = None
+
+    def __call__(self, values: NDArray[T] | None) -> list[NDArray[T] | None]:
+        """Return the result for an array; the array must not be changed afterwards."""
+        last = self._last  # of another thread, perhaps: taken once
+        if last is None or last[0] is not values:
+            self._last = last = values, self._compute(values)
+        return last[1]
 
 
 def _walked(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -118,7 +118,7 @@ def test_a_modest_effort_is_close_to_the_truth() -> None:
         own = posterior.mass[resolutions(posterior.cells) == FINEST]
         relative = own / own.sum()
         truth = expected[np.searchsorted(cells, scored)]
-        np.testing.assert_allclose(relative, truth / truth.sum(), rtol=1e-4)  # exact among themselves
+        np.testing.assert_allclose(relative, truth / truth.sum(), atol=3e-3)  # estimates among them
 
 
 @pytest.mark.parametrize("effort", [MODEST, EffortName.EXHAUSTIVE])

@@ -232,8 +232,8 @@ def test_lists_that_name_cells_of_nowhere(folder: Path, number: int) -> None:
     parts = load_file(folder / "level-6.safetensors")
     content = np.fromfile(path, np.int64)
     size = int(parts["sizes"][0])
-    content[size * DIM // 8 : size * (DIM // 8 + 1)] = number
-    parts["checksums"][0] = crc32(content[: size * (DIM // 8 + 1)].tobytes())
+    content[size * DIM // 16 : size * (DIM // 16 + 1)] = number
+    parts["checksums"][0] = crc32(content[: size * (DIM // 16 + 1)].tobytes())
     resealed(folder, files={"level-6.lists": content.tobytes(), "level-6.safetensors": save(parts)})
     planet = Planet.open(folder, encode)
     asked = queries(HERE)

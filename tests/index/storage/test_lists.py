@@ -77,7 +77,7 @@ def check(scores: NDArray[np.float32], ids: NDArray[np.int64], expected: dict[in
     assert (scores[len(order) :] == -np.inf).all()
 
 
-@pytest.mark.parametrize(("bits", "step"), [(Bits.EIGHT, 1 / 255), (Bits.SIX, 1 / 63)])
+@pytest.mark.parametrize(("bits", "step"), [(Bits.EIGHT, 1 / 255), (Bits.FOUR, 1 / 15)])
 def test_vectors_come_back_within_half_a_step(tmp_path: Path, bits: Bits, step: float) -> None:
     data, opened = Data(), open_lists(written(tmp_path, bits))
     vectors, ids = opened.vectors(np.arange(len(SIZES)))
