@@ -56,12 +56,14 @@ class EffortName(StrEnum):
 
 
 _EFFORTS = {
-    EffortName.FAST: Effort((256, 512), 96, (Step(96, 0.05, 40), Step(5, 0.02, 35), Step(14, 0.02), Step(8, 0.01, 56))),
+    EffortName.FAST: Effort(
+        (512, 1024), 192, (Step(192, 0.06, 96), Step(6, 0.03, 42), Step(16, 0.03), Step(8, 0.01, 56))
+    ),
     EffortName.DEFAULT: Effort(
-        (1024, 2048), 256, (Step(256, 0.06, 96), Step(9, 0.03, 63), Step(24, 0.03), Step(6, 0.01, 42))
+        (1024, 2048), 384, (Step(384, 0.08, 256), Step(10, 0.03, 70), Step(28, 0.03), Step(8, 0.01, 56))
     ),
     EffortName.THOROUGH: Effort(
-        (2048, 4096), 512, (Step(512, 0.1, 320), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
+        (2048, 4096), 768, (Step(768, 0.12, 640), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
     ),
     EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf")),), encodes_all=True),
 }

@@ -19,6 +19,7 @@ from index.search.hits import FoundPlaces, HitMaker, QueryScores, joined_hits
 from index.search.posterior import LandTotals, Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
+from index.storage.slopes import told_by
 
 BATCH = 128
 """Queries that go down together: they share encodings, and memory holds no more."""
@@ -178,8 +179,9 @@ class Planet:
         lengths = self._lengths[rows]
         means = scores * lengths
         best = means + np.sqrt(np.maximum((1 - lengths**2) * (1 - scores**2), 0))  # that a child can score
-        own: NDArray[np.float32] = np.where(self._slopes.known(rows), means, best).astype(np.float32)
-        return own[:, None] + self._slopes.scores(query, rows)
+        told, known = told_by(self._slopes.of(rows), query)
+        own: NDArray[np.float32] = np.where(known, means, best).astype(np.float32)
+        return own[:, None] + told
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""

@@ -162,7 +162,8 @@ def _lists(files: IndexDirectory, above: Cells, level: Cells) -> Lists:
 
 def _slopes(files: IndexDirectory) -> Slopes:
     try:
-        return Slopes.open(files.path(SLOPES), files.manifest.cells, files.manifest.dim)
+        about, path = files.manifest, files.folder / SLOPES
+        return Slopes(path, about.cells, about.dim, mapped=files.path(SLOPES))
     except (OSError, ValueError) as error:
         raise BadIndexError(f"{files.folder / SLOPES} cannot be opened ({error}); build the index again.") from error
 

@@ -31,7 +31,7 @@ FLIPS = int(os.environ.get("GEOCLIP_FLIPS", "100"))
 READERS = int(os.environ.get("GEOCLIP_READERS", "60"))
 SMALL = Region.of_cells(cells_at([(46.6, 8.2)], 3))
 OTHER = Region.of_cells(cells_at([(44.0, 8.2)], 3))
-ALL = Question(k=1000, resolution=6, effort=EffortName.EXHAUSTIVE, prior_weight=0.5)
+ALL = Question(k=1000, resolution=7, effort=EffortName.EXHAUSTIVE, prior_weight=0.5)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answers(folder: Path) -> FoundPlaces:
-    """Ask for everything, so that every list is read."""
+    """Ask for everything, so that every list is read, and all slopes."""
     return Planet.open(folder, encode).search(queries(np.array([(46.6, 8.2)])), ALL)
 
 
