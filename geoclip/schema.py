@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from index.schema import first_problem
+
 MAX_BYTES = 16 * 2**20
-_SHOWN = 60
 
 
 class Record(BaseModel):
@@ -39,16 +40,4 @@ def record_of(content: bytes | str, kind: type[Kind]) -> Kind:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        raise ValueError(_first_complaint(error)) from error
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_context=False)
-    where = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-    reason = reason[:1].lower() + reason[1:]
-    if where and first["type"] != "missing":
-        shown = "".join(c if c.isprintable() else "?" for c in repr(first["input"]))
-        where += f" is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{where}: {reason}{more}" if where else f"{reason}{more}"
+        raise ValueError(first_problem(error)) from error

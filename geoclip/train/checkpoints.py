@@ -14,6 +14,7 @@ from geoclip.files import written_whole
 from geoclip.release.config import ModelConfig
 from geoclip.schema import record_of
 
+CHECKPOINT_FORMAT = 1
 LAST = ModelCheckpoint.CHECKPOINT_NAME_LAST
 """What the checkpoint of the last step is called."""
 
@@ -54,7 +55,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the contents of a checkpoint of `geoclip train`: tensors on the CPU and plain values.
 
     Raises:
-        InputError: no such file, a damaged one, or no checkpoint of `geoclip train`.
+        InputError: no such file, a damaged one, no checkpoint of `geoclip train`, or one of another format.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -67,8 +68,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a checkpoint: it is another kind of file, or damaged; give one that "
             "`geoclip train fit` wrote."
         ) from error
-    if not isinstance(content, dict) or "geoclip" not in content or "state_dict" not in content:
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(name), dict) for name in ("geoclip", "state_dict")
+    ):
         raise InputError(f"{path} is no checkpoint of `geoclip train fit`; give one that it wrote.")
+    if content["geoclip"].get("format") != CHECKPOINT_FORMAT:
+        raise InputError(
+            f"{path} is a checkpoint of format {content['geoclip'].get('format')!r}; this version reads "
+            f"{CHECKPOINT_FORMAT}, so train again."
+        )
     return content
 
 

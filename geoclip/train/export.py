@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoclip.encoders.image import released_mlp
+from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
 from geoclip.files import cannot_write, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
@@ -32,6 +34,7 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
 
     Raises:
         InputError: the checkpoint or the gallery cannot be used, `target` exists, or the disk is full.
+        WeightsError: the weights are not finite, or not those of the model that the checkpoint says it holds.
     """
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
@@ -45,7 +48,7 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
             fresh = work / "release"
             fresh.mkdir()
             _write(fresh, content["state_dict"], config, lat_lng, sha256_of(checkpoint))
-            Release.open(fresh)
+            _check(Release.open(fresh))
             for file in fresh.iterdir():
                 sync(file)
             if target.exists():
@@ -57,6 +60,13 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
     return Release.open(target)
 
 
+def _check(release: Release) -> None:
+    """Raise WeightsError where a checkpoint's tensors are not those of its model."""
+    LocationEncoder.of(release)
+    released_mlp(release)
+    release.logit_scale()
+
+
 def _write(
     folder: Path, state: dict[str, Tensor], config: ModelConfig, lat_lng: NDArray[np.float32], source: str
 ) -> None:
@@ -64,7 +74,7 @@ def _write(
         theirs + name[len(ours) :]: tensor
         for name, tensor in state.items()
         for ours, theirs in _PARTS.items()
-        if name.startswith(ours)
+        if isinstance(tensor, Tensor) and str(name).startswith(ours)
     }
     rows = "".join(f"{lat},{lng}\n" for lat, lng in lat_lng)  # the shortest decimals that give the float32 back
     (folder / GALLERY_CSV).write_text(f"LAT,LON\n{rows}", encoding="utf-8")

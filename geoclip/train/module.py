@@ -19,7 +19,7 @@ from geoclip.errors import InputError
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import Release, config_of
 from geoclip.release.fetch import released
-from geoclip.train.checkpoints import config_in
+from geoclip.train.checkpoints import CHECKPOINT_FORMAT, config_in
 from geoclip.train.data.sources import Batch
 from geoclip.train.gather import gathered, own_share
 from geoclip.train.loss import contrastive_loss
@@ -28,7 +28,6 @@ from geoclip.train.queue import PlaceQueue
 from geoclip.train.retrieval import CandidatePlaces, Retrieved, candidates, gallery_places, retrieved
 from geoclip.train.settings import Optimizer, Schedule
 
-CHECKPOINT_FORMAT = 1
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Of Lightning's, those that leave the weights in float32."""
 FRESH_TEMPERATURE = 0.07
@@ -258,18 +257,21 @@ class GeoModule(L.LightningModule):
         """Restore the noise.
 
         Raises:
-            InputError: the checkpoint is of another format, or of a model with another configuration or queue size.
+            InputError: the checkpoint is of a model with another configuration or queue size, or damaged.
         """
         stored = checkpoint["geoclip"]
+        queue = checkpoint["state_dict"].get("queue.places", ())
         mine = {
-            "format": (stored["format"], CHECKPOINT_FORMAT),
             **{name: (value, getattr(self.config, name)) for name, value in config_in(checkpoint)},
-            "queue_size": (len(checkpoint["state_dict"]["queue.places"]), len(self.queue.places)),
+            "queue_size": (len(queue), len(self.queue.places)),
         }
         for name, (theirs, ours) in mine.items():
             if theirs != ours:
                 raise InputError(f"The checkpoint has {name} {theirs} and the configuration {ours}; make them alike.")
-        self.noise.set_state(stored["noise"])
+        try:
+            self.noise.set_state(stored["noise"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise InputError(f"The checkpoint holds no state of the noise ({error}); it cannot go on.") from error
 
 
 def _started(start: str, like: str | None, sigma: list[float] | None) -> tuple[LocationEncoder, nn.Module, Tensor]:

@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from index.schema import first_problem
+
 FORMAT = 2
 KIND = "geoclip-planet index"
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
@@ -117,15 +119,6 @@ class Manifest:
             return cls(**content)
         except ValidationError as error:
             raise ValueError(f"is not a manifest: {first_problem(error)}; build the index again") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return the first thing that a schema found wrong, as part of a sentence."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    what = first["msg"].removeprefix("Value error, ")
-    value = "" if first["type"] in {"missing", "json_invalid"} else f" (it is {first['input']!r:.60})"
-    return f"{where}: {what}{value}" if where else what
 
 
 def parse_sums(text: bytes) -> dict[str, str]:

@@ -56,6 +56,7 @@ def test_the_version_is_said_once() -> None:
     assert version("geoclip-planet") == geoclip.__version__
 
 
+@pytest.mark.slow
 def test_commands_other_than_maps_load_no_map() -> None:
     code = (
         "import sys; sys.modules['bokeh'] = sys.modules['matplotlib'] = sys.modules['pip'] = None\n"

@@ -141,6 +141,7 @@ def test_what_a_killed_fetch_left_is_removed(wheel: Path, cache: Path) -> None:
     assert sorted(path.name for path in cache.iterdir()) == [".fetch-running", "released-1.3.0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEIGHTS, GALLERY])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name: str, damage: str) -> None:
@@ -160,14 +161,14 @@ def test_a_damaged_release_is_refused_and_mended(wheel: Path, cache: Path, name:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("{", r"does not describe .* invalid JSON"),
-        ('{"model_type": "other"}', "model_type is 'other'"),
-        (released_with(format_version=2), "format_version is 2: input should be 1"),
-        (released_with(sigma=[]), "sigma is"),
-        (released_with(sigma="16"), "sigma is '16'"),
-        (released_with(dim=512.5), "dim is 512.5"),
-        (released_with(dim=-1), "dim is -1"),
-        (released_with(sigma=[math.nan]), "sigma.0 is nan"),
+        ("{", r"does not describe .* Invalid JSON"),
+        ('{"model_type": "other"}', r"model_type: .*it is 'other'"),
+        (released_with(format_version=2), r"format_version: Input should be 1 \(it is 2\)"),
+        (released_with(sigma=[]), "sigma: "),
+        (released_with(sigma="16"), r"sigma: .*it is '16'"),
+        (released_with(dim=512.5), r"dim: .*it is 512.5"),
+        (released_with(dim=-1), r"dim: .*it is -1"),
+        (released_with(sigma=[math.nan]), r"sigma.0: .*it is nan"),
         (released_with(gallery_file="../places.csv"), "plain name of a file"),
         (released_with(sha256={"/etc/passwd": "0" * 64}), "plain name of a file"),
         (released_with(backbone={"repo_id": "openai/clip-vit-base-patch32"}), "say with open_clip"),

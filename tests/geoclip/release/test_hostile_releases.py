@@ -89,6 +89,7 @@ def test_pipes_and_folders_in_place_of_files_are_not_waited_for(model: SmallRele
     assert geoclip("locate", "photo.png", "--index", "none", *model.options).exit_code == 0
 
 
+@pytest.mark.slow
 def test_flipped_and_cut_files_never_crash(model: SmallRelease, inputs: None) -> None:
     """Without digests, which a stranger would write anew: a sentence, or an answer without NaN."""
     rng, seen = np.random.default_rng(0), set()

@@ -105,6 +105,7 @@ def test_an_index_has_its_dimensions_and_finds_its_places(model: SmallRelease, p
     assert abs(best["lng"] - 7.5) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crops", ["1", "10"])
 def test_photos_and_words_are_located(model: SmallRelease, planet: Path, photos: Path, crops: str) -> None:
     done = geoclip("locate", photos, "--index", planet, *model.options, "-f", "jsonl", "--crops", crops)
@@ -136,6 +137,7 @@ def test_the_released_class_takes_it(model: SmallRelease, photos: Path) -> None:
     np.testing.assert_allclose(shares, np.exp(logits)[expected] / np.exp(logits).sum(), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["weights", "scratch"])
 @pytest.mark.parametrize("cached", [True, False])
 def test_it_is_trained_and_exported(
@@ -205,6 +207,7 @@ def test_what_does_not_fit_is_one_sentence(model: SmallRelease, tmp_path: Path) 
         Locator.open(release=model.release, device="cpu").search(np.ones((1, 512), np.float32))
 
 
+@pytest.mark.slow
 def test_a_named_tower_of_open_clip_is_built(tmp_path: Path) -> None:
     """ViT-S-16, which is neither the released one nor described in the release, against open_clip's own model."""
     config = ModelConfig(backbone=Backbone(open_clip="ViT-S-16", pretrained=None, features=384))

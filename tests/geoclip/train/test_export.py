@@ -17,7 +17,7 @@ from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import distinct_rows
 from geoclip.encoders.image import image_mlp
 from geoclip.encoders.location import LocationEncoder
-from geoclip.errors import InputError, WeightsError
+from geoclip.errors import GeoclipError, InputError, WeightsError
 from geoclip.locator import Locator
 from geoclip.release.directory import Release
 from geoclip.train.checkpoints import WholeCheckpoints
@@ -158,6 +158,30 @@ def test_the_command_line_uses_the_weights_and_indexes_refuse_others(
     other = export(checkpoint_of(scratch(sigma=[3.0]), tmp_path), tmp_path / "other", gallery=gallery).path
     with pytest.raises(InputError, match=r"model"):
         Locator.open(index, release=Release.open(other))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"geoclip": 5}, "no checkpoint of"),
+        ({"state_dict": [1]}, "no checkpoint of"),
+        ({"geoclip": {"format": 2}}, "of format 2"),
+        ({"geoclip": {"format": 1}}, "does not say what model"),
+        ({"geoclip": {"format": 1, "config": "{}]"}}, "does not say what model"),
+        ({"geoclip": {"format": 1, "sigma": ["x"]}}, "does not say what model"),
+        ({"geoclip": {"format": 1, "sigma": [1.0]}}, "do not fit sigma"),
+        ({"state_dict": {}}, "do not fit sigma"),
+        ({"state_dict": {"logit_scale": torch.tensor(torch.nan)}}, "not finite"),
+        ({"state_dict": {"logit_scale": "none", 5: 6}}, "do not fit sigma"),
+    ],
+)
+def test_hostile_checkpoints_are_one_sentence_and_leave_nothing(
+    trained: Trained, gallery: Path, tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    torch.save(torch.load(trained[1], weights_only=True) | changed, tmp_path / "hostile.ckpt")
+    with pytest.raises(GeoclipError, match=words):
+        export(tmp_path / "hostile.ckpt", tmp_path / "release", gallery=gallery)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hostile.ckpt", "places.csv"]
 
 
 def checkpoint_of(module: GeoModule, folder: Path) -> Path:

@@ -77,6 +77,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_losses(tmp_path: Path) ->
         torch.testing.assert_close(found, wanted, msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_can_go_on_from_its_last_step(tmp_path: Path) -> None:
     """A finished run of 5 steps that goes on to 10 has the losses of a run of 10."""
 
