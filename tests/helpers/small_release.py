@@ -92,6 +92,18 @@ def small_release(
     return SmallRelease(weights, _small_clip(folder, config, seed))
 
 
+def small_description(folder: Path, features: int) -> Path:
+    """Write what a small model is, without weights, into a folder: what `model.like` of training takes.
+
+    It has as many layers as the released one.
+    """
+    backbone = SMALL.backbone.model_copy(update={"features": features})
+    config = SMALL.model_copy(update={"backbone": backbone, "hidden": (96, 80, 72)})
+    described = {"model_type": "geoclip-geolocation", "format_version": 1, **config.model_dump(mode="json")}
+    (folder / CONFIG).write_text(json.dumps(described))
+    return folder
+
+
 def _small_clip(folder: Path, config: ModelConfig, seed: int = 0) -> Path:
     """Write a checkpoint of both towers with random weights."""
     with torch.random.fork_rng():

@@ -24,6 +24,7 @@ from geoclip.train.checkpoints import WholeCheckpoints
 from geoclip.train.export import export
 from geoclip.train.module import GeoModule
 from tests.helpers.commands import geoclip
+from tests.helpers.small_release import small_description
 from tests.helpers.train_world import WorldData, around, features, scratch, sites, trainer, write_features
 
 Trained = tuple[GeoModule, Path]
@@ -34,7 +35,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A module after one step, and its checkpoint."""
     places = sites(24)
     data = WorldData((features(places), places), (features(places), places), 24)
-    module = scratch(sigma=[1.0, 2.5])
+    like = small_description(tmp_path_factory.mktemp("like"), features=768)
+    module = scratch(like=str(like), sigma=[1.0, 2.5])
     path = tmp_path_factory.mktemp("run") / "last.ckpt"
     fit = trainer(max_steps=1, plugins=[WholeCheckpoints()])
     fit.fit(module, datamodule=data)
