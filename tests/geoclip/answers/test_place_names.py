@@ -283,6 +283,7 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     assert looked_up
 
 
+@pytest.mark.slow
 def test_countries_that_are_left_out_are_not_named(named: PlaceNames) -> None:
     """On both sides of a border, and where outlines overlap: an allowed country's nearest place, by brute force."""
     random = np.random.default_rng(3)

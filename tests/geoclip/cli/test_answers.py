@@ -224,6 +224,7 @@ def test_apart(work: Work) -> None:
         assert least <= min(nearest) < most
 
 
+@pytest.mark.slow
 def test_vectors_that_cannot_be_used_are_named_and_skipped(work: Work, tmp_path: Path) -> None:
     vectors = np.tile(np.load(work.vectors)[:1], (1500, 1))
     vectors[1200, 5] = np.nan

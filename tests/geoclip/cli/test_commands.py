@@ -141,7 +141,7 @@ def test_words_are_located() -> None:
         (["locate", "--from-list", "absent.txt"], "absent.txt cannot be read"),
         (["locate", "-", "--from-list", "-"], "once only"),
         (["locate", "PHOTO", "--device", "cuda:99"], "is not here"),
-        (["locate", "PHOTO", "--device", "tpu?"], "is unknown"),
+        (["locate", "PHOTO", "--device", "tpu?"], "is not one that this program computes on"),
         (["locate", "PHOTO", "--clip-checkpoint", "absent.pt"], "absent.pt does not exist"),
         (["locate", "PHOTO", "-k", "0"], "0 is not allowed for k (--top); choose at least 1."),
         (["locate", "PHOTO", "--precision", "fp8"], "'fp8' is not allowed for --precision; choose auto, fp32, bf16."),
