@@ -1,5 +1,6 @@
 """The command line as tests run it: in this process, which has loaded torch already, or in one of its own."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def geoclip(*arguments: str | Path, stdin: bytes = b"", environment: Mapping[str
             exit_code = int(end.code or 0)
         finally:
             sys.argv = before
+            gc.collect()  # a process would give its memory back
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a closed pipe takes it away
                 stream.flush()
