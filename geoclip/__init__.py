@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geoclip.locator import Locator
     from geoclip.model import GeoCLIP
     from geoclip.options import SearchOptions
+    from geoclip.photo_labels import label_photos
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "embed_coordinates",
     "embed_photos",
     "evaluate",
+    "label_photos",
 ]
 
 _HOME = {
@@ -54,6 +56,7 @@ _HOME = {
     "embed_coordinates": "embed_files",
     "embed_photos": "embed_files",
     "evaluate": "evaluation.evaluating",
+    "label_photos": "photo_labels",
 }
 
 

@@ -20,7 +20,7 @@ class Record(BaseModel):
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
-def read_record(path: Path, kind: type[Kind]) -> Kind:
+def read_record(path: Path, kind: type[Kind], max_bytes: int = MAX_BYTES) -> Kind:
     """Return the contents of a JSON file.
 
     Raises:
@@ -30,8 +30,8 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not an ordinary file")
-    if status.st_size > MAX_BYTES:
-        raise ValueError(f"it has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES / 2**20:.0f} MB are read")
+    if status.st_size > max_bytes:
+        raise ValueError(f"it has {status.st_size / 2**20:.0f} MB; at most {max_bytes / 2**20:.0f} MB are read")
     return record_of(path.read_bytes(), kind)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from geoclip import __version__
+from geoclip.cli.arguments import FromList, Index, Overwrite
 from geoclip.cli.groups import with_groups
 from geoclip.cli.output_options import OutputOptions
 from geoclip.cli.terminal import with_exit_codes
@@ -36,17 +37,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-FromList = Annotated[
-    Path | None,
-    typer.Option(
-        "--from-list",
-        metavar="FILE",
-        help="Read more paths from a file, one a line; - for stdin.",
-        rich_help_panel=Panel.INPUT,
-    ),
-]
-Index = Annotated[str, typer.Argument(metavar="DIR", help="An index; planet or lite for one in the cache.")]
 
 
 def command(*examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -157,9 +147,7 @@ def embed(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a stopped run.", rich_help_panel=Panel.OUTPUT)
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace --output if it exists.", rich_help_panel=Panel.OUTPUT)
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn photos or coordinates into unit vectors (512 numbers each) in a Parquet file."""
     from geoclip.cli.embed import run
@@ -196,6 +184,26 @@ def search(
 
 
 @command(
+    "geoclip labels photos/ -o labels.csv",
+    "geoclip calibrate labels.csv photos/ --index planet/ -o calibration.json     [dim]# what they are for[/dim]",
+)
+def labels(
+    photo: Annotated[PhotoOptions, "exclude", "max_megapixels"],
+    machine: Annotated[MachineOptions, "workers"],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.csv", help="Where to write the labels.")],
+    photos: Annotated[
+        list[str] | None, typer.Argument(metavar="PHOTO... | FOLDER", help="Photos, or folders searched deeply.")
+    ] = None,
+    from_list: FromList = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write where photos say they were taken (EXIF, XMP, XMP sidecars, Google Takeout) as a table photo,lat,lng."""
+    from geoclip.cli.labels import run
+
+    run(photos or [], from_list, output, overwrite, photo, machine)
+
+
+@command(
     "geoclip calibrate labels.csv photos/ --index planet/ -o calibration.json",
     "geoclip calibrate labels.csv vectors.parquet --index planet/ -o calibration.json",
     "geoclip locate holiday.jpg --index planet/ --calibration calibration.json",
@@ -218,9 +226,7 @@ def calibrate(
     columns: Annotated[ColumnOptions, "label_name_column", "label_lat_column", "label_lng_column", "by_order"],
     model: ModelOptions,
     machine: MachineOptions,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace --output if it exists.", rich_help_panel=Panel.OUTPUT)
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make probabilities honest: fit temperature, prior weight and circles to photos whose places are known."""
     from geoclip.cli.calibrate import run

@@ -22,8 +22,8 @@ class OutputOptions(Options):
     output: Annotated[
         Path | None,
         Help(
-            "Write here in place of stdout: .jsonl, .csv, .parquet, .geojson or .kml; the last three are written "
-            "whole.",
+            "Write here in place of stdout: .jsonl, .csv, .exiftool.csv (for `exiftool -csv=`), .parquet, .geojson or "
+            ".kml; the last three are written whole.",
             names=("--output", "-o"),
             metavar="FILE",
         ),

@@ -21,10 +21,11 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.colour import Conversion, as_it_is, eight_bits, over_white, srgb_conversion, srgb_of
-from geoclip.photos.exif import LatLng, gps_of, orientation_of
+from geoclip.photos.exif import LatLng, gps_of, orientation_of, positions_in
 
 T = TypeVar("T")
 
@@ -127,6 +128,14 @@ def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
         PhotoError: the photo cannot be read, whatever the reason; the message is one sentence without the name.
     """
     return _opened(photo, limits, _read)
+
+
+def read_gps(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
+    """Return the position in a photo's metadata with the name of its `GpsSource` for pixels, empty where there is none.
+
+    Pixels are decoded only of PNG, whose metadata may stand behind them. Arguments and errors as for `read_photo`.
+    """
+    return _opened(photo, limits, _gps_alone)
 
 
 class Upright(NamedTuple):
@@ -292,15 +301,20 @@ def _read(image: Image.Image, limits: DecodeLimits) -> Picture:
     return Picture(b"".join(to_srgb(view).tobytes() for view in views), *gps_of(image))
 
 
+def _gps_alone(image: Image.Image, limits: DecodeLimits) -> Picture:
+    if isinstance(image, PngImageFile):
+        _check_pixels(image.width * image.height, limits)
+        image.load()
+    found = next(positions_in(image), None)
+    return Picture(b"", None) if found is None else Picture(found.source.encode(), found.gps, found.datum)
+
+
 def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Upright:
     pixels = image.width * image.height
     if isinstance(image, JpegImageFile) and limits.max_pixels < pixels <= JPEG_FACTOR * limits.max_pixels:
         image.draft(None, (max(1, image.width // 2), max(1, image.height // 2)))
         pixels = image.width * image.height
-    if pixels > limits.max_pixels:
-        raise PhotoError(f"The image has {pixels / 1e6:.4g} megapixels; {limits.max_pixels / 1e6:.4g} are allowed.")
-    if pixels == 0:
-        raise PhotoError("The image has no pixels.")
+    _check_pixels(pixels, limits)
     deep = ";16" in str(getattr(image, "tile", [])[:1])
     image.load()
     if limits.as_released:
@@ -308,3 +322,10 @@ def _to_rgb(image: Image.Image, limits: DecodeLimits) -> Upright:
     orientation, to_srgb = orientation_of(image), srgb_conversion(image)
     image = over_white(srgb_of(eight_bits(image, deep=deep)))
     return Upright(image if orientation is None else image.transpose(orientation), to_srgb)
+
+
+def _check_pixels(pixels: int, limits: DecodeLimits) -> None:
+    if pixels > limits.max_pixels:
+        raise PhotoError(f"The image has {pixels / 1e6:.4g} megapixels; {limits.max_pixels / 1e6:.4g} are allowed.")
+    if pixels == 0:
+        raise PhotoError("The image has no pixels.")

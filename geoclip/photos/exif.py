@@ -4,8 +4,10 @@ Nothing here fails a photo: damaged metadata says nothing about the pixels.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from numbers import Real
+from typing import NamedTuple
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
@@ -16,6 +18,8 @@ MAX_BLOCK_BYTES = 2**18
 """Pillow makes Python objects of all a GPS directory holds, half a second for each MB; a JPEG segment has 64 kB."""
 MAX_DATUM = 32
 """Characters of a datum's name that are kept."""
+ESTIMATE = "ESTIMATED geoclip-planet"
+"""GPSProcessingMethod of answers that were written into photos: they are not read back as positions."""
 _VOID = "V"
 """GPSStatus: the receiver had no fix, and what stands there is an older place or a guess."""
 
@@ -28,6 +32,25 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class GpsSource(StrEnum):
+    """Where a position was found; the first in this order counts."""
+
+    EXIF = "EXIF"
+    XMP = "XMP"
+    SIDECAR = "XMP sidecars"
+    TAKEOUT = "Google Takeout"
+
+
+class GpsPosition(NamedTuple):
+    """A recorded position."""
+
+    gps: LatLng
+    """(lat, lng) in degrees, lat in [-90, 90] and lng in [-180, 180], as written."""
+    datum: str
+    """Where it is said and is not WGS 84, else empty."""
+    source: GpsSource
 
 
 def orientation_of(image: Image.Image) -> Image.Transpose | None:
@@ -45,21 +68,25 @@ def gps_of(image: Image.Image) -> tuple[LatLng | None, str]:
     """Return the position in a loaded image's EXIF data, else in its XMP data; None where there is none to be trusted.
 
     That asks for both references (N or S, E or W) and three finite numbers each (degrees, minutes, seconds) in their
-    ranges, for another place than exactly (0, 0), which devices write when they do not know, and for a GPSStatus
-    other than void.
+    ranges, for another place than exactly (0, 0), which devices write when they do not know, for a GPSStatus other than
+    void, and for another GPSProcessingMethod than `ESTIMATE`.
 
     Returns:
         (lat, lng) in degrees, lat in [-90, 90] and lng in [-180, 180], as written; and its datum where that is said
         and is not WGS 84, else an empty string.
     """
-    for read in (_from_exif, _from_xmp):
+    return next(((found.gps, found.datum) for found in positions_in(image)), (None, ""))
+
+
+def positions_in(image: Image.Image) -> Iterator[GpsPosition]:
+    """Yield the positions in a loaded image's EXIF and XMP data that are to be trusted; see `gps_of`."""
+    for source, read in ((GpsSource.EXIF, _from_exif), (GpsSource.XMP, _from_xmp)):
         try:
             lat, lng, datum = read(image)
         except Exception:
             continue
         if not lat == 0 == lng:
-            return (lat, lng), datum
-    return None, ""
+            yield GpsPosition((lat, lng), datum, source)
 
 
 def _from_exif(image: Image.Image) -> tuple[float, float, str]:
@@ -69,6 +96,9 @@ def _from_exif(image: Image.Image) -> tuple[float, float, str]:
     tags = image.getexif().get_ifd(IFD.GPSInfo)
     if _letter(tags.get(GPS.GPSStatus, "A")) == _VOID:
         raise ValueError("void")
+    method = tags.get(GPS.GPSProcessingMethod, b"")
+    if ESTIMATE.encode() in (method if isinstance(method, bytes) else str(method).encode()):
+        raise ValueError("an estimate")
     lat = _degrees(tags, GPS.GPSLatitude, GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
     lng = _degrees(tags, GPS.GPSLongitude, GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
     return lat, lng, _datum(tags.get(GPS.GPSMapDatum, ""))
@@ -86,17 +116,27 @@ def _from_xmp(image: Image.Image) -> tuple[float, float, str]:
         found = re.search(_XMP_VALUE % name, block)
         return "" if found is None else found[1].decode("ascii")
 
-    def angle(name: bytes, letters: str, limit: int) -> float:
+    return position_of_xmp(lambda name: value(name.encode()))
+
+
+def position_of_xmp(value: Callable[[str], str]) -> tuple[float, float, str]:
+    """Return latitude, longitude and datum of XMP, from the values of its EXIF properties by name, empty if missing.
+
+    Raises:
+        ValueError: there is no position, or one not to be trusted; see `gps_of`.
+    """
+
+    def angle(name: str, letters: str, limit: int) -> float:
         found = _XMP_ANGLE.fullmatch(value(name).upper())
         if found is None or found[4] not in letters:
             raise ValueError("no angle")
         sign = 1 if found[4] == letters[0] else -1
         return _signed(float(found[1]), float(found[2]), float(found[3] or 0), sign, limit)
 
-    if _letter(value(b"GPSStatus")) == _VOID:
-        raise ValueError("void")
-    lat, lng = angle(b"GPSLatitude", "NS", 90), angle(b"GPSLongitude", "EW", 180)
-    return lat, lng, _datum(value(b"GPSMapDatum"))
+    if _letter(value("GPSStatus")) == _VOID or ESTIMATE in value("GPSProcessingMethod"):
+        raise ValueError("void, or an estimate")
+    lat, lng = angle("GPSLatitude", "NS", 90), angle("GPSLongitude", "EW", 180)
+    return lat, lng, _datum(value("GPSMapDatum"))
 
 
 def _letter(text: object) -> str:

@@ -18,6 +18,7 @@ class Format(StrEnum):
     TABLE = "table", "table:TableWriter"
     JSONL = "jsonl", "jsonl:JsonLinesWriter", (".jsonl", ".ndjson"), True
     CSV = "csv", "csv:CsvWriter", (".csv",), True
+    EXIFTOOL = "exiftool", "exiftool:ExiftoolWriter", (".exiftool.csv",), True
     GEOJSON = "geojson", "geojson:GeoJsonWriter", (".geojson",)
     KML = "kml", "kml:KmlWriter", (".kml",)
     PARQUET = "parquet", "parquet:ParquetWriter", (".parquet",)

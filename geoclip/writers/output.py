@@ -47,10 +47,10 @@ class Output:
         self, path: Path | None, kind: Format | None = None, *, resume: bool = False, overwrite: bool = False
     ) -> None:
         self._path = path or STDOUT
-        known = {suffix: each for each in Format for suffix in each.suffixes}
-        kind = kind or (Format.TABLE if self._path == STDOUT else known.get(self._path.suffix.lower()))
+        kind = kind or (Format.TABLE if self._path == STDOUT else _format_of(self._path))
         if kind is None or (kind is Format.TABLE and self._path != STDOUT):
-            raise InputError(f"{path} has no format that a program reads; name it {', '.join(known)}, or add --format.")
+            known = ", ".join(suffix for each in Format for suffix in each.suffixes)
+            raise InputError(f"{path} has no format that a program reads; name it {known}, or add --format.")
         self._format, self.resumes = kind, resume and self._path.exists()
         advice = "continue it with --resume, or replace it with --overwrite" if kind.resumable else ""
         check_output(self._path, overwrite=overwrite or self.resumes, advice=advice)
@@ -168,3 +168,10 @@ class Output:
         with self._path.open("rb") as file:
             file.seek(max(size - _END_BYTES, 0))
             return sha256(file.read(min(size, _END_BYTES))).hexdigest()
+
+
+def _format_of(path: Path) -> Format | None:
+    """Return the format by the suffix of a file; the longest counts."""
+    known = {suffix: each for each in Format for suffix in each.suffixes}
+    fits = [suffix for suffix in known if path.name.lower().endswith(suffix)]
+    return known[max(fits, key=len)] if fits else None

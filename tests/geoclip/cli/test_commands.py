@@ -32,7 +32,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_has_help_with_examples() -> None:
     done = geoclip("--help")
-    for name in ("fetch", "locate", "embed", "search", "calibrate", "build", "info", "verify"):
+    for name in ("fetch", "locate", "embed", "search", "labels", "calibrate", "build", "info", "verify"):
         assert name in done.stdout
         assert "Examples" in geoclip(name, "--help").stdout
 

@@ -184,6 +184,21 @@ def test_csv_repeats_what_belongs_to_the_query(tmp_path: Path) -> None:
     assert rows[2]["city"] == rows[2]["code"] == ""
 
 
+def test_exiftool_takes_places_as_estimates(tmp_path: Path) -> None:
+    south = replace(bare("b-\udcff.jpg"), predictions=full("b").predictions[2:])
+    whole = replace(full("a, b.jpg"), gps=None)
+    write(tmp_path / "a.exiftool.csv", [whole, south, full("has a position.jpg"), Answer("x.jpg", error="No.")])
+    text = (tmp_path / "a.exiftool.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    assert text.splitlines() == [
+        "SourceFile,GPSLatitude,GPSLatitudeRef,GPSLongitude,GPSLongitudeRef,GPSMapDatum,GPSHPositioningError,"
+        "GPSProcessingMethod",
+        '"a, b.jpg",45.764043,N,4.835657,E,WGS-84,12346,ESTIMATED geoclip-planet',
+        "b-\udcff.jpg,17.500000,S,179.900000,W,WGS-84,,ESTIMATED geoclip-planet",
+    ]
+    write(tmp_path / "exiftool.csv", [whole])
+    assert (tmp_path / "exiftool.csv").read_text(encoding="utf-8").startswith("query,rank")
+
+
 def test_table_shows_every_place() -> None:
     text = table(bare("bytes-\udcff\n\x1b[bold].jpg"))
     assert "bytes-\\xff\\n\\x1b[bold].jpg" in text
