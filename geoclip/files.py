@@ -20,6 +20,7 @@ __all__ = [
     "cache_dir",
     "cannot_write",
     "check_output",
+    "is_file",
     "is_stream",
     "saying",
     "sha256_of",
@@ -41,6 +42,11 @@ def cache_dir() -> Path:
     except RuntimeError as error:
         whose = f"GEOCLIP_CACHE is {override!r}, and there is no such user" if override else "There is no home folder"
         raise InputError(f"{whose}; name a folder by its whole path in GEOCLIP_CACHE.") from error
+
+
+def is_file(path: Path | str) -> bool:
+    """Return whether a path is an ordinary file, through links; what cannot even be looked at is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path raises where a name is too long
 
 
 @contextmanager

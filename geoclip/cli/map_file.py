@@ -1,7 +1,6 @@
 """`--map`: answers collected for a map, drawn when all are there."""
 
 import io
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from geoclip.cli.terminal import say
 from geoclip.errors import InputError
 from geoclip.extras import need
-from geoclip.files import check_output
+from geoclip.files import check_output, is_file
 
 if TYPE_CHECKING:
     from geoclip.answers.answer import Answer
@@ -73,7 +72,7 @@ class MapFile:
         from geoclip.photos.decode import SUFFIXES
         from geoclip.photos.pool import decode_all
 
-        photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and os.path.isfile(name)]  # noqa: PTH113 - a name may be too long for Path
+        photos = [name for name in names if Path(name).suffix.lower() in SUFFIXES and is_file(name)]
         thumbnails = {}
         for decoded in decode_all(photos, self._limits, workers=self._workers):
             if decoded.pixels is not None:

