@@ -25,7 +25,7 @@ from geoclip.options import Candidates, SearchOptions
 from index.grid.cells import Cells, areas_km2, cells_at, centres, children, names, parents, resolutions
 from index.grid.constraint import Constraint
 from index.grid.region import Region
-from index.search.efforts import EffortName
+from index.search.efforts import Effort, EffortName, Step
 from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.posterior import Posterior
@@ -689,7 +689,8 @@ def test_no_prediction_lies_outside_the_region(point: str) -> None:
     """Leaves that were not opened overlap the region, and have their centre anywhere."""
     region = Region.disk(46.05, 8.9, 30.0)
     vectors = queries(centres(np.random.default_rng(4).choice(BORDER.cells(8), 6)), 1.2, 5)
-    asked = Asked(Question(k=5, effort=EffortName.FAST, constraint=Constraint(region)), AnswerOptions(point, 15.0))
+    narrow = Effort((64,), 24, (Step(4, 0.0),))  # leaves most cells unopened
+    asked = Asked(Question(k=5, effort=narrow, constraint=Constraint(region)), AnswerOptions(point, 15.0))
     places = planet().search(vectors, replace(asked.question, k=10), with_posteriors=True)
     titles = [""] * len(vectors)
     free = maker(5, point=point, apart_km=15.0).answers(titles, vectors, places, ON_PLANET)

@@ -129,7 +129,7 @@ def test_a_top_outside_is_sought_at_the_border(start: float) -> None:
 @pytest.mark.slow
 def test_temperature_and_prior_weight_of_a_planet_are_found() -> None:
     """Several true places a photo, drawn evenly from its distribution, so that there is less chance in them."""
-    each = 12
+    each = 40
     vectors = queries(centres(np.random.default_rng(2).choice(ALPS.cells(7), 20)), 1.5, 2)
     posteriors_at = on_planet()[0].searcher.posteriors_at(vectors, COARSE_QUESTION)
     truth = np.concatenate([drawn(posterior, each, row) for row, posterior in enumerate(posteriors_at(HOT, 0.8))])
