@@ -16,7 +16,8 @@ from geoclip.release.fetch import released
 from geoclip.tables.bad_rows import BadRows
 from geoclip.tables.columns import OptionColumns
 from geoclip.tables.coordinates import read_places
-from index.building.build import Cost, Request, build, cost, discard, grid, points_per_second, working_folder
+from index.building.build import Cost, Request, build, cost, grid, points_per_second
+from index.building.working_folder import discard, working_folder
 from index.grid.region import Region
 from index.storage.gallery import Gallery
 

@@ -14,15 +14,16 @@ class Encoder(Protocol):
     """Turns coordinates into vectors in two ways; shapes as for `Encode`."""
 
     def exactly(self, lat_lng_deg: NDArray[np.float64], /) -> NDArray[np.float32]:
-        """Encode points in float32: for the scores that are answered."""
+        """Encode points in float32, for the scores that are answered; a point's vector is the same among any others."""
 
     def nearby(
-        self, lat_lng_deg: NDArray[np.float64], /, spacing_km: float, *, steady: bool = True
+        self, lat_lng_deg: NDArray[np.float64], /, spacing_km: float, *, few: bool = False
     ) -> NDArray[np.float32]:
         """Encode points as fast as the device goes, and faster where they lie close together.
 
         Args:
             lat_lng_deg: the points.
             spacing_km: from a point to its neighbours; infinite where nothing is known of that.
-            steady: give a point the same vector, to the byte, among any others; not so, few points are quicker.
+            few: be quick for a few hundred points. A point has the same vector, to the byte, among any others, but not
+                the same as among many.
         """

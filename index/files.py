@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 STDOUT = Path("-")
 _OPEN_ALREADY = re.compile("/dev/(std|fd/)|/proc/[^/]+/fd/")  # another program has the file behind these open
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 
 
 def sync(path: Path) -> None:
@@ -111,12 +111,17 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
 
 
+def is_left_over(name: str) -> bool:
+    """Return whether a name is that of a temporary file of `written_whole`."""
+    return _LEFT_OVER.fullmatch(name) is not None
+
+
 @cache
 def _remove_leftovers(folder: Path) -> None:
     """Remove temporary files in a folder that no process holds, once in a process's life."""
     with suppress(OSError):
         for path in list(folder.iterdir()):
-            if _LEFTOVER.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+            if is_left_over(path.name) and stat.S_ISREG(path.lstat().st_mode):
                 with suppress(OSError), path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()

@@ -46,11 +46,11 @@ class TimedEncoder:
         self._encoder, self.exactly = encoder, encoder.exactly
         self.seconds, self.points, self._turn = 0.0, 0, threading.Lock()
 
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, steady: bool = True) -> NDArray[np.float32]:
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
         """Encode (N, 2) degrees; a build asks from two threads, which take turns here."""
         with self._turn:
             begun = time.perf_counter()
-            vectors = self._encoder.nearby(lat_lng, spacing_km, steady=steady)
+            vectors = self._encoder.nearby(lat_lng, spacing_km, few=few)
             self.seconds += time.perf_counter() - begun
             self.points += len(lat_lng)
         return vectors

@@ -12,7 +12,7 @@ from geoclip.cli.terminal import print_rows, say, stage_progress
 from geoclip.errors import InputError
 from geoclip.index_builder import GB, IndexBuilder, build_index
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
-from index.building.build import working_folder
+from index.building.working_folder import working_folder
 from index.storage.artifact import verify
 from index.storage.directory import read_manifest
 

@@ -1,8 +1,9 @@
 """The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.degrees import checked_lat_lng
 from geoclip.encoders.fourier import GaussianEncoding
+from geoclip.encoders.layers import Layers
 from geoclip.encoders.precision import Precision, compute_dtype, has_bf16_units
 from geoclip.encoders.projection import equal_earth
 from geoclip.errors import WeightsError
@@ -31,41 +33,6 @@ CPU_CHUNK = 512
 GPU_CHUNK = 65536
 CPU_STEP = 16384
 """Points between two reports of progress."""
-
-
-class Layers(NamedTuple):
-    """Weights and biases in the dtype of the arithmetic."""
-
-    hidden: list[list[tuple[Tensor, Tensor]]]
-    """The layers before the head, by capsule."""
-    heads: list[tuple[Tensor, Tensor]]
-    """The last layer, by capsule."""
-    packed: bool
-    """Whether the weights are in the layout of oneDNN, which otherwise lays them out anew for every product."""
-    state: object
-    """Changes when a parameter does."""
-    joined: dict[tuple[int, ...], tuple[Tensor, Tensor]]
-    """Below float32, heads of several capsules side by side and their summed bias (float32), made when first needed:
-    one product adds them up before it rounds, where three would round three times. Float32 adds as the released
-    package does.
-    """
-
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
-        """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""
-        if self.packed:
-            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
-            return out
-        out = F.linear(x, weight, bias)
-        return out.relu_() if relu else out
-
-    def head(self, capsules: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Return the joined head of some capsules."""
-        if capsules not in self.joined:
-            weights, biases = zip(*(self.heads[number] for number in capsules), strict=True)
-            weight = torch.cat(weights, dim=1)
-            weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self.packed else weight
-            self.joined[capsules] = weight, torch.stack(biases).sum(dim=0)
-        return self.joined[capsules]
 
 
 class LocationEncoderCapsule(nn.Module):
@@ -144,9 +111,13 @@ class LocationEncoder(nn.Module):
         Raises:
             WeightsError: its weights are not what its configuration says.
         """
-        with torch.random.fork_rng(devices=[]):  # these weights are replaced; "meta" would load sympy for a second
+        weights = release.location_encoder()
+        fits = sum(tensor.numel() for tensor in weights.values()) == _number_count(release.config)
+        # These weights are replaced. On "meta" nothing is allocated, whatever a stranger's configuration says; but it
+        # loads sympy for a second, so it is for those alone that do not fit, and are refused below.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if fits else "meta"):
             encoder = cls(from_pretrained=False, precision=precision, config=release.config)
-        encoder.load_released(release.location_encoder())
+        encoder.load_released(weights)
         return encoder.eval()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -242,18 +213,24 @@ class LocationEncoder(nn.Module):
         return unit
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        """Embed coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision."""
-        return self.embed(lat_lng_deg, precision=Precision.FP32)
+        """Embed coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision.
+
+        A point has the same vector, to the byte, among any others.
+        """
+        from geoclip.encoders.neighbourhood import Neighbourhood
+
+        return self._in_plane(Neighbourhood(self, self.layers(Precision.FP32), math.inf), lat_lng_deg, few=True)
 
     def nearby(
-        self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float, *, steady: bool = True
+        self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float, *, few: bool = False
     ) -> "NDArray[np.float32]":
         """Embed points that lie close together, about: see `geoclip/encoders/neighbourhood.py`.
 
         Args:
             lat_lng_deg: (N, 2), (lat, lng) in degrees.
             spacing_km: from a point to its neighbours. Far apart, all capsules are computed.
-            steady: give a point the same vector, to the byte, among any others; not so, few points are quicker.
+            few: be quick for a few hundred points. A point has the same vector, to the byte, among any others, but not
+                the same as among many.
 
         Returns:
             (N, dim) float32, each row of length 1.
@@ -266,10 +243,15 @@ class LocationEncoder(nn.Module):
         layers = self.layers()
         if self._neighbourhood is None or self._neighbourhood[:2] != (layers.state, spacing_km):
             self._neighbourhood = layers.state, spacing_km, Neighbourhood(self, layers, spacing_km)
+        return self._in_plane(self._neighbourhood[2], lat_lng_deg, few=few)
+
+    def _in_plane(
+        self, neighbourhood: "Neighbourhood", lat_lng_deg: "NDArray[np.float64]", *, few: bool
+    ) -> "NDArray[np.float32]":
         lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
         plane = equal_earth(lat_lng.to(self.device))
         unit = torch.empty(len(plane), self.dim, device=self.device)
-        self._neighbourhood[2].embed_into(unit, plane, steady=steady)
+        neighbourhood.embed_into(unit, plane, few=few)
         return unit.cpu().numpy()
 
     def _embed_into(
@@ -348,3 +330,10 @@ def _without_denormals(tensor: Tensor) -> Tensor:
     return (
         torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor) if tensor.is_floating_point() else tensor
     )
+
+
+def _number_count(config: ModelConfig) -> int:
+    """Return how many numbers the location encoder of a model has."""
+    sizes = [2 * config.frequencies, *config.hidden, config.dim]
+    capsule = 2 * config.frequencies + sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+    return len(config.sigma) * capsule

@@ -32,11 +32,9 @@ class MultiGpuEncoder:
         """See `LocationEncoder.exactly`."""
         return self._shared_out(LocationEncoder.exactly, lat_lng_deg)
 
-    def nearby(
-        self, lat_lng_deg: NDArray[np.float64], spacing_km: float, *, steady: bool = True
-    ) -> NDArray[np.float32]:
+    def nearby(self, lat_lng_deg: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
         """See `LocationEncoder.nearby`."""
-        return self._shared_out(partial(LocationEncoder.nearby, spacing_km=spacing_km, steady=steady), lat_lng_deg)
+        return self._shared_out(partial(LocationEncoder.nearby, spacing_km=spacing_km, few=few), lat_lng_deg)
 
     def _shared_out(
         self, method: Callable[[LocationEncoder, NDArray[np.float64]], NDArray[np.float32]], points: NDArray[np.float64]

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.location import GPU_CHUNK, Layers, LocationEncoder
+from geoclip.encoders.layers import Layers
+from geoclip.encoders.location import GPU_CHUNK, LocationEncoder
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ KM_PER_UNIT = 17_243.0
 """Of the plane, from its area and the Earth's; it does not stretch areas."""
 CHUNK = 512
 """Points that one core computes at once; fewer are filled up, because products of another shape can round otherwise."""
+FEW = 64
+"""The same where there are few."""
 
 
 class NodeGrid(NamedTuple):
@@ -77,12 +80,12 @@ class Neighbourhood:
         self._on_gpu = encoder.device.type == "cuda"
         self._tables: dict[float, NodeTable] = {}  # of the call before: its neighbours are often the next call's
 
-    def embed_into(self, out: Tensor, plane: Tensor, *, steady: bool = True) -> None:
+    def embed_into(self, out: Tensor, plane: Tensor, *, few: bool = False) -> None:
         """Fill `out` (N, dim) float32 with the unit vectors of projected points (N, 2) float64.
 
-        Not `steady`, a call of few points is quicker, and the last bits of a vector depend on the others.
+        For `few` points products are smaller; a vector's last bits depend on their shape, and on nothing else.
         """
-        self._fill(out, plane, self._grids, self._computed, steady, unit=True)
+        self._fill(out, plane, self._grids, self._computed, FEW if few else CHUNK, unit=True)
 
     def _fill(
         self,
@@ -90,7 +93,7 @@ class Neighbourhood:
         plane: Tensor,
         levels: list[NodeGrid],
         computed: tuple[int, ...],
-        steady: bool,
+        step: int,
         *,
         unit: bool = False,
     ) -> None:
@@ -102,13 +105,14 @@ class Neighbourhood:
         if levels and len(plane):
             squares = self._alone(lambda: _Squares.around(plane, levels[-1].spacing))
             table = self._at_nodes(squares.keys, levels)
-        step = GPU_CHUNK if self._on_gpu else CHUNK if steady or len(plane) > CHUNK else max(len(plane), 1)
+        if self._on_gpu:
+            step = CHUNK if step == FEW else GPU_CHUNK
 
         def fill(start: int) -> None:
             with torch.inference_mode(), torch.autocast(plane.device.type, enabled=False):
                 rows = slice(start, start + step)
                 points, given = plane[rows].float(), out[rows]
-                short = step - len(points) if steady and not self._on_gpu else 0
+                short = step - len(points) if step < GPU_CHUNK else 0
                 some = given.new_zeros(len(points) + short, self._encoder.dim) if short else given.zero_()
                 if computed:
                     self._encoder.add_capsules(some, F.pad(points, (0, 0, 0, short)), computed, self._layers)
@@ -122,7 +126,7 @@ class Neighbourhood:
                 if short:
                     given.copy_(some)
 
-        on_all_cores(fill, range(0, len(plane), step), cores=1 if self._on_gpu else None, alone=steady)
+        on_all_cores(fill, range(0, len(plane), step), cores=1 if self._on_gpu else None, alone=True)
 
     def _at_nodes(self, keys: Tensor, levels: list[NodeGrid]) -> Tensor:
         """Return what the grids give at the nodes (M,) of the finest."""
@@ -135,7 +139,7 @@ class Neighbourhood:
             missing = known.keys[at] != keys
             values[~missing] = known.values[at[~missing]]
         computed = torch.empty(int(missing.sum()), self._encoder.dim, device=keys.device)
-        self._fill(computed, _positions(keys[missing]) * finest.spacing, coarser, finest.capsules, steady=True)
+        self._fill(computed, _positions(keys[missing]) * finest.spacing, coarser, finest.capsules, CHUNK)
         values[missing] = computed
         self._tables[finest.spacing] = NodeTable(keys, values)
         return values

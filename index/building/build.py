@@ -4,14 +4,10 @@ Everything is made in a folder beside the target, `<target>.building`, and stays
 build goes on from it. What is there is trusted only if it was begun with the same request.
 """
 
-import fcntl
 import hashlib
-import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from functools import partial
@@ -25,12 +21,13 @@ from index.building.accuracy import chosen_spacing, smooth_from
 from index.building.blocks import encode_blocks, read_blocks
 from index.building.levels import write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
+from index.building.working_folder import BLOCKS, INDEX, SCRATCH, OtherBuildError, claim, locked, read_grid, save_grid
 from index.encoder import Encoder
 from index.files import written_whole
 from index.grid.cells import Cells, areas_km2, centres, children, parents, resolution, spacing_km
 from index.grid.land import land_cells
 from index.grid.region import Region
-from index.storage.artifact import check_replaceable, replaced_name, seal
+from index.storage.artifact import check_replaceable, seal
 from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery
 from index.storage.manifest import Manifest
@@ -42,10 +39,6 @@ OnStage = Callable[[str, int, int], object]
 
 _TRIAL_CELLS = 1024
 _VERSIONS = ("numpy", "torch", "h3ronpy", "global-land-mask", "reverse-geocode", "pyarrow", "safetensors")
-
-
-class OtherBuildError(ValueError):
-    """The folder holds the beginnings of another build, or one that is running."""
 
 
 @dataclass(frozen=True)
@@ -156,25 +149,23 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         check_replaceable(target, replace=replace)
     except FileExistsError as error:
         raise OtherBuildError(str(error)) from error
-    work = working_folder(target)
-    with _locked(work):
-        _recover(target)
-        _claim(work, request)
-        scratch, final = work / "scratch", work / "index"
+    with locked(target) as work:
+        claim(work, request.described())
+        scratch, final = work / SCRATCH, work / INDEX
         shutil.rmtree(final, ignore_errors=True)  # of a build that was stopped while writing, or the index it replaced
         final.mkdir()
-        cells = _grid(work / "grid.npy", request, report)
+        cells = _grid(work, request, report)
         plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
         spacing, least = chosen_spacing(cells, 1, encoder)
         encode = partial(encoder.nearby, spacing_km=spacing)
-        encode_blocks(plan, work / "blocks", encode, lambda done, total: report("Encoding", done, total))
+        encode_blocks(plan, work / BLOCKS, encode, lambda done, total: report("Encoding", done, total))
         report("Fitting the prior", 0, 0)
         gallery, prior = _gallery_and_prior(request, cells)
         gallery.save(final / GALLERY)
         _save(final / CELLS, cells)
         _save(final / PRIOR, prior.coarse_log_mass.astype(np.float32))
         report("Writing the index", 0, 0)
-        write_levels(lambda: read_blocks(plan, work / "blocks"), cells, request.start_res, final, scratch)
+        write_levels(lambda: read_blocks(plan, work / BLOCKS), cells, request.start_res, final, scratch)
         report("Sealing", 0, 0)
         seal(
             final, _manifest(request, plan, gallery, prior, least, smooth_from(cells, encoder)), target, replace=replace
@@ -182,69 +173,12 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         shutil.rmtree(work)
 
 
-def working_folder(target: Path) -> Path:
-    """Return where the build of an index keeps what it has."""
-    target = target.resolve()
-    return target.with_name(f"{target.name}.building")
-
-
-def discard(target: Path) -> None:
-    """Remove what a stopped build left.
-
-    Raises:
-        OtherBuildError: it is running.
-    """
-    work = working_folder(target)
-    if work.exists():
-        with _locked(work):
-            _recover(target)
-            shutil.rmtree(work)
-
-
-def _recover(target: Path) -> None:
-    """Give an index back its name that was to be replaced when a build was stopped between two renames."""
-    replaced = replaced_name(working_folder(target) / "index")
-    if replaced.exists() and not target.exists():
-        replaced.rename(target)
-
-
-@contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    work.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise OtherBuildError(f"Another process is building in {work}; wait for it, or stop it.") from error
-    finally:
-        os.close(descriptor)
-
-
-def _claim(work: Path, request: Request) -> None:
-    path = work / "request.json"
-    wanted = request.described()
-    if path.exists():
-        begun = json.loads(path.read_text(encoding="utf-8"))
-        differing = [name for name in wanted if begun.get(name) != wanted[name]]
-        if differing:
-            raise OtherBuildError(
-                f"{work} holds a build with another {', '.join(differing)}; go on with the options it was begun with, "
-                "or discard it with --restart."
-            )
-        return
-    for left in work.iterdir():  # without its request nobody knows whose it is: a removal was stopped half-way
-        if left.name != "lock":
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-
-
-def _grid(path: Path, request: Request, report: OnStage) -> Cells:
-    if not path.exists():
+def _grid(work: Path, request: Request, report: OnStage) -> Cells:
+    cells = read_grid(work)
+    if cells is None:
         report("Finding land", 0, 0)
-        _save(path, grid(request))
-    cells: Cells = np.load(path)
+        cells = grid(request)
+        save_grid(work, cells)
     return cells
 
 

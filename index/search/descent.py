@@ -259,7 +259,7 @@ def _next_level(
     distinct, at = np.unique(np.concatenate(chosen), return_inverse=True)
     if not len(distinct):
         return
-    vectors = encoder.nearby(centres(offspring.base.cells[distinct]), math.inf, steady=False)
+    vectors = encoder.nearby(centres(offspring.base.cells[distinct]), math.inf, few=True)
     stops = np.cumsum([len(rows) for rows in chosen])
     for state, start, stop in zip(states, stops[:-1], stops[1:], strict=True):
         scores = state.now.scores.copy()

@@ -73,6 +73,8 @@ class Slopes:
                     f"{self._path} is damaged: cell {rows[at]} differs from its checksum; copy the index again or "
                     "build it again."
                 )
+        if not np.isfinite(codes[:, -_SCALE_BYTES:].copy().view(np.float16)).all():
+            raise BadIndexError(f"{self._path} holds slopes that are not finite; build the index again.")
         self._unchecked[rows] = False
         return codes
 

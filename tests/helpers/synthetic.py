@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.building.build import Request, build, working_folder
+from index.building.build import Request, build
+from index.building.working_folder import save_grid, working_folder
 from index.grid.cells import cells_at, centres
 from index.grid.region import Region
 from index.storage.gallery import Gallery
@@ -60,9 +61,9 @@ class SyntheticEncoder:
         """See `Encoder.exactly`."""
         return self.exact(lat_lng)
 
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, steady: bool = True) -> NDArray[np.float32]:
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
         """See `Encoder.nearby`."""
-        del spacing_km, steady
+        del spacing_km, few
         return self.quick(lat_lng)
 
 
@@ -110,7 +111,7 @@ def begin(wanted: Request, target: Path) -> None:
     work.mkdir()
     (work / "request.json").write_text(json.dumps(wanted.described(), indent=2) + "\n", encoding="utf-8")
     assert wanted.region is not None
-    np.save(work / "grid.npy", wanted.region.cells(wanted.coarse_res))
+    save_grid(work, wanted.region.cells(wanted.coarse_res))
 
 
 def make(wanted: Request, target: Path) -> Path:

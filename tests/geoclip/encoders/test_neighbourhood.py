@@ -1,5 +1,7 @@
 """Points close together: near the exact vectors, and the same to the byte in any block and on any number of threads."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,8 @@ def test_below_float32_as_close_as_its_own_rounding(encoder: LocationEncoder, re
 @pytest.mark.slow
 def test_the_same_bytes_in_any_block_and_on_any_number_of_threads(either: LocationEncoder) -> None:
     lat_lng = np.concatenate([around(*PLACES["Alps"]), around(*PLACES["Fiji, astride the antimeridian"])])
-    whole = either.nearby(lat_lng, SPACING_KM)
+    ways = (partial(either.nearby, spacing_km=SPACING_KM), partial(either.nearby, spacing_km=np.inf, few=True))
+    wholes = [(encode, encode(lat_lng)) for encode in (*ways, either.exactly)]
     order = np.random.default_rng(0).permutation(len(lat_lng))
     before = torch.get_num_threads()
     for count in (1, 3):
@@ -72,10 +75,11 @@ def test_the_same_bytes_in_any_block_and_on_any_number_of_threads(either: Locati
         for start, stop in ((0, 1), (5, 12), (500, 1013), (0, len(lat_lng))):
             some = order[start:stop]
             either.nearby(around(10.0, 10.0, 20), SPACING_KM)  # another neighbourhood in between
-            assert np.array_equal(either.nearby(lat_lng[some], SPACING_KM), whole[some])
+            for encode, whole in wholes:
+                assert np.array_equal(encode(lat_lng[some]), whole[some])
     torch.set_num_threads(before)
-    quick = either.nearby(lat_lng[:50], SPACING_KM, steady=False)
-    np.testing.assert_allclose(quick, whole[:50], atol=1e-3)
+    for _, whole in wholes:
+        np.testing.assert_allclose(whole, wholes[0][1], atol=5e-3)
 
 
 def test_far_apart_nothing_is_interpolated(encoder: LocationEncoder) -> None:

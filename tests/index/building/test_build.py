@@ -22,8 +22,9 @@ from safetensors.numpy import load_file, save_file
 
 from index.building.accuracy import sampled
 from index.building.blocks import read_block
-from index.building.build import OtherBuildError, Request, build, cost, discard, grid, working_folder
+from index.building.build import Request, build, cost, grid
 from index.building.representatives import Representatives
+from index.building.working_folder import OtherBuildError, discard, read_grid, save_grid, working_folder
 from index.grid.cells import cells_at, centres, children, children_counts, resolution
 from index.grid.land import land_cells
 from index.grid.region import Region
@@ -97,7 +98,7 @@ def test_killed_builds_end_in_the_same_bytes(tmp_path: Path, uninterrupted: dict
         else:
             assert child.exitcode == -9
     assert kills >= KILLS
-    assert {"blocks", "grid.npy", "request.json"} <= seen
+    assert {"blocks", "grid.bin", "request.json"} <= seen
 
 
 @pytest.mark.slow
@@ -185,7 +186,8 @@ def stopped(target: Path, after: int) -> None:
 def test_what_was_encoded_is_not_encoded_again(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     target = tmp_path / "planet"
     stopped(target, 2)
-    cells = np.load(working_folder(target) / "grid.npy")
+    cells = read_grid(working_folder(target))
+    assert cells is not None
     total, sample = len(cells), sampled(cells, 1)
     encoded = -len(sample)
 
@@ -289,7 +291,7 @@ def test_remains_without_a_request_are_nobody_s(tmp_path: Path, uninterrupted: d
     other = replace(wanted(), gallery=gallery(SMALL, 50, seed=9))
     begin(other, target)
     work = working_folder(target)
-    np.save(work / "grid.npy", SMALL.cells(6)[:70])
+    save_grid(work, SMALL.cells(6)[:70])
     with pytest.raises(StoppedError):
         build(other, stopping(1), target, report=no_report)
     (work / "request.json").unlink()
@@ -444,6 +446,42 @@ def test_only_an_index_is_replaced(tmp_path: Path) -> None:
         build(wanted(), encode, photos, report=no_report, replace=True)
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
     assert (photos / "a.jpg").read_bytes() == b"a photo"
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_folder_of_somebody_else_s_is_not_taken_for_one_of_a_build(tmp_path: Path, restart: bool) -> None:
+    """A build works in `planet.building`, and removes that folder in the end: not if it is an architect's."""
+    work = working_folder(tmp_path / "planet")
+    work.mkdir()
+    (work / "plan.pdf").write_bytes(b"a house")
+    with pytest.raises(OtherBuildError, match=r"planet\.building holds plan\.pdf, which is not of a build"):
+        if restart:
+            discard(tmp_path / "planet")
+        build(wanted(), encode, tmp_path / "planet", report=no_report)
+    assert [path.name for path in work.iterdir()] == ["plan.pdf"]
+    shutil.rmtree(work)
+    work.write_text("a file")
+    with pytest.raises(OtherBuildError, match=r"planet\.building is not a folder"):
+        build(wanted(), encode, tmp_path / "planet", report=no_report)
+    assert work.read_text() == "a file"
+
+
+def test_damaged_beginnings_are_named(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
+    target = tmp_path / "planet"
+    begin(wanted(), target)
+    path = working_folder(target) / "grid.bin"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"grid\.bin is damaged and was removed; run the same build again"):
+        build(wanted(), encode, target, report=no_report)
+    for damaged in (b"{", b"[]", b"\xff"):
+        (working_folder(target) / "request.json").write_bytes(damaged)
+        with pytest.raises(OtherBuildError, match=r"request\.json is damaged; discard that build with --restart"):
+            build(wanted(), encode, target, report=no_report)
+    discard(target)
+    make(wanted(), target)
+    assert contents(target) == uninterrupted
 
 
 def test_the_name_may_be_a_link(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:

@@ -44,8 +44,8 @@ class CountingEncoder:
     def exactly(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         return self.nearby(lat_lng, 0.0)
 
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, steady: bool = True) -> NDArray[np.float32]:
-        del spacing_km, steady
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
+        del spacing_km, few
         self.waves.append(lat_lng)
         return encode(lat_lng)
 

@@ -1,6 +1,7 @@
 """Slopes: what they tell of children, against the children's own vectors."""
 
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -60,6 +61,17 @@ def test_a_damaged_cell_is_found_when_it_is_read(tmp_path: Path) -> None:
     assert slopes.of(np.array([6, 8])).shape == (2, 20)
     with pytest.raises(BadIndexError, match=r"slopes\.bin is damaged: cell 7 differs"):
         slopes.of(np.array([8, 7]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scales_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    """With a checksum that is right."""
+    codes = np.frombuffer(no_slopes(3, DIM).tobytes(), np.uint8).reshape(3, -1)[:, :-4].copy()
+    codes[1, -4:-2] = np.array([value], np.float16).view(np.uint8)
+    sums = np.array([crc32(row) for row in codes], np.uint32).view(np.uint8).reshape(3, 4)
+    slopes = written(tmp_path / "slopes.bin", np.concatenate((codes, sums), axis=1).tobytes(), 3)
+    with pytest.raises(BadIndexError, match=r"slopes\.bin holds slopes that are not finite"):
+        slopes.of(np.arange(3))
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:

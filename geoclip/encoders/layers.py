@@ -1,0 +1,42 @@
+"""The location encoder's layers in one arithmetic, as products are computed with them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Layers(NamedTuple):
+    """Weights and biases in the dtype of the arithmetic."""
+
+    hidden: list[list[tuple[Tensor, Tensor]]]
+    """The layers before the head, by capsule."""
+    heads: list[tuple[Tensor, Tensor]]
+    """The last layer, by capsule."""
+    packed: bool
+    """Whether the weights are in the layout of oneDNN, which otherwise lays them out anew for every product."""
+    state: object
+    """Changes when a parameter does."""
+    joined: dict[tuple[int, ...], tuple[Tensor, Tensor]]
+    """Below float32, heads of several capsules side by side and their summed bias (float32), made when first needed:
+    one product adds them up before it rounds, where three would round three times. Float32 adds as the released
+    package does.
+    """
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
+        """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""
+        if self.packed:
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
+            return out
+        out = F.linear(x, weight, bias)
+        return out.relu_() if relu else out
+
+    def head(self, capsules: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the joined head of some capsules."""
+        if capsules not in self.joined:
+            weights, biases = zip(*(self.heads[number] for number in capsules), strict=True)
+            weight = torch.cat(weights, dim=1)
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self.packed else weight
+            self.joined[capsules] = weight, torch.stack(biases).sum(dim=0)
+        return self.joined[capsules]
