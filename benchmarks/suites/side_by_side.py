@@ -17,6 +17,7 @@ from benchmarks.harness import in_turns, spread
 from benchmarks.parity.sample_photos import draw_samples
 from benchmarks.processes import Worker, peak_mb
 from benchmarks.results import Results
+from benchmarks.simulated import unit
 from benchmarks.suites.size import Size
 
 BATCH = 8
@@ -34,11 +35,13 @@ GROUPS: tuple[tuple[int, tuple[str, ...]], ...] = (
 _RELEASED = "import geoclip; model = geoclip.GeoCLIP(clip_pretrained=False).eval()"
 PROCESSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("project", "import torch, torchvision, open_clip", ("-c", "import torch, torchvision, open_clip")),
-    ("project", "geoclip search, 1,000 vectors", ("-m", "geoclip", "search", "{vectors}", "-f", "csv")),
+    ("project", "geoclip search, 1,000 vectors",
+     ("-m", "geoclip", "search", "{vectors}", "--index", "none", "-f", "csv")),
     ("project", "load the image encoder, fp32",
      ("-c", "from geoclip import ImageEncoder; ImageEncoder(clip_path={tower!r}, precision='fp32')")),
     ("project", "geoclip locate, one photo, fp32",
-     ("-m", "geoclip", "locate", "{photo}", "--clip-checkpoint", "{tower}", "--precision", "fp32", "--workers", "1")),
+     ("-m", "geoclip", "locate", "{photo}", "--index", "none", "--clip-checkpoint", "{tower}", "--precision", "fp32",
+      "--workers", "1")),
     ("released", "import torch, transformers",
      ("-c", "import torch, torchvision, transformers.models.clip.modeling_clip")),
     ("released", "build the model, random weights", ("-c", _RELEASED)),
@@ -57,7 +60,7 @@ def run(
         photo = next(path for path in draw_samples(work / "photos", results.seed) if "1023x767-RGB" in path.name)
         take_turns(results, size, _workers(work, photo, released_python, fastgeoclip, index))
         vectors = work / "vectors.npy"
-        np.save(vectors, np.random.default_rng(0).normal(size=(1000, 512)).astype(np.float32))
+        np.save(vectors, unit(np.random.default_rng(0).normal(size=(1000, 512))))
         filled = {"vectors": str(vectors), "photo": str(photo), "tower": str(work / "tower")}
         for side, process, template in PROCESSES:
             python = sys.executable if side == "project" else released_python
