@@ -71,7 +71,8 @@ def main() -> None:
     results = Results(arguments.out)
     about = {"index_cells": len(planet.cells), "coarse_resolution": planet.manifest.coarse_res, "simulated": True}
     found = [] if arguments.efforts_only else [walks(planet, asked)]
-    efforts = {name: named(EffortName(name)) for name in arguments.efforts}
+    coarse_res = planet.manifest.coarse_res
+    efforts = {name: named(EffortName(name), coarse_res) for name in arguments.efforts}
     found.append(efforts_measured("effort", planet, asked, efforts, question))
     if arguments.curve:
         few = [Asked(kind, own[: arguments.curve], best[: arguments.curve]) for kind, own, best in asked]

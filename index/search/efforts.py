@@ -1,6 +1,6 @@
 """How hard to search: beams and margins that were measured to give a recall (`benchmarks/recall.py`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _ALL = 1 << 40
@@ -69,6 +69,16 @@ _EFFORTS = {
 }
 
 
-def named(effort: Effort | EffortName) -> Effort:
-    """Return the effort a name stands for; measured on an index of coarse resolution 6."""
-    return effort if isinstance(effort, Effort) else _EFFORTS[effort]
+_MEASURED_RES = 6
+
+
+def named(effort: Effort | EffortName, coarse_res: int = _MEASURED_RES) -> Effort:
+    """Return the effort a name stands for, in an index of a coarse resolution.
+
+    Named efforts were measured on resolution 6. Of a coarser index nothing is stored of the levels down to there, so
+    each of them is opened as widely as the first.
+    """
+    if isinstance(effort, Effort):
+        return effort
+    found = _EFFORTS[effort]
+    return replace(found, steps=(found.steps[0],) * max(_MEASURED_RES - coarse_res, 0) + found.steps)

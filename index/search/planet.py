@@ -128,7 +128,7 @@ class Planet:
             raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
     def _searched(self, queries: NDArray[np.float32], question: Question) -> Iterator[QueryScores]:
-        effort = named(question.effort)
+        effort = named(question.effort, self.manifest.coarse_res)
         ranking = self._ranking(question)
         allowed = None if question.region is None else self._allowed(question.region)
         log_prior = self._log_prior(question.prior_weight / ranking.tau) if question.prior_weight else None

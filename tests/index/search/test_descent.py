@@ -314,3 +314,11 @@ def test_the_last_step_stands_for_all_that_follow() -> None:
     assert [MODEST.step(depth).beam for depth in range(4)] == [12, 6, 6, 6]
     assert named(MODEST) is MODEST
     assert all(isinstance(named(name), Effort) for name in EffortName)
+
+
+def test_a_coarser_index_opens_each_level_above_the_measured_one_as_widely_as_the_first() -> None:
+    measured = named(EffortName.DEFAULT)
+    coarser = named(EffortName.DEFAULT, 4)
+    assert coarser.steps == (measured.steps[0],) * 2 + measured.steps
+    assert named(EffortName.DEFAULT, 6) == named(EffortName.DEFAULT, 7) == measured
+    assert named(MODEST, 4) is MODEST
