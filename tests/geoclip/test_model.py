@@ -212,6 +212,7 @@ def test_one_vector_is_searched_like_many(locator: Locator) -> None:
     assert "\n" not in repr(many)
 
 
+@pytest.mark.slow
 def test_options_have_the_names_of_the_flags(locator: Locator) -> None:
     queries = np.random.default_rng(2).normal(size=(2, 512)).astype(np.float32)
     found = locator.search(queries, 5, near=(48.86, 2.35, 300), not_country="FR")
@@ -267,6 +268,7 @@ class Pointer:
         return str(self.path)
 
 
+@pytest.mark.slow
 def test_one_photo_is_taken_as_people_give_it(locator: Locator, tmp_path: Path) -> None:
     path = make_photo(tmp_path / "a.png", seed=3)
     (expected,) = locator.locate([path], k=2)

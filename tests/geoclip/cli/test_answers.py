@@ -317,6 +317,7 @@ def calibration(work: Work, labelled: tuple[Path, Path]) -> Iterator[Path]:
     yield path
 
 
+@pytest.mark.slow
 def test_a_calibration_is_used(work: Work, calibration: Path) -> None:
     fitted = json.loads(calibration.read_text())
     arguments = ("search", work.index, work.vectors, "-f", "jsonl")

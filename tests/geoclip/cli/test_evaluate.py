@@ -376,6 +376,7 @@ def test_photos_missing_and_unreadable_ones_count(basel: Path, tmp_path: Path) -
     assert other["mean_km"]["value"] != run["mean_km"]["value"]
 
 
+@pytest.mark.slow
 def test_wrong_vectors_are_refused(basel: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", np.load(basel / "vectors.npy")[:3])
     np.save(tmp_path / "none.npy", np.zeros((0, 512), np.float32))

@@ -76,6 +76,7 @@ def cache(planet: Path, tmp_path: Path) -> dict[str, str]:
     return {"GEOCLIP_CACHE": str(folder)}
 
 
+@pytest.mark.slow
 def test_the_built_index_is_the_default(cache: dict[str, str], vectors: Path) -> None:
     lite = f"{cache['GEOCLIP_CACHE']}/lite"
     for flags, index in (((), lite), (("-i", "lite"), lite), (("-i", "none"), ""), (("--candidates", "gallery"), "")):
@@ -88,6 +89,7 @@ def test_the_built_index_is_the_default(cache: dict[str, str], vectors: Path) ->
     assert f"Searched the index {lite}, within 9 km of 47.4, 8.5." in " ".join(table.split())
 
 
+@pytest.mark.slow
 def test_clip_is_looked_for_before_an_index_is_opened(
     cache: dict[str, str], photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +101,7 @@ def test_clip_is_looked_for_before_an_index_is_opened(
         assert_refused(geoclip(*arguments, environment=cache), "--clip-checkpoint FILE")
 
 
+@pytest.mark.slow
 def test_a_damaged_index_is_found_and_refused(planet: Path, vectors: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(planet, tmp_path / "copy")
     lists = copy / "level-6.lists"

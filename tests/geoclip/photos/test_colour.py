@@ -121,6 +121,7 @@ def test_srgb_by_any_name_changes_no_level() -> None:
         assert np.array_equal(views(encoded(SQUARE, "PNG", icc_profile=same)), views(encoded(SQUARE, "PNG")))
 
 
+@pytest.mark.slow
 def test_a_profile_that_is_damaged_or_of_another_kind_is_ignored() -> None:
     sound, plain = profile("Adobe RGB"), views(encoded(SQUARE, "PNG"))
     grey = sound.replace(b"RGB XYZ ", b"GRAYXYZ ")

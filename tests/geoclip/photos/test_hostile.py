@@ -296,6 +296,7 @@ def test_closing_a_run_ends_its_workers_at_once(photo: bytes) -> None:
     assert worker_processes() == []
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The alarm of a stopped process does not ring: the parent looks at its own clock, also while it sends."""
     monkeypatch.setattr(worker_module, "GRACE_S", 0.5)

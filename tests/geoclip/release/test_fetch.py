@@ -69,6 +69,7 @@ def test_a_wheel_on_disk_becomes_a_release(wheel: Path, cache: Path) -> None:
     assert np.array_equal(gallery, expected)
 
 
+@pytest.mark.slow
 def test_it_works_again_without_a_network(wheel: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fetch(wheel)
     monkeypatch.setattr(module, "_download", lambda _: pytest.fail("tried to download"))
@@ -133,6 +134,7 @@ def test_a_full_disk_while_converting_is_one_sentence(
     assert no_leftovers(cache)
 
 
+@pytest.mark.slow
 def test_what_a_killed_fetch_left_is_removed(wheel: Path, cache: Path) -> None:
     for name, age_s in (("killed", 7200), ("running", 60)):
         (cache / f".fetch-{name}" / "release").mkdir(parents=True)

@@ -75,6 +75,7 @@ def by_hand(model: SmallRelease, photo: Path) -> np.ndarray[Any, Any]:
         return F.normalize(x, dim=1)[0].numpy()
 
 
+@pytest.mark.slow
 def test_photos_and_places_become_vectors_of_its_own_size(model: SmallRelease, photos: Path, tmp_path: Path) -> None:
     done = geoclip("embed", photos, "-o", tmp_path / "photos.parquet", "--precision", "fp32", *model.options)
     assert done.exit_code == 0, done.stderr

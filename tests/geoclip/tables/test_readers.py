@@ -307,6 +307,7 @@ def test_what_is_written_is_read(
     assert bad.total == sum(row[1:] == (0, 0) for row in rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.floats(), st.text(max_size=6), st.none()), max_size=20))
 def test_numbers_are_those_of_python(values: list[float | str | None]) -> None:

@@ -123,6 +123,7 @@ def test_features_are_the_towers(embed: Embed, photos: Path, tmp_path: Path) -> 
     assert np.abs(other[:, 1] - views[:, 1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(embed: Embed, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.parquet"
     monkeypatch.setattr(vectors_module, "PART_ROWS", 3)

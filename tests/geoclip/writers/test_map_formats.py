@@ -234,6 +234,7 @@ def test_no_answers_make_an_empty_file_of_the_format(tmp_path: Path, kind: Forma
         assert pq.read_table(path).num_rows == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Format.GEOJSON, Format.KML])
 def test_memory_does_not_grow_with_the_answers(tmp_path: Path, kind: Format) -> None:
     answers = (bare("a.jpg", k=1) for _ in range(1500))

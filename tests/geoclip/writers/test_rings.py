@@ -73,6 +73,7 @@ def corner_cells() -> list[str]:
     return [*coarse, *poles, *across, *pentagons]
 
 
+@pytest.mark.slow
 def test_outlines_have_the_area_of_their_cells() -> None:
     cells = corner_cells()
     assert len(cells) > 1000

@@ -183,6 +183,7 @@ def test_a_zigzag(along: int) -> None:
     bounded(polygon([position[:: 1 - 2 * along] for position in closed]), r"outlines are 4\d,\d+,\d+ km long; they may")
 
 
+@pytest.mark.slow
 def test_a_checkerboard() -> None:
     squares = [
         [[[x, y], [x + 2, y], [x + 2, y + 2], [x, y + 2], [x, y]]]
@@ -193,6 +194,7 @@ def test_a_checkerboard() -> None:
     bounded({"type": "MultiPolygon", "coordinates": squares}, r"outlines are 5,\d+,\d+ km long")
 
 
+@pytest.mark.slow
 def test_outlines_that_cross_themselves_without_end() -> None:
     ring = np.random.default_rng(0).uniform(0, 20, (40_000, 2)).tolist()
     bounded(polygon([*ring, ring[0]]), r"40,000 edges cross or overlap too often")
@@ -202,6 +204,7 @@ def test_outlines_that_cross_themselves_without_end() -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_the_same_polygon_again_and_again() -> None:
     angle = np.linspace(0, 2 * np.pi, 100)
     ring = np.stack((np.cos(angle), np.sin(angle)), axis=1).tolist()
@@ -312,6 +315,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=int(os.environ.get("GEOCLIP_FUZZ", "300")))
 @given(anything)
 def test_whatever_it_is_it_is_a_region_or_a_sentence(given_object: dict[str, Any]) -> None:

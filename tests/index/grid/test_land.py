@@ -75,6 +75,7 @@ def test_what_lies_far_from_every_country_is_sea() -> None:
     assert found < 0.01  # islets that the outlines leave out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "lat", "lng"),
     [
@@ -94,6 +95,7 @@ def test_land_that_is_easily_forgotten(name: str, lat: float, lng: float) -> Non
     assert is_in(np.array([[lat, lng]]), 4).all(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lat", "lng"),
     [(90.0, 0.0), (85.0, 180.0), (0.0, -30.0), (-45.0, -120.0), (40.0, -179.999), (-60.0, 0.0), (0.0, 0.0)],
@@ -102,6 +104,7 @@ def test_the_open_sea(lat: float, lng: float) -> None:
     assert not is_in(np.array([[lat, lng]]), 4).any()
 
 
+@pytest.mark.slow
 def test_towns_are_in() -> None:
     towns = inhabited_places()
     assert len(towns) > 100_000
@@ -137,6 +140,7 @@ def test_nothing_within_nothing() -> None:
     assert land_cells(4, within=np.zeros(0, dtype=np.uint64)).shape == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("south", "north"), [(-90.0, 90.0), (46.0, 47.0), (89.99, 90.0), (-90.0, -89.999), (0.0, 0.0)])
 def test_the_raster_is_the_packages(south: float, north: float) -> None:
     from global_land_mask import globe

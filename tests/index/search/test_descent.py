@@ -218,6 +218,7 @@ def test_what_is_stored_of_children_spares_encodings_and_loses_nothing(error: fl
     assert counter.encodings <= sum(found.encodings for found in results)
 
 
+@pytest.mark.slow
 def test_where_siblings_tell_nothing_is_encoded() -> None:
     asked = asked_about(COARSE, 8, seed=11)
     ranking = Ranking(TAU)

@@ -132,6 +132,7 @@ def test_a_region_of_metres_has_a_place_inside() -> None:
         assert (haversine_km(hits.lat_lng[:, 0], (46.60123, 8.20345)) <= float(km)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effort", "resolution"),
     [(EffortName.FAST, 6), (EffortName.FAST, 9), (EffortName.DEFAULT, 9), (EffortName.EXHAUSTIVE, 7)],

@@ -119,6 +119,7 @@ def two(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     yield here, there
 
 
+@pytest.mark.slow
 def test_readers_during_exchanges_see_one_index(two: tuple[Path, Path], tmp_path: Path) -> None:
     """Each answer is the one or the other's, of manifest, cells and vectors alike."""
     name = tmp_path / "here"

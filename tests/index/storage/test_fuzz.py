@@ -12,6 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save
 
 from index.grid.cells import cells_at
@@ -58,6 +59,7 @@ def with_right_checksums(folder: Path, level: str) -> None:
     resealed(folder, files={f"{level}.safetensors": save(parts)})
 
 
+@pytest.mark.slow
 def test_random_changes(tmp_path: Path) -> None:
     folder = tmp_path / "planet"
     rng = random.Random(TRIES)
