@@ -19,7 +19,7 @@ from geoclip.encoders.preprocess import crops_of
 from geoclip.encoders.text import TextEncoder
 from geoclip.options import WordOptions
 from geoclip.photos.decode import DecodeLimits, Photo
-from geoclip.photos.pool import Decoded, decode_all
+from geoclip.photos.pool import Decoded, Decoders, decode_all
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 
@@ -83,7 +83,7 @@ class PhotoEmbedder:
         """The text encoder, loaded on first use."""
         return TextEncoder(clip_path=self._clip_path, device=self.device, release=self.release).eval()
 
-    def embed(self, photos: Photos, *, workers: int = 0) -> Iterator[tuple[Decoded, Vector | None]]:
+    def embed(self, photos: Photos, *, workers: int | Decoders = 0) -> Iterator[tuple[Decoded, Vector | None]]:
         """Yield each photo with its vector, or with None and the reason in `Decoded.error`.
 
         Vectors have length 1; with ten crops they are means of ten such vectors, and shorter.
@@ -91,23 +91,27 @@ class PhotoEmbedder:
         Args:
             photos: one or several; memory does not grow with their number.
             workers: decode in this many processes, where each photo has bounded time and memory; 0 decodes in this
-                one.
+                one. Or a pool of such, which stays open.
         """
         for batch in self.batches(photos, workers=workers):
             yield from batch
 
-    def batches(self, photos: Photos, *, workers: int = 0) -> Iterator[list[tuple[Decoded, Vector | None]]]:
+    def batches(self, photos: Photos, *, workers: int | Decoders = 0) -> Iterator[list[tuple[Decoded, Vector | None]]]:
         """Yield the same in batches, as they are encoded."""
         size = self.batch
         waiting = decode_all(each_photo(photos), self.limits, workers=workers)
         while batch := list(islice(waiting, size)):
             pixels = [decoded.pixels for decoded in batch if decoded.pixels is not None]
             crops = [crop for one in pixels for crop in crops_of(one, self.release.config.preprocess)]
-            parts = [self.image_encoder.embed(crops[at : at + size]).numpy() for at in range(0, len(crops), size)]
+            parts = [self.embed_views(crops[at : at + size]) for at in range(0, len(crops), size)]
             vectors = iter(
                 np.concatenate(parts).reshape(len(crops) // self.limits.crops, self.limits.crops, -1) if parts else ()
             )
             yield [(d, None if d.pixels is None else _mean(next(vectors))) for d in batch]
+
+    def embed_views(self, views: Sequence[bytes]) -> NDArray[np.float32]:
+        """Return unit vectors (N, dim) of views of photos, size x size x 3 RGB each."""
+        return self.image_encoder.embed(views).numpy()
 
     def embed_words(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors (N, dim) of words, such as "a red double-decker bus".

@@ -17,7 +17,7 @@ from geoclip.encoders.precision import Precision
 from geoclip.errors import InputError
 from geoclip.options import Candidates, SearchOptions
 from geoclip.photos.decode import DecodeLimits
-from geoclip.photos.pool import Decoded
+from geoclip.photos.pool import Decoded, Decoders
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 from index.search.engine import EngineName
@@ -116,7 +116,7 @@ class Locator:
         photos: Photos,
         k: int | None = None,
         *,
-        workers: int = 0,
+        workers: int | Decoders = 0,
         words: Words | None = None,
         asked: Asked | None = None,
         **options: Any,
@@ -129,7 +129,7 @@ class Locator:
         photos: Photos,
         k: int | None = None,
         *,
-        workers: int = 0,
+        workers: int | Decoders = 0,
         words: Words | None = None,
         asked: Asked | None = None,
         **options: Any,
@@ -140,7 +140,7 @@ class Locator:
             photos: one or several: paths, bytes of files, open binary files, or Pillow images.
             k: predictions per photo.
             workers: decode in this many processes, where each photo has bounded time and memory; 0 decodes in this
-                one.
+                one. Or a pool of such, which stays open.
             words: said about every photo.
             asked: by `Locator.asked`, in place of `k` and options.
             options: as for `asked`.
@@ -165,7 +165,7 @@ class Locator:
         photos: Photos,
         k: int | None = None,
         *,
-        workers: int = 0,
+        workers: int | Decoders = 0,
         words: Words | None = None,
         asked: Asked | None = None,
         **options: Any,

@@ -4,7 +4,7 @@ from geoclip.extras import need
 
 need("map", "A map")
 
-from geoclip.map.page import write_map  # noqa: E402 - what it needs is there
+from geoclip.map.page import map_html, write_map  # noqa: E402 - what it needs is there
 from geoclip.map.picture import write_png  # noqa: E402
 
-__all__ = ["write_map", "write_png"]
+__all__ = ["map_html", "write_map", "write_png"]

@@ -26,6 +26,32 @@ from geoclip.writers.rings import Line, circle_line
 from geoclip.writers.wording import one_line, title
 
 
+def map_html(answers: Sequence[Answer], *, thumbnails: Mapping[str, bytes] | None = None) -> str:
+    """Return answers as one HTML page; arguments and errors as for `write_map`."""
+    photos = thumbnails or {}
+    content = {
+        "answers": [_content(answer, photos.get(answer.query)) for answer in answers],
+        "outlines": [_hundredths(ring) for ring in outlines()],
+        "least_rest": LEAST_REST,
+        "least_pixels": LEAST_PIXELS,
+    }
+    # no character of the data can end the script element it is in
+    encoded = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    html: str = file_html(
+        empty_map(),
+        INLINE,
+        title="geoclip",
+        template=_asset("page.html"),
+        template_variables={
+            "content": encoded,
+            "script": _asset("page.js"),
+            "gradient": ", ".join(COLOURS[::17]),
+            "scale": [f"{100 * LEAST * 10**step:g} %" for step in range(round(math.log10(MOST / LEAST)) + 1)],
+        },
+    )
+    return html
+
+
 def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mapping[str, bytes] | None = None) -> None:
     """Write answers as one HTML file, whole or not at all.
 
@@ -38,27 +64,7 @@ def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mappin
     Raises:
         InputError: the file cannot be written, or a thumbnail is not an image.
     """
-    photos = thumbnails or {}
-    content = {
-        "answers": [_content(answer, photos.get(answer.query)) for answer in answers],
-        "outlines": [_hundredths(ring) for ring in outlines()],
-        "least_rest": LEAST_REST,
-        "least_pixels": LEAST_PIXELS,
-    }
-    # no character of the data can end the script element it is in
-    encoded = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    html = file_html(
-        empty_map(),
-        INLINE,
-        title="geoclip",
-        template=_asset("page.html"),
-        template_variables={
-            "content": encoded,
-            "script": _asset("page.js"),
-            "gradient": ", ".join(COLOURS[::17]),
-            "scale": [f"{100 * LEAST * 10**step:g} %" for step in range(round(math.log10(MOST / LEAST)) + 1)],
-        },
-    )
+    html = map_html(answers, thumbnails=thumbnails)
     with written_whole(Path(path)) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

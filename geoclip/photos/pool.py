@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
@@ -32,6 +32,15 @@ class Decoded(NamedTuple):
     """Where the photo's metadata say it was taken, (lat, lng) in degrees. Nobody vouches for it."""
     datum: str = ""
     """Of that position, where it is said and is not WGS 84: metres to hundreds of metres away from it."""
+
+
+class Decoders(Protocol):
+    """Workers that are there already, and may serve others too."""
+
+    workers: int
+
+    def start(self, task: Callable[[Worker], T]) -> "Future[T]":
+        """Begin a task as soon as a worker is idle, in that worker's thread."""
 
 
 def default_workers() -> int:
@@ -89,7 +98,7 @@ def decode_all(
     photos: Iterable[Photo],
     limits: DecodeLimits = DecodeLimits(),
     *,
-    workers: int = 0,
+    workers: int | Decoders = 0,
     timeout_s: float = TIMEOUT_S,
     decoder: Decoder = read_photo,
 ) -> Iterator[Decoded]:
@@ -100,7 +109,8 @@ def decode_all(
             read, and Pillow images decoded, in this process as they come, so they may be closed after that.
         limits: what one photo may cost, and how it is read.
         workers: processes to decode in, each held to 2 GB of memory. 0 decodes in this process, where a hostile file
-            has no limit of time or memory and a decoder's crash is the caller's.
+            has no limit of time or memory and a decoder's crash is the caller's. Or a pool, which stays open; time, and
+            memory, are the pool's, and so is the decoder.
         timeout_s: time for one photo in a worker.
         decoder: reads one photo; workers import it by its name.
 
@@ -108,12 +118,14 @@ def decode_all(
         InputError: `workers` is negative, or `timeout_s` not positive.
         GeoclipError: a worker process cannot start.
     """
-    if workers < 0:
+    if isinstance(workers, int) and workers < 0:
         raise InputError(f"workers is {workers}; give a number of processes, or 0 to decode in this one.")
     named = ((name_of(photo, position), photo) for position, photo in enumerate(photos))
     if workers == 0:
         return (_decoded(name, partial(decoder, photo, limits)) for name, photo in named)
-    return _decode_in_workers(named, limits, decoder, DecodingPool(workers, limits, decoder, timeout_s))
+    if isinstance(workers, int):
+        return _in_own_pool(named, limits, decoder, DecodingPool(workers, limits, decoder, timeout_s))
+    return _decode_in_workers(named, limits, decoder, workers)
 
 
 def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
@@ -125,8 +137,17 @@ def _decoded(name: str, task: Callable[[], bytes | Picture]) -> Decoded:
     return Decoded(name, picture.pixels, None, picture.gps, picture.datum)
 
 
-def _decode_in_workers(
+def _in_own_pool(
     photos: Iterable[tuple[str, Photo]], limits: DecodeLimits, decoder: Decoder, pool: DecodingPool
+) -> Iterator[Decoded]:
+    try:
+        yield from _decode_in_workers(photos, limits, decoder, pool)
+    finally:
+        pool.close()
+
+
+def _decode_in_workers(
+    photos: Iterable[tuple[str, Photo]], limits: DecodeLimits, decoder: Decoder, pool: Decoders
 ) -> Iterator[Decoded]:
     def started(name: str, photo: Photo) -> Future[Decoded]:
         if isinstance(photo, Image.Image):
@@ -136,7 +157,7 @@ def _decode_in_workers(
                 photo = content_of(photo, limits)
             except PhotoError as error:
                 return _done(Decoded(name, None, str(error)))
-        return pool.start(lambda worker: _decoded(name, partial(worker.decode, photo)))
+        return pool.start(lambda worker: _decoded(name, partial(worker.decode, photo, limits)))
 
     waiting: deque[Future[Decoded]] = deque()
     try:
@@ -147,7 +168,8 @@ def _decode_in_workers(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.close()
+        for future in waiting:
+            future.cancel()
 
 
 def _done(decoded: Decoded) -> Future[Decoded]:

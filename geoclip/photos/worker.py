@@ -49,8 +49,12 @@ class Worker:
         self._closed = False
         self._lock = Lock()  # over the two above: `close` comes from another thread
 
-    def decode(self, photo: str | Path | bytes) -> Picture:
+    def decode(self, photo: str | Path | bytes, limits: DecodeLimits | None = None) -> Picture:
         """Return the pixels and position of a photo.
+
+        Args:
+            photo: to be read.
+            limits: of this photo, in place of the worker's; the process has the memory that the worker's ask for.
 
         Raises:
             PhotoError: the photo cannot be read, or the process died of it or did not answer.
@@ -61,7 +65,7 @@ class Worker:
         answer: Picture | str
         with _killed_after(process, timeout_s + GRACE_S) as late:  # the alarm of a stopped process does not ring
             try:
-                pipe.send(photo)
+                pipe.send((photo, limits or self._job[1]))
                 answer = _unpacked(pipe.recv_bytes())
             except (EOFError, OSError, ValueError, struct.error):
                 process.kill()
@@ -171,12 +175,12 @@ def serve(pipe_fd: int) -> None:
         os.dup2(nowhere.fileno(), 2)
     while True:
         try:
-            photo = pipe.recv()
+            photo, own_limits = pipe.recv()
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         try:
-            answer: bytes | Picture | str = decoder(photo, limits)
+            answer: bytes | Picture | str = decoder(photo, own_limits)
         except PhotoError as error:
             answer = str(error)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,5 +1,6 @@
 """Reads files of vectors: Parquet and numpy's .npy."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,14 +47,23 @@ class VectorFile:
         dim: the length that vectors must have.
         model_digest: of the model they will be compared with; a file that names another is refused.
         on_problem: told of rows that are left out, and of other lengths.
+        content: of the file, where that is at hand: `path` says then what to call it, and which format it has.
 
     Raises:
         InputError: the file cannot be read, has another shape, comes from another model or, when its last batch has
             been taken, has no vector that can be used.
     """
 
-    def __init__(self, path: Path, *, dim: int, model_digest: str, on_problem: OnProblem = logged) -> None:
-        self.path, self.dim, self._on_problem = path, dim, on_problem
+    def __init__(
+        self,
+        path: Path,
+        *,
+        dim: int,
+        model_digest: str,
+        on_problem: OnProblem = logged,
+        content: bytes | None = None,
+    ) -> None:
+        self.path, self.dim, self._on_problem, self._content = path, dim, on_problem, content
         self._means = self._said = self._lengths_said = False
         self.named = False
         """Whether the rows have names of their own, not only numbers."""
@@ -66,7 +76,7 @@ class VectorFile:
             raise InputError(f"{path} is not a file of vectors; give .parquet (from `geoclip embed`) or .npy.")
         self._batches = self._of_parquet
         with reading(path):
-            schema = pq.read_schema(path)
+            schema = pq.read_schema(self._source())
         if schema.names.count(VECTOR) != 1:
             raise InputError(f"{path} has the columns {shown(schema.names)}; one called {VECTOR} is needed.")
         source = source_of(schema)
@@ -94,6 +104,9 @@ class VectorFile:
         bad.settle(self.path, on_problem=(lambda _: None) if self._said else self._on_problem)
         self._said = True
 
+    def _source(self) -> Path | pa.BufferReader:
+        return self.path if self._content is None else pa.BufferReader(self._content)
+
     def _say_lengths(self, lengths: NDArray[np.float64]) -> None:
         other = lengths[np.abs(lengths - 1) > _TOLERANCE]
         if len(other) and not (self._means or self._lengths_said):
@@ -105,7 +118,10 @@ class VectorFile:
 
     def _of_npy(self) -> Iterator[VectorBatch]:
         try:
-            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            if self._content is None:
+                array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            else:
+                array = np.load(io.BytesIO(self._content), allow_pickle=False)
         except OSError:
             raise
         except Exception as error:  # numpy's header is Python, and so are the errors of reading it
@@ -122,7 +138,7 @@ class VectorFile:
             yield VectorBatch([str(row) for row in rows.tolist()], vectors, rows)
 
     def _of_parquet(self) -> Iterator[VectorBatch]:
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self._source()) as file:
             header = file.schema_arrow.names
             by = [header[self._photo]] if self._photo is not None else ["lat", "lng"] if self.named else []
             start = 0

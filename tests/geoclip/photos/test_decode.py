@@ -17,7 +17,7 @@ from PIL import Image
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import CLIP_SIZE, FORMATS, MAX_ASPECT, DecodeLimits, Photo, decode, name_of
-from geoclip.photos.pool import AHEAD_PER_WORKER, decode_all
+from geoclip.photos.pool import AHEAD_PER_WORKER, DecodingPool, decode_all
 from tests.helpers.hostile_files import Outcome, encoded, picture, png_chunk, png_file, valid_files
 
 Bytes = NDArray[np.uint8]
@@ -503,6 +503,20 @@ def test_workers_give_what_this_process_gives(workers: int, tmp_path: Path) -> N
     assert [decoded.error is None for decoded in here] == [True] * 6 + [False] * 3
     assert list(decode_all(mixture(tmp_path), workers=workers)) == here
     assert list(decode_all([], workers=workers)) == []
+
+
+def test_a_shared_pool_reads_each_photo_by_its_own_limits_and_stays_open(tmp_path: Path) -> None:
+    pool = DecodingPool(2, DecodeLimits())
+    try:
+        for limits in (DecodeLimits(), DecodeLimits(crops=10), DecodeLimits(as_released=True), DecodeLimits()):
+            here = list(decode_all(mixture(tmp_path), limits))
+            assert list(decode_all(mixture(tmp_path), limits, workers=pool)) == here
+        stopped = decode_all(mixture(tmp_path), workers=pool)
+        next(stopped)
+        stopped.close()  # type: ignore[attr-defined]
+        assert pool.start(lambda _: "idle").result(timeout=20) == "idle"
+    finally:
+        pool.close()
 
 
 def test_limits_reach_the_workers() -> None:

@@ -55,6 +55,19 @@ def test_round_trip(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [".v.parquet.journal", "v.parquet"]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "npy"])
+def test_content_at_hand_is_read_as_its_file(suffix: str, tmp_path: Path) -> None:
+    fill(tmp_path / "v.parquet", range(10))
+    np.save(tmp_path / "v.npy", VECTORS)
+    path, content = tmp_path / f"v.{suffix}", (tmp_path / f"v.{suffix}").read_bytes()
+    (own,) = VectorFile(path, dim=6, model_digest="digest")
+    (given,) = VectorFile(Path(f"body.{suffix}"), dim=6, model_digest="digest", content=content)
+    assert given.names == own.names
+    assert np.array_equal(given.vectors, own.vectors)
+    with pytest.raises(InputError, match=rf"body\.{suffix} cannot be read"):
+        list(VectorFile(Path(f"body.{suffix}"), dim=6, model_digest="digest", content=content[:40]))
+
+
 @pytest.mark.parametrize("stops", [0, 1, 4, 6, 9, 10])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_stopped_run_goes_on_and_equals_an_unbroken_one(
