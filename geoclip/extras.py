@@ -6,8 +6,8 @@ from geoclip.errors import InputError
 
 EXTRAS = {
     "fetch": ("pip",),
-    "map": ("bokeh", "matplotlib"),
-    "train": ("lightning", "jsonargparse", "tensorboard", "webdataset", "bokeh", "matplotlib"),
+    "map": ("matplotlib",),
+    "train": ("lightning", "jsonargparse", "tensorboard", "webdataset", "matplotlib"),
 }
 
 

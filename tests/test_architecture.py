@@ -105,7 +105,6 @@ ROOMS = {
     "geoclip.map": {
         "geoclip.answers",
         "geoclip.errors",
-        "geoclip.extras",
         "geoclip.files",
         "geoclip.writers",
         "index.grid",
@@ -241,7 +240,6 @@ def test_tests_share_helpers_and_replace_objects_not_names() -> None:
         ("h3ronpy", {"index/grid/cells.py"}),
         ("global_land_mask", set()),  # its raster is read where it lies, by index/grid/raster.py
         ("shapely", {"index/grid/geojson_polygons.py", "index/grid/shapes.py", "geoclip/map/outline.py"}),
-        ("bokeh", {"geoclip/map/canvas.py", "geoclip/map/contents.py", "geoclip/map/page.py"}),
         ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),

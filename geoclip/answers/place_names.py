@@ -136,7 +136,7 @@ class _Gazetteer:
 
         from index.grid.shapes import Borders
 
-        places = _read_places()
+        places = read_places()
         self.tree, self._place_nodes = _Tree.of(places)
         self._place_countries = self.tree.lineage[0, self._place_nodes]
         self._inhabited = np.isin(np.arange(len(self.tree.codes)), self._place_countries)
@@ -190,7 +190,7 @@ class _Gazetteer:
 _CONTESTANTS = 16  # nearest places that are compared
 
 
-class _Towns(NamedTuple):
+class Towns(NamedTuple):
     """The inhabited places. Of each name there are the distinct values and each place's row among them."""
 
     lat_lng: Floats
@@ -215,7 +215,7 @@ class _Tree(NamedTuple):
     """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none."""
 
     @classmethod
-    def of(cls, places: _Towns) -> tuple["_Tree", Nodes]:
+    def of(cls, places: Towns) -> tuple["_Tree", Nodes]:
         """Return the tree, and the node of each place's city."""
         country_names = _country_names()
         codes = ["", *sorted({*country_names, *places.codes} - {""})]
@@ -290,7 +290,7 @@ def _country_names() -> dict[str, str]:
     return names | {country.iso2: country.name for country in by_length if country.iso2}
 
 
-def _read_places() -> _Towns:
+def read_places() -> Towns:
     """Read GeoNames' inhabited places."""
     import pyarrow as pa
     import pyarrow.json
@@ -306,4 +306,4 @@ def _read_places() -> _Towns:
         encoded = table[column].combine_chunks().fill_null("").dictionary_encode()
         names += [encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy(zero_copy_only=False)]
     people = table["population"].combine_chunks().fill_null(0).to_numpy().astype(np.float64)
-    return _Towns(np.stack((table["latitude"], table["longitude"]), axis=1), people, *names)
+    return Towns(np.stack((table["latitude"], table["longitude"]), axis=1), people, *names)

@@ -35,7 +35,8 @@ class MapFile:
             if path.suffix.lower() not in (".html", ".png"):
                 raise InputError(f"The map {path} cannot be drawn; name it .html or .png.")
             check_output(path, overwrite=True)
-            need("map", "A map")
+            if path.suffix.lower() == ".png":
+                need("map", "A picture of a map")
         self._path = path
         self._limits, self._workers = replace(photo, crops=1).limits(), machine.processes
         self._answers: list[Answer] = []
@@ -54,13 +55,15 @@ class MapFile:
         """Draw, if there is something to draw."""
         if self._path is None or not self._answers:
             return
-        from geoclip.map import write_map, write_png
-
         thumbnails = self._thumbnails([answer.query for answer in self._answers])
         shown = self._answers if self._path.suffix.lower() == ".html" else self._answers[:1]
         if self._path.suffix.lower() == ".html":
+            from geoclip.map import write_map
+
             write_map(shown, self._path, thumbnails=thumbnails)
         else:
+            from geoclip.map.picture import write_png
+
             write_png(shown[0], self._path, thumbnail=thumbnails.get(shown[0].query))
         if left_out := len(self._answers) - len(shown) + self._left_out:
             say(f"{self._path} shows the first {len(shown)}; {left_out} more answers are not on it.")

@@ -7,7 +7,6 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
-from bokeh.palettes import viridis
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -22,10 +21,6 @@ LEAST, MOST = 1e-5, 1.0
 
 LEAST_REST = 1e-3
 """A cell that holds so much outside its listed finer cells is drawn beneath them. `Answer.cells` lists none below."""
-
-COLOURS = [f"{colour}{round(255 * (0.35 + 0.5 * step / 255)):02x}" for step, colour in enumerate(viridis(256)[::-1])]
-"""From the least probability to the most, as #rrggbbaa: viridis backwards, which darkens evenly in greyscale and for
-colour-blind eyes too, and from faint to strong."""
 
 SEA, LAND, BORDER, POINT = "#dde5ea", "#f7f6f2", "#a9b0b5", "#c4320a"
 

@@ -1,55 +1,29 @@
-"""Answers as one HTML page that needs no network.
+"""Answers as one HTML page that needs no network and holds all it shows.
 
-Bokeh draws it: its browser code comes with its package and goes into the page, it knows Web Mercator and patches, and
-it asks for no tiles. The page's own script (`page.js`) chooses what is drawn. A content security policy in the page
-makes the browser refuse every request but one: OpenStreetMap's tiles, when the reader switches them on.
+MapLibre GL JS draws it. Its code, the base map and our own scripts lie in `browser/`, which the page of the server uses
+too; here they are put into one file. A content security policy names the scripts of the file by their digests, so that
+the browser runs no others, and refuses every request.
 """
 
 import base64
+import hashlib
 import importlib.resources
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-from bokeh.embed import file_html
-from bokeh.resources import INLINE
-
-from geoclip.answers.answer import Answer, Prediction
+from geoclip.answers.answer import Answer
+from geoclip.answers.record import record
 from geoclip.files import written_whole
-from geoclip.map.canvas import empty_map, web_mercator
-from geoclip.map.contents import COLOURS, LEAST, LEAST_PIXELS, LEAST_REST, MOST, sentences, thumbnail, tree_of
-from geoclip.map.outline import outlines
-from geoclip.writers.rings import Line, circle_line
-from geoclip.writers.wording import one_line, title
+from geoclip.map.contents import thumbnail
+from geoclip.map.towns import towns_near
+from geoclip.writers.wording import one_line
 
-
-def map_html(answers: Sequence[Answer], *, thumbnails: Mapping[str, bytes] | None = None) -> str:
-    """Return answers as one HTML page; arguments and errors as for `write_map`."""
-    photos = thumbnails or {}
-    content = {
-        "answers": [_content(answer, photos.get(answer.query)) for answer in answers],
-        "outlines": [_hundredths(ring) for ring in outlines()],
-        "least_rest": LEAST_REST,
-        "least_pixels": LEAST_PIXELS,
-    }
-    # no character of the data can end the script element it is in
-    encoded = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    html: str = file_html(
-        empty_map(),
-        INLINE,
-        title="geoclip",
-        template=_asset("page.html"),
-        template_variables={
-            "content": encoded,
-            "script": _asset("page.js"),
-            "gradient": ", ".join(COLOURS[::17]),
-            "scale": [f"{100 * LEAST * 10**step:g} %" for step in range(round(math.log10(MOST / LEAST)) + 1)],
-        },
-    )
-    return html
+MODULES = ("words", "geometry", "cells", "base_map", "answer_map", "panel", "viewer", "answer_page")
+"""Our scripts, each after those that it imports."""
 
 
 def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mapping[str, bytes] | None = None) -> None:
@@ -69,69 +43,82 @@ def write_map(answers: Sequence[Answer], path: str | Path, *, thumbnails: Mappin
         temporary.write_text(html, encoding="utf-8")
 
 
-def _content(answer: Answer, photo: bytes | None) -> dict[str, Any]:
-    """Return an answer as the page's script reads it; coordinates are in metres of Web Mercator, to 0.1 m."""
-    circles = []
-    if answer.predictions:
-        radii = (answer.radius_50_km, answer.radius_90_km)
-        circles = [_metres(circle_line((answer.best.lat, answer.best.lng), radius)) for radius in radii]
-    return {
-        "query": one_line(answer.query),
-        "error": answer.error,
-        "photo": photo and _data_uri(thumbnail(photo, one_line(answer.query))),
-        "predictions": [_prediction(prediction) for prediction in answer.predictions],
-        "radius_50_km": _number(answer.radius_50_km),
-        "radius_90_km": _number(answer.radius_90_km),
-        "circles": circles,
-        "cells": _cells(answer),
-        "sentences": sentences(answer),
+def map_html(answers: Sequence[Answer], *, thumbnails: Mapping[str, bytes] | None = None, notice: str = "") -> str:
+    """Return the page that `write_map` writes.
+
+    Args:
+        answers: as in `write_map`.
+        thumbnails: as in `write_map`.
+        notice: a sentence to stand above everything.
+
+    Raises:
+        InputError: a thumbnail is not an image.
+    """
+    photos = thumbnails or {}
+    content = {
+        "answers": [_content(answer) for answer in answers],
+        "photos": [_photo(photos.get(answer.query), answer.query) for answer in answers],
+        "towns": towns_near(answers),
+        "notice": notice,
     }
+    # no character of the data can end the script element it is in
+    encoded = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    before, after = _template()
+    return before + encoded + after
 
 
-def _prediction(prediction: Prediction) -> dict[str, Any]:
-    x, y = web_mercator(np.array([(prediction.lat, prediction.lng)]))[0].tolist()
-    return {
-        **prediction._asdict(),
-        "nearby": _number(prediction.nearby),
-        "name": title(prediction),
-        "x": x,
-        "y": y,
+def _content(answer: Answer) -> dict[str, Any]:
+    """Return the record of an answer; of the index only its folder's own name, which tells nothing of the machine."""
+    result = record(answer)
+    result["query"] = one_line(answer.query)
+    result["searched"]["index"] = PurePath(answer.searched.index).name
+    return result
+
+
+def _photo(photo: bytes | None, query: str) -> str | None:
+    if photo is None:
+        return None
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(photo, one_line(query))).decode("ascii")
+
+
+@cache
+def _template() -> tuple[str, str]:
+    """Return what stands before and after the content."""
+    parts = {
+        "style": asset("maplibre-gl.css").decode() + asset("style.css").decode(),
+        "h3": asset("h3.js").decode(),
+        "maplibre": asset("maplibre-gl.js").decode(),
+        "script": joined_modules(),
     }
+    scripts = " ".join(_digest(parts[name]) for name in ("h3", "maplibre", "script"))
+    parts["policy"] = (
+        f"default-src 'none'; script-src {scripts}; style-src {_digest(parts['style'])}; img-src data: blob:; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
+    )
+    parts["base"] = base64.b64encode(asset("base.json.gz")).decode("ascii")
+    before, _, after = asset("answer.html").decode().partition("{{content}}")
+    return _filled(before, parts), _filled(after, parts)
 
 
-def _cells(answer: Answer) -> dict[str, list[Any]]:
-    tree = tree_of(answer.cells)
-    rings = [_metres(ring) for ring in tree.rings]
-    return {
-        "id": [f"{cell:x}" for cell in tree.cells.tolist()],
-        "resolution": tree.resolutions.tolist(),
-        "probability": tree.probabilities.tolist(),
-        "rest": tree.rests.tolist(),
-        "free": tree.free.tolist(),
-        "xs": [ring[0] for ring in rings],
-        "ys": [ring[1] for ring in rings],
-    }
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _metres(line: Line) -> tuple[list[float], list[float]]:
-    x, y = web_mercator(line).round(1).T.tolist() if len(line) else ([], [])
-    return x, y
+def joined_modules() -> str:
+    """Return our scripts as one: imports of each other fall away, and what was exported is known to all."""
+    text = "\n".join(asset(f"{name}.js").decode() for name in MODULES)
+    return re.sub(
+        r"^export (?=async |function |class |const )",
+        "",
+        re.sub(r'^import \{.*\} from "\./.*"\n', "", text, flags=re.M),
+        flags=re.M,
+    )
 
 
-def _hundredths(ring: Line) -> list[int]:
-    """Return a ring as longitude, latitude, longitude, ... in 0.01 degrees, each pair less the pair before it."""
-    whole = np.round(ring[:, ::-1] * 100).astype(np.int64)
-    flat: list[int] = np.diff(whole, axis=0, prepend=np.zeros((1, 2), dtype=np.int64)).ravel().tolist()
-    return flat
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-
-
-def _asset(name: str) -> str:
-    return importlib.resources.files("geoclip.map").joinpath(name).read_text(encoding="utf-8")
+def asset(name: str) -> bytes:
+    """Return a file of the folder `browser`."""
+    return importlib.resources.files("geoclip.map").joinpath("browser", name).read_bytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import style
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
@@ -21,7 +21,7 @@ from PIL import Image
 from geoclip.answers.answer import NEARBY_KM, Answer
 from geoclip.files import written_whole
 from geoclip.map import contents
-from geoclip.map.contents import BORDER, COLOURS, LAND, LEAST, MOST, POINT, SEA, Tree
+from geoclip.map.contents import BORDER, LAND, LEAST, MOST, POINT, SEA, Tree
 from geoclip.map.outline import outlines
 from geoclip.writers.rings import Line, circle_line
 from geoclip.writers.wording import distance, one_line, percent, title
@@ -33,6 +33,11 @@ Box = tuple[float, float, float, float]
 WORLD_BOX: Box = (0.01, 0.42, 0.575, 0.535)
 ZOOM_BOX: Box = (0.60, 0.105, 0.39, 0.85)
 """Left, bottom, width and height of the two maps as shares of the picture."""
+
+_STEPS = np.linspace(0.0, 1.0, 256)
+COLOURS = np.column_stack((colormaps["viridis"](_STEPS[::-1])[:, :3], 0.35 + 0.5 * _STEPS))
+"""From the least probable cell to the most: viridis backwards, which darkens evenly in greyscale and for colour-blind
+eyes too, and from faint to strong."""
 
 MOST_LISTED, MOST_LINES, LINE_CHARS = 6, 17, 74
 """Places in the caption, its lines, and their length beside a thumbnail."""

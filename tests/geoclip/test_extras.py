@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("missing", "arguments"),
     [
-        ("bokeh", ["search", "vectors.npy", "--map", "map.html"]),
         ("matplotlib", ["locate", "--text", "snow", "--map", "map.png"]),
         ("matplotlib", ["evaluate", "labels.csv", "vectors.npy", "--plots", "plots"]),
         ("lightning", ["train", "fit"]),
@@ -48,7 +47,7 @@ def test_the_extras_are_those_of_the_distribution() -> None:
         wanted = " ".join(project["optional-dependencies"][extra])
         assert all(name in wanted or "geoclip-planet[map]" in wanted for name in names)
     always = " ".join(project["dependencies"])
-    assert not any(name in always for name in ("bokeh", "matplotlib", '"pip', "lightning"))
+    assert not any(name in always for name in ("matplotlib", '"pip', "lightning"))
 
 
 def test_the_version_is_said_once() -> None:
@@ -59,7 +58,7 @@ def test_the_version_is_said_once() -> None:
 @pytest.mark.slow
 def test_commands_other_than_maps_load_no_map() -> None:
     code = (
-        "import sys; sys.modules['bokeh'] = sys.modules['matplotlib'] = sys.modules['pip'] = None\n"
+        "import sys; sys.modules['matplotlib'] = sys.modules['pip'] = None\n"
         "import geoclip.locator, geoclip.cli.locate, geoclip.evaluation, geoclip.release.fetch, geoclip.index_builder"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

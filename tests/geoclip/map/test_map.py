@@ -1,6 +1,8 @@
 """Maps: geometry against spherical trigonometry, what the page holds and loads, what the picture shows."""
 
 import base64
+import gzip
+import hashlib
 import io
 import json
 import math
@@ -14,17 +16,19 @@ import pytest
 from PIL import Image
 
 from geoclip.answers.answer import Answer, CellProbability, PlaceName, Prediction, Searched
+from geoclip.answers.record import record
 from geoclip.errors import InputError
-from geoclip.map import picture, write_map, write_png
-from geoclip.map.canvas import web_mercator
-from geoclip.map.contents import LAND, LEAST_PIXELS, LEAST_REST, POINT, SEA, resolution_for, thumbnail, tree_of
+from geoclip.map import map_html, picture, write_map
+from geoclip.map.contents import LAND, LEAST, LEAST_PIXELS, LEAST_REST, POINT, SEA, resolution_for, thumbnail, tree_of
 from geoclip.map.outline import outlines
+from geoclip.map.page import MODULES, asset, joined_modules
+from geoclip.map.picture import write_png
+from geoclip.map.towns import MOST_EVERYWHERE, MOST_NEAR, towns_file
 from geoclip.options import Candidates
 from index.grid.cells import areas_km2, base_cells, cells_at, children, parents
 from tests.helpers.outlines import area_km2
 
 HOSTILE = "a </script><b onclick=alert(1)>$x_y$ {{ 7 * 7 }} @name \udcff.jpg"
-WORLD_M = 2 * math.pi * 6378137
 FIJI = (-16.8, 179.95)
 
 
@@ -45,6 +49,16 @@ def fake(lat: float, lng: float, query: str = "photo.jpg", *, finest: int = 6, *
     )
     given = {"radius_50_km": 30.0, "radius_90_km": 90.0, "cells": tuple(cells)}
     return Answer(query, predictions, **{**given, **more})
+
+
+def digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def points_of(steps: list[int]) -> np.ndarray:
+    """(V, 2) degrees, latitude and longitude, of whole numbers as the base map has them."""
+    points: np.ndarray = np.cumsum(np.reshape(steps, (-1, 2)), axis=0)[:, ::-1] / 1000
+    return points
 
 
 def photo(width: int = 900, height: int = 600, **options: Any) -> bytes:
@@ -82,9 +96,12 @@ class Page(HTMLParser):
         if self._open == "style":
             self.styles[-1] += data
 
+    def all(self, tag: str) -> list[tuple[str, dict[str, str | None]]]:
+        return [element for element in self.elements if element[0] == tag]
+
     @property
     def content(self) -> Any:
-        position = [a.get("id") for tag, a in self.elements if tag == "script"].index("content")
+        position = [a.get("id") for _, a in self.all("script")].index("content")
         return json.loads(self.scripts[position])
 
 
@@ -97,16 +114,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 
 # geometry
-
-
-def test_web_mercator_is_the_textbook_formula() -> None:
-    points = np.array([(48.8584, 2.2945), (-33.86, 151.2), (0.0, -180.0)])
-    expected = [
-        (6378137 * math.radians(lng), 6378137 * math.log(math.tan(math.pi / 4 + math.radians(lat) / 2)))
-        for lat, lng in points.tolist()
-    ]
-    np.testing.assert_allclose(web_mercator(points), expected, atol=1e-6)
-    np.testing.assert_allclose(web_mercator(np.array([(90.0, 0), (-89, 0)]))[:, 1], [WORLD_M / 2, -WORLD_M / 2], atol=1)
 
 
 def test_outlines_cover_the_land() -> None:
@@ -171,62 +178,96 @@ def test_the_page_loads_nothing(page: Page) -> None:
     loaded = [link for link in links if link[0] != "a"]
     assert all(address.startswith("data:") for _, _, address in loaded), loaded
     assert not re.search(r"@import|url\(\s*['\"]?(http|//)", "".join(page.styles))
+
+
+def test_the_policy_allows_the_scripts_and_styles_of_the_page_and_nothing_else(page: Page) -> None:
     policy = next(a["content"] or "" for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none';")
-    assert re.findall(r"https?:\S*", policy) == ["https://tile.openstreetmap.org"]
+    rules = {name: values for name, *values in (rule.split() for rule in policy.split(";"))}
+    run = [
+        text for text, (_, a) in zip(page.scripts, page.all("script"), strict=True) if a.get("type") in (None, "module")
+    ]
+    assert rules["script-src"] == [digest(text) for text in run]
+    assert rules["style-src"] == [digest(text) for text in page.styles]
+    assert rules["default-src"] == ["'none'"]
+    assert not re.search(r"https?:|unsafe|\*|self", policy)
+    assert not [name for _, a in page.elements for name in a if name.startswith("on") or name == "style"]
 
 
-def test_the_tiles_are_named_only_where_they_are_switched_on(page: Page) -> None:
-    holders = [script for script in page.scripts if "tile.openstreetmap.org" in script]
-    assert len(holders) == 1
-    handler = holders[0].split('element("online").onchange')[1].split("\n  }\n")[0]
-    assert handler.count("tile.openstreetmap.org") == holders[0].count("tile.openstreetmap.org") == 1
-    box = next(a for tag, a in page.elements if a.get("id") == "online")
-    assert box["type"] == "checkbox"
-    assert "checked" not in box
-
-
-def test_the_page_holds_the_answers_numbers(page: Page) -> None:
+def test_the_page_holds_the_published_records(page: Page) -> None:
     shown = page.content["answers"]
     for answer, one in zip([fake(48.85, 2.35, HOSTILE), fake(*FIJI)], shown, strict=False):
-        for prediction, place in zip(answer.predictions, one["predictions"], strict=True):
-            assert (place["lat"], place["lng"]) == (prediction.lat, prediction.lng)
-            assert (place["probability"], place["score"]) == (prediction.probability, prediction.score)
-            assert place["nearby"] == (None if math.isnan(prediction.nearby) else prediction.nearby)
-            assert place["x"] == pytest.approx(math.radians(prediction.lng) * 6378137)
-        listed = dict(zip(one["cells"]["id"], one["cells"]["probability"], strict=True))
-        assert listed == dict(answer.cells)
-        assert (one["radius_50_km"], one["radius_90_km"]) == (30.0, 90.0)
-        assert len(one["cells"]["xs"]) == len(answer.cells)
-    assert shown[0]["predictions"][0]["name"] == "Town </script><b>, Region, Country"
+        expected = json.loads(json.dumps(record(answer)))
+        expected["query"] = one["query"]
+        assert one == expected
 
 
 def test_names_stay_text(page: Page) -> None:
     assert not [tag for tag, _ in page.elements if tag == "b"]
     assert "{{ 7 * 7 }}" in page.content["answers"][0]["query"]
     assert page.content["answers"][0]["query"] == HOSTILE.replace("\udcff", "\\xff")
-    assert "innerHTML" not in next(script for script in page.scripts if "function start(" in script)
+    ours = joined_modules()
+    for markup in ("innerHTML", "outerHTML", "insertAdjacentHTML", "setHTML", "document.write", "eval("):
+        assert markup not in ours
 
 
-def test_cells_and_circles_across_the_antimeridian_stay_together(page: Page) -> None:
-    fiji = page.content["answers"][1]
-    finer = [row for row, res in enumerate(fiji["cells"]["resolution"]) if res >= 2]
-    assert finer
-    for line in [*(fiji["cells"]["xs"][row] for row in finer), *(xs for xs, _ in fiji["circles"])]:
-        assert max(line) - min(line) < 0.02 * WORLD_M
-    assert any(min(xs) < WORLD_M / 2 < max(xs) for xs, _ in fiji["circles"])
+def test_the_scripts_become_one(page: Page) -> None:
+    text = joined_modules()
+    assert "\nimport " not in text
+    assert "\nexport " not in text
+    names = re.findall(r"^(?:async )?(?:function|class|const|let) (\w+)", text, flags=re.M)
+    assert len(names) == len(set(names))
+    for position, module in enumerate(MODULES):
+        used = re.findall(r'from "\./(\w+)\.js"', asset(f"{module}.js").decode())
+        assert set(used) <= set(MODULES[:position])
 
 
-def test_outlines_arrive_within_half_a_hundredth_of_a_degree(page: Page) -> None:
-    for steps, ring in zip(page.content["outlines"], outlines(), strict=True):
-        decoded = np.cumsum(np.reshape(steps, (-1, 2)), axis=0)[:, ::-1] / 100
-        assert np.abs(decoded - ring).max() <= 0.00501
+def test_the_colour_scale_and_the_choice_of_cells_are_those_of_the_picture() -> None:
+    cells, panel = asset("cells.js").decode(), asset("panel.js").decode()
+    assert f"LEAST_REST = {LEAST_REST:.0e}".replace("e-03", "e-3") in cells
+    assert f"LEAST_PIXELS = {LEAST_PIXELS:.0f}" in cells
+    assert "LEAST = 1e-5" in cells
+    assert "power = -5; power <= 0" in panel
+    assert LEAST == 1e-5
+
+
+def test_the_base_map_covers_the_land() -> None:
+    base = json.loads(gzip.decompress(asset("base.json.gz")))
+    polygons = [[points_of(ring) for ring in polygon] for polygon in base["land"]]
+    south = [polygon for polygon in polygons if polygon[0][:, 0].min() < -60]
+    assert abs(area_km2([ring for polygon in polygons if polygon[0][:, 0].min() >= -60 for ring in [polygon]])) == (
+        pytest.approx(135.1e6, rel=0.01)  # km2 of land without Antarctica; lakes count as land
+    )
+    assert len(south) > 1
+    assert {code for code, *_ in base["countries"]} >= {"FR", "JP", "US", "ZA"}
+    assert len(asset("base.json.gz")) < 800_000
+
+
+def test_towns_are_those_around_the_answers_and_the_largest_ones(page: Page) -> None:
+    towns = page.content["towns"]
+    places = points_of(towns["places"])
+    assert MOST_EVERYWHERE < len(places) == len(towns["names"]) == len(towns["people"]) <= MOST_EVERYWHERE + MOST_NEAR
+    assert towns["people"][:MOST_EVERYWHERE] == sorted(towns["people"][:MOST_EVERYWHERE], reverse=True)
+    by_name = dict(zip(towns["names"], places.tolist(), strict=True))
+    assert by_name["Fontainebleau"] == pytest.approx((48.41, 2.70), abs=0.02)  # 55 km from Paris
+    assert "Obernai" not in by_name  # 400 km from it
+    assert by_name["Tokyo"] == pytest.approx((35.69, 139.69), abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_file_of_towns_holds_them_all() -> None:
+    towns = json.loads(gzip.decompress(towns_file()))
+    assert len(towns["names"]) > 100_000
+    assert "Obernai" in towns["names"]
+
+
+def test_a_notice_stands_above_everything() -> None:
+    assert '"notice":"Random \\u003cb>"' in map_html([], notice="Random <b>")
 
 
 def test_answers_with_errors_are_listed(page: Page) -> None:
     failed = page.content["answers"][2]
     assert (failed["query"], failed["error"]) == ("broken.jpg", "broken.jpg is no photo.")
-    assert failed["predictions"] == failed["cells"]["id"] == failed["circles"] == []
+    assert failed["predictions"] == failed["cells"] == []
 
 
 def test_no_answers_make_a_page(tmp_path: Path) -> None:
@@ -234,25 +275,19 @@ def test_no_answers_make_a_page(tmp_path: Path) -> None:
     assert Page(tmp_path / "out.html").content["answers"] == []
 
 
-@pytest.mark.parametrize(("calibrated", "said"), [(True, "are calibrated"), (False, "uncalibrated")])
-def test_the_page_says_what_was_searched_and_whether_it_is_calibrated(
-    tmp_path: Path, calibrated: bool, said: str
-) -> None:
-    searched = Searched(Candidates.PLANET, "/home/ann/planet", "0123456789abcdef", "in France", calibrated=calibrated)
-    write_map([fake(48.85, 2.35, searched=searched)], tmp_path / "out.html")
-    content = Page(tmp_path / "out.html").content["answers"][0]
-    text = " ".join(content["sentences"])
-    assert said in text
-    assert "planet index planet (0123456789ab), in France" in text
-    assert "/home/ann" not in json.dumps(content)
+def test_the_page_names_the_index_but_not_where_it_lies() -> None:
+    searched = Searched(Candidates.PLANET, "/home/ann/planet", "0123456789abcdef", "in France")
+    html = map_html([fake(48.85, 2.35, searched=searched)])
+    assert '"index":"planet","index_digest":"0123456789abcdef","constraint":"in France"' in html
+    assert "/home/ann" not in html
 
 
 def test_thumbnails_are_small_upright_and_without_metadata(page: Page) -> None:
-    uri = page.content["answers"][0]["photo"]
+    uri = page.content["photos"][0]
     assert uri.startswith("data:image/jpeg;base64,")
     with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as image:
         assert image.size == (320, 213)
-    assert page.content["answers"][1]["photo"] is None
+    assert page.content["photos"][1] is None
     exif = Image.Exif()
     exif[0x0112] = 6  # a camera held upright
     exif[0x010E] = "secret"
