@@ -26,6 +26,7 @@ class Panel(StrEnum):
     COMPARING = "Comparing"
     BUILD = "The index"
     MODEL = "Model"
+    LIMITS = "Limits"
     MACHINE = "Machine"
 
 

@@ -124,6 +124,24 @@ ROOMS = {
         "index.grid",
         "index.search",
     },
+    "geoclip.serve": {
+        "geoclip",  # its version
+        "geoclip.answers",
+        "geoclip.embedder",
+        "geoclip.errors",
+        "geoclip.locator",
+        "geoclip.map",
+        "geoclip.option_groups",
+        "geoclip.options",
+        "geoclip.photos",
+        "geoclip.release",
+        "geoclip.schema",
+        "geoclip.tables",
+        "geoclip.writers",
+        "index.grid",
+        "index.search",
+        "index.storage",
+    },
     "geoclip.train": {
         "geoclip.distance",
         "geoclip.encoders",
@@ -243,6 +261,8 @@ def test_tests_share_helpers_and_replace_objects_not_names() -> None:
         ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),
+        ("uvicorn", {"geoclip/serve/running.py"}),
+        ("prometheus_client", {"geoclip/serve/app.py", "geoclip/serve/metrics.py"}),
         ("pyproj", {"geoclip/distance.py", "index/grid/geojson_polygons.py"}),
     ],
 )

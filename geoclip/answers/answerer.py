@@ -41,7 +41,7 @@ class Answerer:
 
     def __init__(self, searcher: Searcher, encode: Encode, source: SearchSource) -> None:
         self.searcher, self.source = searcher, source
-        self._encode, self._names = encode, shared_place_names()
+        self.encode, self._names = encode, shared_place_names()
 
     @classmethod
     def open(
@@ -121,7 +121,7 @@ class Answerer:
 
     def maker(self, asked: Asked) -> AnswerMaker:
         """Return what makes answers of found places."""
-        return AnswerMaker(asked.question, asked.how, self._encode, self._names)
+        return AnswerMaker(asked.question, asked.how, self.encode, self._names)
 
     def searched(self, asked: Asked) -> Searched:
         """Return what is searched, and how, as answers say it."""

@@ -1,7 +1,6 @@
 """The commands and their help; each loads what it needs when it runs."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +8,8 @@ import typer
 
 from geoclip import __version__
 from geoclip.cli.arguments import FromList, Index, Overwrite
-from geoclip.cli.groups import with_groups
 from geoclip.cli.output_options import OutputOptions
+from geoclip.cli.registry import app, command
 from geoclip.cli.terminal import with_exit_codes
 from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.option_groups import Panel
@@ -25,28 +24,6 @@ from geoclip.options import (
     SearchOptions,
     WordOptions,
 )
-
-app = typer.Typer(
-    name="geoclip",
-    help="Where was this photo taken? GeoCLIP's trained encoders as a search engine. Everything runs on this machine; "
-    "no photo leaves it.",
-    epilog="Weights are kept in ~/.cache/geoclip-planet; set GEOCLIP_CACHE to keep them elsewhere. "
-    "Exit codes: 0 done, 1 some photos failed (each named), 2 nothing could be done, 130 stopped.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def command(*examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command of its name, with examples below its help."""
-    epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
-
-    def registered(function: Callable[..., None]) -> Callable[..., None]:
-        return app.command(epilog=epilog)(with_exit_codes(with_groups(function)))
-
-    return registered
 
 
 def _version(wanted: bool) -> None:
@@ -342,3 +319,8 @@ def export(
     from geoclip.cli.model_commands import run_export
 
     run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)
+
+
+from geoclip.cli import serve as _serve  # noqa: E402, F401 - its commands stand last
+
+__all__ = ["app"]
