@@ -15,7 +15,7 @@ export class AnswerMap {
     this.tree = []
     this.markers = []
     this.level = null
-    const layers = baseLayers(this.colours)
+    const layers = baseLayers(this.colours, innerWidth >= 2400 ? 1.5 : 1)
     this.map = new maplibregl.Map({
       container,
       style: {
@@ -36,7 +36,7 @@ export class AnswerMap {
     this.map.keyboard.disableRotation()
     this.map.addControl(new maplibregl.AttributionControl({compact: false, customAttribution: credit}), "bottom-right")
     this.map.addControl(new maplibregl.NavigationControl({showCompass: false}), "top-right")
-    this.map.addControl(new maplibregl.ScaleControl({}), "bottom-left")
+    this.map.addControl(new maplibregl.ScaleControl({maxWidth: 80}), "bottom-left")
     this.ready = new Promise(resolve => this.map.once("load", resolve))
     this.map.on("idle", () => (container.dataset.state = "drawn"))
     this.map.on("render", () => (container.dataset.state = "drawing"))
@@ -208,6 +208,7 @@ export class AnswerMap {
   #tellCells() {
     const popup = new maplibregl.Popup({closeButton: false, closeOnClick: false, className: "cell-popup", maxWidth: "260px"})
     this.map.on("mousemove", "cells", event => {
+      if (!this.map.dragPan.isEnabled()) return popup.remove() // something is being drawn
       const finest = event.features.reduce((a, b) => (b.properties.resolution > a.properties.resolution ? b : a)).properties
       const divided = finest.probability - finest.rest > 1e-9
       const text = divided ? `${percent(finest.rest)} outside finer cells, ${percent(finest.probability)} in all` : percent(finest.probability)

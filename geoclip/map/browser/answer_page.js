@@ -1,5 +1,5 @@
 // A file with answers: everything it shows is in it.
-import {Viewer, chooserRow, say} from "./viewer.js"
+import {Viewer, chooserRow} from "./viewer.js"
 import {verdict} from "./words.js"
 
 const content = JSON.parse(document.getElementById("content").textContent)
@@ -19,10 +19,14 @@ const buttons = content.answers.map((answer, index) => {
   return button
 })
 
+function say(text) {
+  document.getElementById("status").textContent = text
+}
+
 function choose(index) {
   buttons.forEach((button, i) => button.setAttribute("aria-current", String(i === index)))
   buttons[index].scrollIntoView({block: "nearest"})
-  viewer.show(content.answers[index], content.photos[index])
+  viewer.show(content.answers[index], content.photos[index], say)
   say(verdict(content.answers[index]))
 }
 

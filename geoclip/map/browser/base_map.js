@@ -9,7 +9,7 @@ export const COLOURS = {
   dark: {
     sea: "#10171c", land: "#222b31", coast: "#6f8794", border: "#8d8096", text: "#d6dde2", halo: "#151c21", point: "#ff8a5c", halo2: "#10171c",
     gps: "#8ab8ff", drawn: "#d99bff", cell: "rgba(230, 230, 230, 0.25)",
-    shades: ["#440154b3", "#414487b8", "#2a788ebf", "#22a884c7", "#7ad151d1", "#fde725e0"],
+    shades: ["#44015473", "#4144878c", "#2a788ea6", "#22a884bf", "#7ad151d1", "#fde725e0"],
   },
 }
 // From the least probable cell to the most: viridis, which is even in greyscale and for colour-blind eyes too.
@@ -47,12 +47,13 @@ export function townFeatures({names, places, people}) {
   return [towns.slice(0, MOST_TOWNS_EARLY), towns.slice(MOST_TOWNS_EARLY)].map(features => ({type: "FeatureCollection", features}))
 }
 
-export function baseLayers(colours) {
+// `scale` enlarges the names, for very large windows.
+export function baseLayers(colours, scale = 1) {
   const text = {"text-color": colours.text, "text-halo-color": colours.halo, "text-halo-width": 1.4}
   const town = {
     "text-field": ["get", "name"],
     "text-font": FONT,
-    "text-size": ["interpolate", ["linear"], ["get", "people"], 3, 10, 4.5, 11.5, 6, 13, 7, 14.5], // by its logarithm
+    "text-size": ["interpolate", ["linear"], ["get", "people"], 3, 10 * scale, 4.5, 11.5 * scale, 6, 13 * scale, 7, 14.5 * scale], // by its logarithm
     "symbol-sort-key": ["-", 0, ["get", "people"]],
     "text-padding": 4,
     "text-max-width": 8,
@@ -82,7 +83,7 @@ export function baseLayers(colours) {
         id: "countries", type: "symbol", source: "countries", maxzoom: 7.5,
         filter: [">", ["get", "area"], ["step", ["zoom"], 60, 1.5, 25, 2.5, 6, 3.5, 1, 4.5, 0]],
         layout: {
-          "text-field": ["get", "name"], "text-font": FONT, "text-size": ["interpolate", ["linear"], ["zoom"], 1, 11, 5, 15],
+          "text-field": ["get", "name"], "text-font": FONT, "text-size": ["interpolate", ["linear"], ["zoom"], 1, 11 * scale, 5, 15 * scale],
           "symbol-sort-key": ["-", 0, ["get", "area"]], "text-max-width": 7, "text-letter-spacing": 0.06, "text-padding": 6,
         },
         paint: {...text, "text-opacity": 0.85},

@@ -5,10 +5,6 @@ import {add, copyText, describe, legend} from "./panel.js"
 
 const element = id => document.getElementById(id)
 
-export function say(text) {
-  element("status").textContent = text
-}
-
 export class Viewer {
   // `packed` are the bytes of base.json.gz. Where the browser cannot draw the map, the words stay.
   static async open(packed) {
@@ -32,7 +28,7 @@ export class Viewer {
     this.scaleText = ""
     drawLegend()
     dark.addEventListener("change", drawLegend)
-    if (matchMedia("(max-width: 700px)").matches) element("legend-box").open = false
+    if (element("map").clientWidth < 700) element("legend-box").open = false
     element("world").onclick = () => this.map?.showWorld()
     element("region").onclick = () => this.map?.showRegion()
     element("best").onclick = () => this.map?.showPlace(this.answer.predictions[0])
@@ -44,7 +40,8 @@ export class Viewer {
     this.scale.textContent = text
   }
 
-  show(answer, photo = null) {
+  // `say` is told what happened, in words.
+  show(answer, photo = null, say = () => {}) {
     this.answer = answer
     const found = Boolean(answer && answer.predictions.length)
     element("region").disabled = element("best").disabled = !found
