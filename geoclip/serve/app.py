@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +9,6 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from geoclip import __version__
 from geoclip.answers.answer import Answer
@@ -23,11 +21,11 @@ from geoclip.serve.formats import LINES, chosen
 from geoclip.serve.guard import Guard
 from geoclip.serve.info import ServiceInfo
 from geoclip.serve.openapi import EMBED, INDEX, LOCATE, PLAIN, SEARCH, described
+from geoclip.serve.page_files import add_page
 from geoclip.serve.parameters import EmbedParameters, LocateParameters, SearchParameters, sentence, with_query
 from geoclip.serve.problems import ProblemError
 from geoclip.serve.service import Job, Service
 
-PAGE = Path(__file__).with_name("page")
 OF_ONE_CALLER = "unknown"
 
 
@@ -58,8 +56,7 @@ def create_app(service: Service) -> FastAPI:
     for kind, respond in _RESPONSES.items():
         app.add_exception_handler(kind, respond)
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
-    if PAGE.is_dir():  # what no other address answers; not mounted, or it would take the place of "405"
-        app.router.default = StaticFiles(directory=PAGE, html=True)
+    add_page(app)
     app.openapi = lambda: described(app, key=bool(service.settings.key))  # type: ignore[method-assign]
     return app
 
