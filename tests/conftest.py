@@ -5,21 +5,17 @@ Torch and other heavy packages are imported by those who use them, after `pytest
 
 import gc
 import os
-import shutil
 import signal
-import tempfile
 import warnings
 from collections.abc import Iterator
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from geoclip.errors import WeightsError
-from geoclip.files import cache_dir
-from geoclip.options import Preset
-from tests.helpers.shared import FOLDER_VARIABLE, made_once
+from tests.helpers.shared import session_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,21 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has it from the first process
         os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
         return
-    folder = Path(tempfile.mkdtemp(prefix="geoclip-tests-"))
-    for path in cache_dir().glob("*/*"):
-        if path.parent.name in list(Preset):  # an index that every command would search
-            continue
-        link = folder / "cache" / path.parent.name / path.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path)  # a test that writes it replaces the link, not the user's file
-    os.environ |= {
-        FOLDER_VARIABLE: str(folder),
-        "GEOCLIP_CACHE": str(folder / "cache"),
-        "HF_HOME": str(folder / "hub"),
-        "HF_HUB_OFFLINE": "1",
-        "COLUMNS": "200",
-    }
-    config.add_cleanup(lambda: shutil.rmtree(folder))
+    stack = ExitStack()
+    stack.enter_context(session_folder())
+    config.add_cleanup(stack.close)
 
 
 def pytest_collection_finish() -> None:
@@ -95,21 +79,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def release() -> "Release":
     """The authors' release, as fetched. Its gallery is embedded, which takes twenty seconds where it was not before."""
-    from geoclip.encoders.embedded_gallery import embedded_gallery
-    from geoclip.encoders.location import LocationEncoder
-    from geoclip.release.directory import Release, released_path
+    from tests.helpers.small_release import embedded_release
 
     try:
-        opened = Release.open(released_path())
+        return embedded_release()
     except WeightsError as error:
         pytest.skip(f"the released weights are not in the cache: {error}")
-
-    def embed(done: Path) -> None:
-        embedded_gallery(LocationEncoder.of(opened, precision="fp32"), opened.gallery())
-        done.touch()
-
-    made_once("gallery-is-embedded", embed)
-    return opened
 
 
 @pytest.fixture(scope="session")
@@ -131,12 +106,11 @@ def tiny_tower() -> "nn.Module":
 @pytest.fixture(scope="module")
 def small_towers(release: "Release") -> "Iterator[SmallRelease]":
     """In this module's tests CLIP is tiny and random: in the cache the release has small towers, and they are found."""
-    from tests.helpers.small_release import SmallRelease, with_small_towers
+    from tests.helpers.small_release import small_towers_in_cache
 
-    cache = made_once("small-towers", partial(with_small_towers, release))
-    made = SmallRelease.in_cache(cache)
+    made = small_towers_in_cache()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("GEOCLIP_CACHE", str(cache))
+        patched.setenv("GEOCLIP_CACHE", str(made.clip.parent))
         patched.setenv("GEOCLIP_CLIP_CHECKPOINT", str(made.clip))
         yield made
 

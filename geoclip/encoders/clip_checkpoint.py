@@ -20,7 +20,7 @@ from torch import Tensor
 from geoclip.encoders.torchscript import TorchScriptTensors
 from geoclip.errors import WeightsError
 from geoclip.files import is_file
-from geoclip.release.directory import checked_weights
+from geoclip.release.directory import checked_weights, torch_file
 
 FOLDER_FILES = (
     "open_clip_model.safetensors",
@@ -100,7 +100,7 @@ def _opened(path: Path) -> Iterator[_Tensors]:
 def _torch_state(path: Path) -> Mapping[str, Tensor]:
     if _is_torchscript(path):  # as OpenAI's own files are
         return TorchScriptTensors(path)
-    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    loaded = torch_file(path, mmap=zipfile.is_zipfile(path))
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):

@@ -1,7 +1,7 @@
 """A release directory: weights, gallery and their digests, as `geoclip fetch` writes and everything else reads.
 
-    config.json          model_type, format_version, gallery_file, sha256 of the files beside it; and what the
-                         model is, see `ModelConfig`
+    config.json          model_type, format_version, gallery_file, sha256 of the files beside it, a digest of its
+                         own content; and what the model is, see `ModelConfig`
     model.safetensors    logit_scale, location_encoder.*, image_encoder.mlp.*   (the authors' key names)
     gallery.parquet      LAT, LON float32 degrees, in the released order, duplicates kept
 
@@ -10,11 +10,13 @@ The authors' own release folders (format_version 1, a CSV gallery, no digests) a
 
 import json
 import stat
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
 from pydantic import AfterValidator, Field
@@ -50,6 +52,8 @@ class _Description(ModelConfig):
     format_version: Literal[1]
     gallery_file: PlainName | None = None
     sha256: dict[PlainName, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    digest: str | None = None
+    """Of all else that the file holds; the authors' own releases have none."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,16 @@ class Release:
         return {name[len(prefix) :]: checked_weights(name, tensor).clone() for name, tensor in tensors.items()}
 
 
+def torch_file(path: Path, *, mmap: bool = False) -> Any:
+    """Return what `torch.save` wrote, tensors on the CPU and plain values; raises whatever the reader does.
+
+    No code of the file runs, and the reader says nothing beside what it raises.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
 def checked_weights(name: str, tensor: Tensor) -> Tensor:
     """Return weights as float32.
 
@@ -179,7 +193,12 @@ def _model_config(described: _Description) -> ModelConfig:
 
 def _described(path: Path) -> _Description:
     try:
-        return read_record(path / CONFIG, _Description)
+        described = read_record(path / CONFIG, _Description)
+        given = described.digest
+        if given is not None and given != _digest_of_content(json.loads((path / CONFIG).read_bytes())):
+            raise WeightsError(
+                f"{path / CONFIG} is damaged (its digest is not that of its content); run `geoclip fetch` again."
+            )
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path} holds no release ({CONFIG} is missing); run `geoclip fetch`, or make one of a checkpoint with "
@@ -196,6 +215,18 @@ def _described(path: Path) -> _Description:
             f"{path / CONFIG} does not describe a GeoCLIP release that this version reads: {reason}; "
             "run `geoclip fetch`, or make one of a checkpoint with `geoclip export`."
         ) from error
+    return described
+
+
+def write_description(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write `config.json` with a digest of its content, in place of an older one."""
+    sealed = {**record, "digest": _digest_of_content(record)}
+    (folder / CONFIG).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
+
+
+def _digest_of_content(record: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in record.items() if name != "digest"}
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -234,7 +265,7 @@ def write_release(
         **about,
         "sha256": {name: sha256_of(folder / name) for name in (WEIGHTS, GALLERY)},
     }
-    (folder / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_description(folder, record)
 
 
 def released_path() -> Path:

@@ -12,6 +12,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from geoclip.errors import InputError
 from geoclip.files import is_file, written_whole
 from geoclip.release.config import ModelConfig
+from geoclip.release.directory import torch_file
 from geoclip.schema import record_of
 
 CHECKPOINT_FORMAT = 1
@@ -60,7 +61,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not is_file(path):
         raise InputError(f"{path} does not exist, or is not a file; give a checkpoint that `geoclip train fit` wrote.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch_file(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}; give a checkpoint, a file.") from error
     except Exception as error:  # bytes of any other file make the reader fail in any way

@@ -12,7 +12,7 @@ from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
 from geoclip.files import cannot_write, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
-from geoclip.release.directory import CONFIG, Release, write_release
+from geoclip.release.directory import CONFIG, Release, write_description, write_release
 from geoclip.release.fetch import released
 from geoclip.train.checkpoints import config_in, read_checkpoint
 
@@ -88,7 +88,7 @@ def _write(
     record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     record["sha256"][GALLERY_CSV] = sha256_of(folder / GALLERY_CSV)
     record["gallery_file"] = GALLERY_CSV
-    (folder / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_description(folder, record)
 
 
 def _gallery(path: Path | None) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -12,11 +13,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from geoclip.encoders.backbone import image_tower, text_tower
+from geoclip.encoders.embedded_gallery import embedded_gallery
 from geoclip.encoders.image import image_mlp
 from geoclip.encoders.location import LocationEncoder
 from geoclip.files import cache_dir
 from geoclip.release.config import Backbone, ModelConfig, Preprocess, Towers, VisionTower, WordsTower
-from geoclip.release.directory import CONFIG, Release, released_path, write_release
+from geoclip.release.directory import CONFIG, Release, released_path, write_description, write_release
+from tests.helpers.shared import made_once
 
 CLIP = "clip.safetensors"
 SMALL = ModelConfig(
@@ -100,7 +103,7 @@ def small_description(folder: Path, features: int) -> Path:
     backbone = SMALL.backbone.model_copy(update={"features": features})
     config = SMALL.model_copy(update={"backbone": backbone, "hidden": (96, 80, 72)})
     described = {"model_type": "geoclip-geolocation", "format_version": 1, **config.model_dump(mode="json")}
-    (folder / CONFIG).write_text(json.dumps(described))
+    write_description(folder, described)
     return folder
 
 
@@ -130,7 +133,29 @@ def with_small_towers(release: Release, cache: Path) -> None:
     shutil.copytree(release.path, weights)
     config = release.config.model_copy(update={"backbone": backbone, "preprocess": SMALL.preprocess})
     described = json.loads((weights / CONFIG).read_text()) | config.model_dump(mode="json")
-    (weights / CONFIG).write_text(json.dumps(described))
+    write_description(weights, described)
     (galleries := cache_dir() / "gallery").mkdir(exist_ok=True)
     (cache / galleries.name).symlink_to(galleries)
     _small_clip(cache, config)
+
+
+def embedded_release() -> Release:
+    """Return the authors' release, as fetched. Its gallery is embedded: twenty seconds where it was not before.
+
+    Raises:
+        WeightsError: it is not in the cache.
+    """
+    opened = Release.open(released_path())
+
+    def embed(done: Path) -> None:
+        embedded_gallery(LocationEncoder.of(opened, precision="fp32"), opened.gallery())
+        done.touch()
+
+    made_once("gallery-is-embedded", embed)
+    return opened
+
+
+def small_towers_in_cache() -> SmallRelease:
+    """Return the authors' release behind a tiny CLIP, in a cache of its own, made once."""
+    release = embedded_release()
+    return SmallRelease.in_cache(made_once("small-towers", partial(with_small_towers, release)))

@@ -17,7 +17,7 @@ from geoclip import GeoCLIP, ImageEncoder, LocationEncoder, Locator
 from geoclip.encoders.backbone import image_tower, text_tower
 from geoclip.errors import InputError, WeightsError
 from geoclip.release.config import Backbone, ModelConfig, Towers
-from geoclip.release.directory import CONFIG, Release
+from geoclip.release.directory import CONFIG, Release, write_description
 from geoclip.train.checkpoints import config_in
 from index.storage.directory import read_manifest
 from tests.helpers.commands import geoclip
@@ -188,7 +188,7 @@ def test_what_does_not_fit_is_one_sentence(model: SmallRelease, tmp_path: Path) 
         for file in model.weights.iterdir():
             (folder / file.name).write_bytes(file.read_bytes())
         config = json.loads((folder / CONFIG).read_text())
-        (folder / CONFIG).write_text(json.dumps(config | other))
+        write_description(folder, config | other)
         return Release.open(folder)
 
     with pytest.raises(WeightsError, match="location encoder's weights do not fit"):

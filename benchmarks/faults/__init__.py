@@ -1,0 +1,1 @@
+"""Campaigns that try to break the project: kills, flipped bits, hostile files, exchanges, full disks, fuzzing."""
