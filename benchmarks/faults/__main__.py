@@ -5,7 +5,6 @@
     python -m benchmarks.faults hostile --count 300     indexes, releases, checkpoints of a stranger: refused, answered?
     python -m benchmarks.faults exchanged --count 1000  an index opened while others take its name: one of the two?
     python -m benchmarks.faults full --count 100        disks that are too small: said, nothing lost?
-    python -m benchmarks.faults fuzzed --seconds 60     every reader of files, by atheris where it is there
     python -m benchmarks.faults all
 
 Prints how many tries ended in which way. Exit code 1 where one ended as none should; each is named. Quarter of an hour
@@ -30,20 +29,19 @@ USUAL = {"killed": 200, "flipped": 1000, "hostile": 300, "exchanged": 1000, "ful
 def main() -> int:
     """Run campaigns; return the exit code."""
     options = parser(__doc__, index=False)
-    options.add_argument("campaign", nargs="+", choices=(*USUAL, "fuzzed", "all"))
+    options.add_argument("campaign", nargs="+", choices=(*USUAL, "all"))
     options.add_argument("--count", type=int, help=f"tries of a campaign; default: {USUAL}")
-    options.add_argument("--seconds", type=float, default=60.0, help="of fuzzing a reader")
     options.add_argument("--only", help="kinds of a campaign whose name has this")
     options.add_argument("--seed", type=int, default=0)
     arguments = options.parse_args()
-    wanted = (*USUAL, "fuzzed") if "all" in arguments.campaign else arguments.campaign
+    wanted = tuple(USUAL) if "all" in arguments.campaign else arguments.campaign
     results, wrong = Results(arguments.out, arguments.seed), 0
     from tests.helpers.shared import session_folder
 
     with session_folder() as session, tempfile.TemporaryDirectory(dir=session) as work:
         for campaign in wanted:
             count = arguments.count or USUAL.get(campaign, 0)
-            runs = CAMPAIGNS[campaign](count, Path(work), arguments.seed, arguments.seconds)
+            runs = CAMPAIGNS[campaign](count, Path(work), arguments.seed)
             for name, run in runs.items():
                 if arguments.only and arguments.only not in name:
                     continue
@@ -59,7 +57,7 @@ def main() -> int:
 Runs = dict[str, Callable[[], Outcome]]
 
 
-def _killed(count: int, work: Path, seed: int, _: float) -> Runs:
+def _killed(count: int, work: Path, seed: int) -> Runs:
     from benchmarks.faults.killed import KINDS, killed, killed_training, make_inputs, train_arguments
 
     inputs, towers, rng = make_inputs(_new(work, "inputs")), _towers(), random.Random(seed)
@@ -87,7 +85,7 @@ def _flipped(count: int, work: Path, *_: Any) -> Runs:
     }
 
 
-def _hostile(count: int, work: Path, seed: int, _: float) -> Runs:
+def _hostile(count: int, work: Path, seed: int) -> Runs:
     from benchmarks.faults.hostile import KINDS, hostile
 
     each = -(-count // len(KINDS))
@@ -100,7 +98,7 @@ def _exchanged(count: int, work: Path, *_: Any) -> Runs:
     return {"readers": partial(exchanged, count, _new(work, "exchanged"))}
 
 
-def _full(count: int, work: Path, seed: int, _: float) -> Runs:
+def _full(count: int, work: Path, seed: int) -> Runs:
     from benchmarks.faults.full import COMMANDS, full
     from benchmarks.faults.killed import make_inputs
 
@@ -114,22 +112,12 @@ def _full(count: int, work: Path, seed: int, _: float) -> Runs:
     }
 
 
-def _fuzzed(_: int, work: Path, seed: int, seconds: float) -> Runs:
-    from benchmarks.faults.fuzzed import fuzzed
-    from benchmarks.faults.readers import READERS
-
-    return {
-        name: partial(fuzzed, name, seconds=seconds, folder=_new(work, f"fuzzed {name}"), seed=seed) for name in READERS
-    }
-
-
-CAMPAIGNS: dict[str, Callable[[int, Path, int, float], Runs]] = {
+CAMPAIGNS: dict[str, Callable[[int, Path, int], Runs]] = {
     "killed": _killed,
     "flipped": _flipped,
     "hostile": _hostile,
     "exchanged": _exchanged,
     "full": _full,
-    "fuzzed": _fuzzed,
 }
 
 

@@ -110,8 +110,8 @@ def _serve(kind: str, numbers: Sequence[int], folder: Path, seed: int, pipe: Any
 def _seen(folder: str, touched: list[str], event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
         path, mode, flags = args
-        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        writes = writes or (isinstance(mode, str) and set(mode) & set("wax+"))
+        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC) > 0
+        writes = writes or (isinstance(mode, str) and bool(set(mode) & set("wax+")))
         if not writes or not isinstance(path, str | bytes | os.PathLike):
             return
         where = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for every file that is opened
@@ -296,8 +296,8 @@ def _checkpoints(work: Path) -> Try:
             out = folder / "release"
             done = _of_command("export", path, "-o", out, "--overwrite")
         else:
-            clip = ["--weights", small.weights, "--clip-checkpoint", path]
-            what = [photo] if rng.random() < 0.7 else ["--text", "snow"]
+            clip: list[str | Path] = ["--weights", small.weights, "--clip-checkpoint", path]
+            what: list[str | Path] = [photo] if rng.random() < 0.7 else ["--text", "snow"]
             done = _of_command("locate", *what, "--index", "none", "-f", "jsonl", *clip)
         path.unlink()
         assert canary.read_text() == "of another", "a file outside was written"

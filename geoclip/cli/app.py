@@ -153,11 +153,19 @@ def search(
     photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],
     model: ModelOptions,
     machine: MachineOptions,
+    means: Annotated[
+        bool,
+        typer.Option(
+            "--means",
+            help="Vectors shorter than 1 are means of several, as of photos of one place, and keep their length.",
+            rich_help_panel=Panel.INPUT,
+        ),
+    ] = False,
 ) -> None:
     """Find the best places for vectors or photos in an index. Vectors need no CLIP."""
     from geoclip.cli.search import run
 
-    run(inputs, output, index, search, photo, model, machine)
+    run(inputs, output, index, search, photo, model, machine, means=means)
 
 
 @command(

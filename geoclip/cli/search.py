@@ -3,8 +3,9 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -46,6 +47,8 @@ def run(
     photo: PhotoOptions,
     model: ModelOptions,
     machine: MachineOptions,
+    *,
+    means: bool = False,
 ) -> None:
     """Answer for vectors and photos as they come; exit 1 if some could not be read."""
     target = output.checked()
@@ -65,10 +68,10 @@ def run(
         open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
     )
     counts = RunCounts()
-    target.describe(options_of(locator, index, search, photo, model))
-    answers = _answers(
-        vectors, photos, target, locator, locator.answerer.asked(search), machine.processes, photo.exclude, counts
-    )
+    target.describe(options_of(locator, index, search, photo, model) | ({"means": True} if means else {}))
+    asked = locator.answerer.asked(search)
+    of_vectors = partial(_of_vectors, target=target, answerer=locator.answerer, asked=asked, means=means, counts=counts)
+    answers = _answers(vectors, photos, of_vectors, target, locator, asked, machine.processes, photo.exclude)
     with target, progress("Searching", beside_answers=target.to_stdout) as update:
         for answer in answers:
             target.write(answer)
@@ -83,15 +86,15 @@ def run(
 def _answers(
     vectors: list[Path],
     photos: list[str],
+    of_vectors: Callable[[Path], Iterator[Answer]],
     target: Output,
     locator: "Locator",
     asked: "Asked",
     workers: int,
     exclude: tuple[str, ...],
-    counts: RunCounts,
 ) -> Iterator[Answer]:
     for path in vectors:
-        yield from _of_vectors(path, target, locator.answerer, asked, counts)
+        yield from of_vectors(path)
     given: list[Iterable[Photo]] = []
     if "-" in photos:
         begin = sys.stdin.buffer.read(max(map(len, _MAGIC)))
@@ -99,7 +102,7 @@ def _answers(
             with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=suffix) as file:
                 with saying(Path(file.name)):
                     _copy_stdin(begin, file)
-                yield from _of_vectors(Path(file.name), target, locator.answerer, asked, counts)
+                yield from of_vectors(Path(file.name))
         else:
             given.append([photo_on_stdin(begin)])
     if photos := [name for name in photos if name != "-"]:
@@ -121,9 +124,9 @@ def _copy_stdin(begin: bytes, file: IO[bytes]) -> None:
 
 
 def _of_vectors(
-    path: Path, target: Output, answerer: "Answerer", asked: "Asked", counts: RunCounts
+    path: Path, *, target: Output, answerer: "Answerer", asked: "Asked", means: bool, counts: RunCounts
 ) -> Iterator[Answer]:
-    file = VectorFile(path, dim=answerer.searcher.dim, model_digest=answerer.source.model, on_problem=say)
+    file = VectorFile(path, dim=answerer.searcher.dim, model_digest=answerer.source.model, means=means, on_problem=say)
     for batch in file:
         rows = list(zip(batch.names, batch.vectors, strict=True))
         for at in range(0, len(rows), _TOGETHER):

@@ -1,6 +1,7 @@
 """Runs a function over chunks, each on one core: small matrix products gain more from that than from being split."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,4 +48,13 @@ def _crew(size: int) -> ThreadPoolExecutor:
     return crew
 
 
-os.register_at_fork(after_in_child=_crew.cache_clear)  # threads stay behind in a fork
+def _after_fork() -> None:
+    """Compute on one thread: the others stayed behind in the parent, and OpenMP would wait for them for ever."""
+    _crew.cache_clear()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+    if (faiss := sys.modules.get("faiss")) is not None:
+        faiss.omp_set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_after_fork)

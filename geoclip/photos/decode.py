@@ -26,6 +26,7 @@ from PIL.PngImagePlugin import PngImageFile
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.colour import Conversion, as_it_is, eight_bits, over_white, srgb_conversion, srgb_of
 from geoclip.photos.exif import LatLng, gps_of, orientation_of, positions_in
+from geoclip.photos.png import has_large_texts, without_texts
 
 T = TypeVar("T")
 
@@ -100,14 +101,18 @@ def name_of(photo: Photo, position: int = 0) -> str:
 
 
 def photo_key(photo: Photo | PathLike[str]) -> tuple[bytes, bytes]:
-    """Return a photo's name and something of its content, by which a run that goes on knows it again; reads no file."""
+    """Return a photo's name and something of its content, by which a run that goes on knows it again; reads no file.
+
+    Of a file that is its size and the time it was last changed, to the nanosecond.
+    """
     if isinstance(photo, bytes):
         return b"", photo
     if isinstance(photo, str | PathLike):
-        size = -1
+        size, time_ns = -1, -1
         with suppress(OSError, ValueError):
-            size = os.stat(photo).st_size  # noqa: PTH116 - a path may hold what Path does not
-        return os.fsencode(photo), str(size).encode()
+            status = os.stat(photo)  # noqa: PTH116 - a path may hold what Path does not
+            size, time_ns = status.st_size, status.st_mtime_ns
+        return os.fsencode(photo), f"{size} {time_ns}".encode()
     return os.fsencode(name_of(photo)), photo.getvalue() if isinstance(photo, io.BytesIO) else b""
 
 
@@ -158,8 +163,15 @@ def _opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, Dec
         if isinstance(photo, Image.Image):
             return read(photo, limits)
         source = _source(photo, limits)
-        with source.open("rb") if isinstance(source, Path) else source as file, _image_in(file) as image:
-            return read(image, limits)
+        with source.open("rb") if isinstance(source, Path) else source as file:
+            try:
+                with _image_in(file) as image:
+                    return read(image, limits)
+            except ValueError as error:
+                if not has_large_texts(error):
+                    raise
+            with _image_in(without_texts(file)) as image:
+                return read(image, limits)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:

@@ -18,9 +18,19 @@ from geoclip.schema import Record, read_record
 
 MAX_SIDECAR_BYTES = 2**20
 _TAKEOUT_CHARACTERS = 46
-"""Takeout cuts a file's name to so many, before `.json`."""
+"""Takeout cuts the name of a JSON file to so many, before `.json`,"""
+_TAKEOUT_STEM = 47
+"""and that of a photo to so many, before its suffix."""
 _SUPPLEMENT = ".supplemental-metadata"
 _NUMBERED = re.compile(r"(.+)(\(\d+\))(\.[^.]+)", re.DOTALL)
+_EDITED = (
+    *("-edited", "-effects", "-smile", "-mix", "-collage", "-bearbeitet", "-bewerkt", "-edytowane", "-editado"),
+    *("-ha editado", "-editat", "-modificato", "-modifié", "-redigeret", "-redigerad", "-redigert", "-muokattu"),
+    *("-编辑", "-編輯", "-編集済み", "-수정됨", "-изменено", "-upraveno"),
+)
+"""What Takeout adds to the name of an edited photo, which has no JSON file of its own, by the account's language."""
+_ORIGINALS = (".HEIC", ".heic", ".JPG", ".jpg", ".jpeg", ".PNG", ".png", ".webp", ".DNG", ".dng")
+"""An edited photo is a JPEG whatever it was before."""
 _EXIF = "http://ns.adobe.com/exif/1.0/ "
 
 
@@ -52,16 +62,17 @@ def position_beside(photo: str, on_problem: Callable[[str], object]) -> GpsPosit
         photo: its path.
         on_problem: called with a sentence about a file that cannot be read.
     """
+    folder, name = os.path.split(photo)
     for names, read, source in (
         (_xmp_names, _xmp_position, GpsSource.SIDECAR),
         (_takeout_names, _takeout_position, GpsSource.TAKEOUT),
     ):
-        folder, name = os.path.split(photo)
-        for path in (os.path.join(folder, each) for each in names(name)):  # noqa: PTH118 - any bytes, any length
+        for beside, stem in names(name):
+            path = os.path.join(folder, beside)  # noqa: PTH118 - any bytes, any length
             if not os.path.isfile(path):  # noqa: PTH113 - a name may be too long for Path
                 continue
             try:
-                lat, lng, datum = read(Path(path), name)
+                lat, lng, datum = read(Path(path), stem)
             except OSError as error:
                 on_problem(f"{path} cannot be read: {error.strerror}.")
             except ValueError as error:
@@ -72,24 +83,41 @@ def position_beside(photo: str, on_problem: Callable[[str], object]) -> GpsPosit
     return None
 
 
-def _xmp_names(name: str) -> Iterator[str]:
-    for begin in dict.fromkeys((name, Path(name).stem)):
-        yield from (f"{begin}.xmp", f"{begin}.XMP")
+def _xmp_names(name: str) -> Iterator[tuple[str, str]]:
+    stem = Path(name).stem
+    for begin in dict.fromkeys((name, stem)):
+        yield from ((f"{begin}.xmp", stem), (f"{begin}.XMP", stem))
 
 
-def _takeout_names(name: str) -> Iterator[str]:
-    """Yield `IMG.jpg.supplemental-metadata.json`, cut ever shorter; `IMG(1).jpg` has `IMG.jpg(1).json` too."""
+def _takeout_names(name: str) -> Iterator[tuple[str, str]]:
+    """Yield names of Takeout's JSON files about a photo, and how the title in them begins.
+
+    `IMG.jpg.supplemental-metadata.json`, cut ever shorter; for `IMG(1).jpg` `IMG.jpg(1).json` too; for
+    `IMG-edited.jpg` those of `IMG.jpg`, or of `IMG.HEIC`.
+    """
     numbered = _NUMBERED.fullmatch(name)
     for base, number in ((name, ""), (numbered[1] + numbered[3], numbered[2])) if numbered else ((name, ""),):
-        lengths = [len(base) + cut for cut in range(len(_SUPPLEMENT), -1, -1)]
-        cut_inside = [_TAKEOUT_CHARACTERS] if len(base) > _TAKEOUT_CHARACTERS else []
-        for length in lengths + cut_inside:
-            yield f"{(base + _SUPPLEMENT)[:length]}{number}.json"
+        for original in (base, *_unedited(base)):
+            stem = Path(original).stem
+            lengths = [len(original) + cut for cut in range(len(_SUPPLEMENT), -1, -1)]
+            cut_inside = [_TAKEOUT_CHARACTERS] if len(original) > _TAKEOUT_CHARACTERS else []
+            for length in lengths + cut_inside:
+                yield f"{(original + _SUPPLEMENT)[:length]}{number}.json", stem
 
 
-def _takeout_position(path: Path, name: str) -> tuple[float, float, str]:
+def _unedited(name: str) -> Iterator[str]:
+    """Yield what an edited photo may have been called before; what was added to a long name is cut as the name is."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - any bytes
+    for added in _EDITED:
+        cuts = range(len(added), 1 if len(stem) == _TAKEOUT_STEM else len(added) - 1, -1)
+        if cut := next((cut for cut in cuts if stem.endswith(added[:cut])), None):
+            yield from (stem[:-cut] + each for each in dict.fromkeys((suffix, *_ORIGINALS)))
+
+
+def _takeout_position(path: Path, stem: str) -> tuple[float, float, str]:
     found = read_record(path, TakeoutPhoto, MAX_SIDECAR_BYTES)
-    of_another = len(name) > _TAKEOUT_CHARACTERS and found.title and not found.title.startswith(Path(name).stem)
+    cut = len(path.name) >= _TAKEOUT_CHARACTERS + len(".json")
+    of_another = cut and found.title and not found.title.startswith(stem[:_TAKEOUT_STEM])
     places = [] if of_another else [found.geoData, found.geoDataExif]
     known = ((each.latitude, each.longitude) for each in places if (each.latitude, each.longitude) != (0, 0))
     return *next(known, (0.0, 0.0)), ""

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     """
 
     RAGGED = "the row has another number of columns"
+    QUOTE = "the row has a quote that is not closed"
     NOT_AN_OBJECT = "the line is not a JSON object"
     NO_PHOTO = "there is no photo"
     SAME_KEY = "another photo of the shard has its key"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from geoclip.errors import InputError
 from geoclip.tables.bad_rows import BadRows, Reason
+from geoclip.tables.quotes import ClosedQuotes
 
 _BLOCK_BYTES, _BATCH_ROWS = 4 << 20, 1 << 16
 _JSON_ROWS = 1 << 12
@@ -158,22 +159,24 @@ def _csv_start(text: io.TextIOWrapper, path: Path) -> tuple[list[str], str]:
     if delimiter is None and path.suffix.lower() == ".tsv" and "\t" in first:
         delimiter = "\t"
     delimiter = delimiter or max(_DELIMITERS, key=lambda each: len(next(csv.reader([first], delimiter=each))))
-    return next(csv.reader(chain([first], iter(text.readline, "")), delimiter=delimiter)), delimiter
+    try:
+        return next(csv.reader(chain([first], iter(text.readline, "")), delimiter=delimiter, strict=True)), delimiter
+    except csv.Error:  # a quote that does not end would take the whole file into a name
+        return next(csv.reader([first], delimiter=delimiter)), delimiter
 
 
 class _Utf8(io.RawIOBase):
-    """What is left of a text, after its first line, as bytes of UTF-8."""
+    """A text in pieces as bytes of UTF-8."""
 
-    def __init__(self, text: io.TextIOWrapper, first: str) -> None:
-        self._text, self._waiting = text, first.encode()
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces, self._waiting = pieces, b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = _BLOCK_BYTES) -> bytes:
         """Return at most `size` bytes."""
-        if not self._waiting:
-            self._waiting = self._text.read(max(size // 4, 1)).encode()  # a character has four bytes at most
+        self._waiting = self._waiting or next(self._pieces, "").encode()
         content, self._waiting = self._waiting[:size], self._waiting[size:]
         return content
 
@@ -185,7 +188,8 @@ def _csv_blocks(path: Path, wanted: Sequence[int], bad: BadRows) -> Iterator[Row
         skipped.append(row.number)
         if row.text.strip():
             bad.rows += 1
-            bad.reject(row.number, Reason.RAGGED, row.text)
+            unclosed = rows.unclosed.get(row.text)
+            bad.reject(row.number, *((Reason.RAGGED, row.text) if unclosed is None else (Reason.QUOTE, unclosed)))
         return "skip"
 
     with _open_text(path) as text:
@@ -193,9 +197,9 @@ def _csv_blocks(path: Path, wanted: Sequence[int], bad: BadRows) -> Iterator[Row
         first = next(_lines(text), "")
         if not first:
             return
-        names = [str(at) for at in wanted]
+        names, rows = [str(at) for at in wanted], ClosedQuotes(text, first, delimiter)
         reader = pa_csv.open_csv(
-            pa.PythonFile(_Utf8(text, first), "r"),
+            pa.PythonFile(_Utf8(rows.pieces(_BLOCK_BYTES // 4)), "r"),
             # with threads, rows would have no numbers
             read_options=pa_csv.ReadOptions(
                 block_size=_BLOCK_BYTES, use_threads=False, column_names=[str(at) for at in range(len(header))]

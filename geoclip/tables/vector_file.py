@@ -39,13 +39,14 @@ class VectorBatch(NamedTuple):
 class VectorFile:
     """A file of vectors; iterating reads it in batches, as often as wanted.
 
-    Vectors come at length 1, whatever their length in the file; only in a file that says it holds `means` those shorter
-    than 1 stay. Rows that are not finite or have length 0 are left out. Both is said, once.
+    Vectors come at length 1, whatever their length in the file; only where the file or the caller says that they are
+    means those shorter than 1 stay. Rows that are not finite or have length 0 are left out. Both is said, once.
 
     Args:
         path: .parquet with a column `vector` (list of `dim` numbers), or .npy of shape (N, dim).
         dim: the length that vectors must have.
         model_digest: of the model they will be compared with; a file that names another is refused.
+        means: they are means of several vectors of length 1; a .npy cannot say so itself.
         on_problem: told of rows that are left out, and of other lengths.
         content: of the file, where that is at hand: `path` says then what to call it, and which format it has.
 
@@ -60,11 +61,12 @@ class VectorFile:
         *,
         dim: int,
         model_digest: str,
+        means: bool = False,
         on_problem: OnProblem = logged,
         content: bytes | None = None,
     ) -> None:
         self.path, self.dim, self._on_problem, self._content = path, dim, on_problem, content
-        self._means = self._said = self._lengths_said = False
+        self._means, self._said, self._lengths_said = means, False, False
         self.named = False
         """Whether the rows have names of their own, not only numbers."""
         self.rows = self.left_out = 0
@@ -82,7 +84,7 @@ class VectorFile:
         source = source_of(schema)
         if source is not None and source.model_digest != model_digest:
             raise InputError(f"{path} was made by another model than the one searched; embed its inputs again.")
-        self._means = source is not None and bool(source.means)
+        self._means = means or (source is not None and bool(source.means))
         self._photo = Columns().find_photo(schema.names, path)
         self.named = self._photo is not None or {"lat", "lng"} <= set(schema.names)
 
@@ -113,7 +115,7 @@ class VectorFile:
             self._lengths_said = True
             self._on_problem(
                 f"{self.path} holds vectors of other lengths than 1, such as {other[0]:.3g}; they are brought to "
-                "length 1. Means of several vectors keep their lengths in a file that says so."
+                "length 1. Means of several vectors keep their lengths in a file that says so, or with --means."
             )
 
     def _of_npy(self) -> Iterator[VectorBatch]:

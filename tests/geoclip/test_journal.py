@@ -1,5 +1,6 @@
 """What a run has done: inputs given out once, in order, in whole batches; other inputs and damaged journals refused."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from geoclip.errors import InputError
 from geoclip.journal import Journal
+from geoclip.photos.decode import photo_key
 
 
 def key(text: str) -> tuple[bytes, bytes]:
@@ -79,3 +81,19 @@ def test_a_journal_that_says_nothing_is_refused(tmp_path: Path, content: bytes |
         (tmp_path / ".a.journal").write_bytes(content)
     with pytest.raises(InputError, match="replace it with --overwrite"):
         Journal(tmp_path / "a", {}, resume=True)
+
+
+def test_a_photo_that_was_changed_is_not_the_old_one(tmp_path: Path) -> None:
+    """Of the same name and size."""
+    photos = [tmp_path / "a.png", tmp_path / "b.png"]
+    for photo in photos:
+        photo.write_bytes(b"of one size")
+    journal = Journal(tmp_path / "out", {}, resume=False)
+    for _ in journal.remaining(photos, photo_key):
+        journal.finished()
+    journal.save(0)
+    assert list(Journal(tmp_path / "out", {}, resume=True).remaining(photos, photo_key)) == []
+    photos[0].write_bytes(b"OF ONE SIZE")
+    os.utime(photos[0], ns=(0, photos[0].stat().st_mtime_ns + 1))
+    with pytest.raises(InputError, match="other inputs: its first 2"):
+        list(Journal(tmp_path / "out", {}, resume=True).remaining(photos, photo_key))

@@ -250,6 +250,10 @@ def test_together_is_a_search_for_the_mean_vector(work: Work, tmp_path: Path) ->
         means.add(("all",), vectors.mean(axis=0))
         means.finish()
     (expected,) = records(geoclip("search", work.index, tmp_path / "mean.parquet", "-f", "jsonl", "--apart", "0"))
+    np.save(tmp_path / "mean.npy", vectors.mean(axis=0)[None])  # which cannot say that it is a mean
+    said = geoclip("search", work.index, tmp_path / "mean.npy", "-f", "jsonl", "--apart", "0", "--means")
+    assert records(said)[0]["predictions"] == expected["predictions"]
+    assert said.stderr == ""
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no photo")
     flags = ("--index", work.index, "--together", "-f", "jsonl", "--apart", "0", "--workers", "1")

@@ -1,6 +1,7 @@
 """Colour spaces and depths of samples, against their definitions: matrices and curves in float64, plain arithmetic."""
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from PIL.ExifTags import GPS, IFD
 
-from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, decode, upright
-from tests.helpers.hostile_files import encoded, picture, png_file
+from geoclip.photos.decode import CLIP_SIZE, DecodeLimits, decode, read_photo, upright
+from tests.helpers.hostile_files import encoded, picture, png_chunk, png_file
 
 Floats = NDArray[np.float64]
 D50 = np.array([0.9642, 1.0, 0.8249])
@@ -133,6 +135,21 @@ def test_a_profile_that_is_damaged_or_of_another_kind_is_ignored() -> None:
         flipped = bytearray(sound)
         flipped[at] ^= 1 << int(rng.integers(8))
         assert views(encoded(SQUARE, "PNG", icc_profile=bytes(flipped))).shape == plain.shape
+
+
+@pytest.mark.parametrize("kind", ["iCCP", "zTXt", "iTXt", "iTXt behind the pixels"])
+def test_a_profile_or_text_that_is_larger_than_pillow_reads_does_not_cost_the_photo(kind: str) -> None:
+    """Half a kilobyte that unpacks to 1.5 MB, and a place in the EXIF chunk, which stays."""
+    large = zlib.compress(profile("Display P3") + bytes(3 * 2**19))
+    body = {"iCCP": b"p\0\0", "zTXt": b"k\0\0", "iTXt": b"k\0\1\0\0\0"}[kind[:4]] + large
+    block = Image.Exif()
+    block[IFD.GPSInfo] = {GPS.GPSLatitudeRef: "N", GPS.GPSLatitude: (10.0, 0.0, 0.0)}
+    block[IFD.GPSInfo] |= {GPS.GPSLongitudeRef: "E", GPS.GPSLongitude: (20.0, 0.0, 0.0)}
+    whole = encoded(SQUARE, "PNG", exif=block.tobytes())
+    at = len(whole) - 12 if "behind" in kind else 33  # before IEND, or after IHDR
+    found = read_photo(whole[:at] + png_chunk(kind[:4].encode(), body) + whole[at:])
+    assert found.pixels == read_photo(whole).pixels
+    assert found.gps == (10.0, 20.0)
 
 
 def deep(levels: NDArray[Any], colour: int) -> bytes:

@@ -165,17 +165,29 @@ LONG = "PXL_20230101_123456789.MOTION-01.COVER.PORTRAIT.jpg"
         ("a(1).jpg", "a.jpg(1).json"),
         ("a(1).jpg", "a.jpg.supplemental-metadata(1).json"),
         (LONG, f"{LONG[:46]}.json"),
+        ("a.jpg", "a.jpg..json"),
+        (f"{LONG[:47]}.jpg", f"{LONG[:46]}.json"),
+        (f"{LONG[:47]}(2).jpg", f"{LONG[:46]}(2).json"),
+        ("IMG_1234-edited.jpg", "IMG_1234.jpg.json"),
+        ("IMG_1234-edited.jpg", "IMG_1234.jpg.supplemental-metadata.json"),
+        ("IMG_1234-edited.jpg", "IMG_1234.jpg.supplemental-meta.json"),
+        ("IMG_1234-edited.jpg", "IMG_1234.HEIC.supplemental-metadata.json"),
+        ("IMG_1234-bearbeitet.jpg", "IMG_1234.jpg.json"),
+        ("IMG_1234-edited(1).jpg", "IMG_1234.jpg(1).json"),
+        ("IMG_1234-edited(1).jpg", "IMG_1234.jpg.supplemental-metadata(1).json"),
+        (f"{LONG[:43]}-edi.jpg", f"{LONG[:43]}.jpg"[:46] + ".json"),
     ],
 )
 def test_takeout_names_its_files_in_many_ways(tmp_path: Path, name: str, file: str) -> None:
     wanted = (((1.5, -2.5), GpsSource.TAKEOUT), list[str]())
-    assert beside(tmp_path, name, file, takeout(1.5, -2.5, title=name)) == wanted
-    exif_only = takeout(0, 0, title=name, geoDataExif={"latitude": 1.5, "longitude": -2.5})
+    title = LONG if name.startswith(LONG[:43]) else name
+    assert beside(tmp_path, name, file, takeout(1.5, -2.5, title=title)) == wanted
+    exif_only = takeout(0, 0, title=title, geoDataExif={"latitude": 1.5, "longitude": -2.5})
     assert beside(tmp_path, name, file, exif_only) == wanted
     assert beside(tmp_path, name, file, takeout(0, 0)) == (None, [])
     assert beside(tmp_path, f"b{name}", file, takeout(1.5, -2.5)) == (None, [])
-    if name == LONG:  # the photo of another end was cut to the same name
-        assert beside(tmp_path, name, file, takeout(1.5, -2.5, title=f"{LONG[:46]}X.jpg")) == (None, [])
+    if name.startswith(LONG[:46]):  # the photo of another end was cut to the same name
+        assert beside(tmp_path, name, file, takeout(1.5, -2.5, title=f"{LONG[:45]}X.jpg")) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -207,6 +219,13 @@ def test_what_is_damaged_beside_a_photo_is_one_sentence(
     assert "\n" not in said[0]
     (tmp_path / "a.jpg.supplemental-metadata.json").write_text(takeout(5, 6))
     assert beside(tmp_path, "a.jpg", file, content)[0] == ((5.0, 6.0), GpsSource.TAKEOUT)
+
+
+def test_a_photo_that_was_not_edited_takes_no_json_of_another(tmp_path: Path) -> None:
+    for name in ("IMG_1234-ed.jpg", "IMG_1234-copy.jpg", "IMG_1234.jpg-edited", "-edited.jpg"):
+        assert beside(tmp_path, name, "IMG_1234.jpg.json", takeout(1, 2)) == (None, [])
+    (tmp_path / "IMG_1-edited.jpg.json").write_text(takeout(3, 4))
+    assert beside(tmp_path, "IMG_1-edited.jpg", "IMG_1.jpg.json", takeout(1, 2))[0] == ((3, 4), GpsSource.TAKEOUT)
 
 
 def test_names_that_no_system_takes_have_nothing_beside_them(tmp_path: Path) -> None:

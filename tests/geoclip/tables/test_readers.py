@@ -259,14 +259,27 @@ def test_text_in_parquet_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
     assert (found, bad.counts) == ([("Zürich", 1, 3)], {Reason.NO_PHOTO: 1})
 
 
-def test_an_unclosed_quote_costs_its_lines_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_an_unclosed_quote_costs_its_row_and_says_so(tmp_path: Path, ends: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text('id,lat,lng\na,1,2\n"b,3,4\nc,5,6\nd,7,8\n', encoding="utf-8")
+    rows = ["a,1,2", '"b,3,4', "c,5,6", '"d\n""x""",7,8', 'e"5"",1,1', '"f"x,1,2', '"g,9,9', "h,10,11", '"i,1,1']
+    path.write_bytes(ends.join(["id,lat,lng", *rows]).encode())
     found, bad = places(path)
-    assert (found, bad.counts) == ([("a", 1, 2)], {Reason.RAGGED: 1})
-    assert bad.listed[0].photo == '"b,3,4\nc,5,6\nd,7,8'
+    read = {"a": (1, 2), "c": (5, 6), 'd\n"x"': (7, 8), 'e"5""': (1, 1), "fx": (1, 2), "h": (10, 11)}
+    assert {name: place for name, *place in found} == {name: list(place) for name, place in read.items()}
+    assert [(each.row, each.reason, each.photo) for each in bad.listed] == [
+        (2, Reason.QUOTE, '"b,3,4'), (7, Reason.QUOTE, '"g,9,9'), (9, Reason.QUOTE, '"i,1,1')
+    ]  # fmt: skip
+    assert bad.rows == len(rows)
     path.write_text('id,lat,lng\na,1,2\n"b,3,4\n' + "c,5,6\n" * 400_000, encoding="utf-8")
-    with pytest.raises(InputError, match=r"after row 1 or so .*, perhaps a quote is not closed"):
+    found, bad = places(path)
+    assert (len(found), bad.rows, bad.counts) == (400_001, 400_002, {Reason.QUOTE: 1})
+
+
+def test_an_unclosed_quote_among_the_names_of_columns_takes_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('"id,lat,lng\na,1,2\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"has the columns id,lat,lng"):
         places(path)
 
 
