@@ -65,19 +65,20 @@ class SearchOptions(Options):
     not_near: Annotated[tuple[str, ...], Help("Do not look there.", Panel.WHERE, metavar="LAT,LNG,KM")] = ()
     effort: Annotated[EffortName, Help("How hard to search an index.")] = EffortName.DEFAULT
     point: Annotated[
-        str,
+        str | None,
         Help(
-            "How the best point is chosen: cell, the best-ranked fine cell; a number of km, the point with the most "
-            "probability within that distance; geoscore, the best expected GeoGuessr score.",
+            "How the best point is chosen: all, the place with the most probability around it at all distances from 1 "
+            "to 2,500 km; a number of km, the most within that distance; geoscore, the best expected GeoGuessr score; "
+            "cell, the best-ranked place. Default: all on a planet, cell in a gallery.",
             Panel.SEARCH,
             metavar="HOW",
         ),
-    ] = "cell"
+    ] = None
     apart_km: Annotated[
         float | None,
         Help(
-            "List predictions that are at least so far apart; 0 lists neighbouring places too. Default: 50 on a "
-            "planet, 0 in a gallery.",
+            "Radius of the areas that are listed, each by its best place; 0 lists the best-ranked places, however "
+            "close. Default: as large as the distribution is wide; 0 in a gallery.",
             Panel.SEARCH,
             ("--apart",),
             metavar="KM",

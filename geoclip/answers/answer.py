@@ -70,16 +70,21 @@ class Prediction(NamedTuple):
     nearby: Annotated[float, Written(digits=6, least=0, most=1, unknown=True)] = math.nan
     """Probability within 25 km of the point; not known where it was not computed."""
     name: Annotated[PlaceName | None, Written(name="place")] = None
+    share: Annotated[float, Written(digits=6, least=0, most=1, unknown=True)] = math.nan
+    """Probability of the area that the place stands for, of radius `Answer.area_km`, outside the areas of all
+    predictions before it; where areas have no radius, of the place alone. Predictions are in this order."""
+    radius_km: Kilometres = math.nan
+    """Of the circle around the place that holds half of its area's share."""
 
 
 class Area(NamedTuple):
-    """A country, region or city with the probability of all its cells together."""
+    """A continent, country, region or city with the probability of all its cells together."""
 
     name: str
     within: str
-    """What it lies in: of a city its region and country, of a region its country; empty for a country."""
+    """What it lies in: of a city its region and country, of a region its country; else empty."""
     code: Code
-    """ISO 3166 alpha-2 of the country."""
+    """ISO 3166 alpha-2 of the country; empty for a continent."""
     probability: Probability
 
 
@@ -122,7 +127,7 @@ class Searched:
     """Of the density of photographs; 0 asks the photo alone."""
     temperature: Annotated[float, Written(above=0)] = 1.0
     """Logits were divided by it; 1 is the model's own."""
-    point: str = SearchOptions.point
+    point: str = "all"
     """How the best point was chosen."""
     calibrated: bool = False
     """Whether temperature, prior weight and radii come from `geoclip calibrate`."""
@@ -141,13 +146,19 @@ class Answer:
     error: str | None = field(default=None, kw_only=True)
     """Why there are no predictions, in one sentence."""
     predictions: tuple[Prediction, ...] = ()
-    """Best first. The first is the answer; the others are alternatives, apart as `AnswerOptions` says."""
+    """The first is the answer: the best point, in the most probable area. The others are the next areas' best."""
+    area_km: Kilometres = math.nan
+    """Radius of the areas that predictions stand for; not known where each stands for itself alone."""
+    verdict: str = ""
+    """The answer in one sentence. Its numbers are those of the fields below, rounded."""
     radius_50_km: Kilometres = math.nan
     """Of the circle around the best point that holds half of the probability."""
     radius_90_km: Kilometres = math.nan
     """The same for nine tenths."""
+    continents: tuple[Area, ...] = ()
+    """Most probable first; each with at least 1 %, but always one; at most five."""
     countries: tuple[Area, ...] = ()
-    """Most probable first; each with at least 1 %, but always one."""
+    """In the same way."""
     regions: tuple[Area, ...] = ()
     """First administrative levels, in the same way."""
     cities: tuple[Area, ...] = ()
@@ -161,7 +172,7 @@ class Answer:
     localizable: bool | None = None
     """Whether the entropy is below `threshold_bits`: whether the photo says where it was taken at all."""
     estimated: Probability = 0.0
-    """Share of the probability that rests on estimates, because those cells were not scored one by one."""
+    """Share of the probability that lies in cells which were not scored one by one at the finest resolution."""
     gps: RecordedGps | None = None
     searched: Searched = field(default_factory=lambda: Searched(Candidates.GALLERY))
 

@@ -2,21 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Searched
+from geoclip.answers.areas import areas, scale_km
+from geoclip.answers.looked_at import LookedAt
 from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.verdict import verdict
 from geoclip.distance import haversine_km
 from geoclip.errors import InputError
-from geoclip.options import SearchOptions
 from index.encoder import Encode
-from index.grid.cells import Cells, cells_at, names, parents
+from index.grid.cells import Cells, names, resolutions
 from index.grid.countries import ANYWHERE
 from index.grid.sphere import Floats
-from index.search.discs import Discs
+from index.search.discs import Discs, Gain, Mean
 from index.search.hits import FoundPlaces
 from index.search.posterior import Posterior
 from index.search.question import Question
@@ -27,7 +29,7 @@ THRESHOLD_BITS = 10.0
 """Above this entropy an answer is not localizable; measured by `benchmarks/answers.py`."""
 LEAST_CELL = 0.001
 """Cells with less probability are not listed."""
-POINTS = "cell, geoscore or a distance in km, such as 25"
+POINTS = "all, cell, geoscore or a distance in km, such as 25"
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class AnswerOptions:
         InputError: a value is out of range.
     """
 
-    point: str = SearchOptions.point
-    """How the best point is chosen: `cell`, the best-ranked fine cell; a distance in km, the point with the most
-    probability within it; `geoscore`, the point with the largest expected GeoGuessr score."""
-    apart_km: float = 50.0
-    """Predictions are at least this far apart; 0 lists the best-ranked cells or places, however close."""
+    point: str = "all"
+    """How the best point is chosen among the fine places: `all`, most probability around it at all distances from 1 to
+    2,500 km; a distance in km, most within it; `geoscore`, the largest expected GeoGuessr score; `cell`, the
+    best-ranked place. Where a point that is no such place gains far more, it is that point."""
+    apart_km: float | None = None
+    """Radius of the areas that predictions stand for; None takes what suits the distribution, 0 lists the best-ranked
+    places, however close."""
     level_50: float = 0.5
     """Probability that the 50 % circle holds; calibration chooses it so that half of all true places lie inside."""
     level_90: float = 0.9
@@ -50,18 +54,25 @@ class AnswerOptions:
     calibrated: bool = False
 
     def __post_init__(self) -> None:
-        if self.point not in ("cell", "geoscore"):
+        if self.point not in ("all", "cell", "geoscore"):
             try:
                 km = float(self.point)
             except ValueError:
                 km = math.nan
             if not 0 < km <= 20_000:
                 raise InputError(f"The point is {self.point!r}; choose {POINTS} (above 0, up to 20000).")
-        if not 0 <= self.apart_km <= 5_000:
+        if self.apart_km is not None and not 0 <= self.apart_km <= 5_000:
             raise InputError(f"Predictions are to be {self.apart_km} km apart; choose 0 to 5000.")
         for level in (self.level_50, self.level_90):
             if not 0 < level <= 1:
                 raise InputError(f"A circle is to hold a probability of {level}; choose above 0, up to 1.")
+
+    @property
+    def gain(self) -> Gain | None:
+        """What the best point has most of; None is the best-ranked place."""
+        if self.point == "cell":
+            return None
+        return Mean(self.point) if self.point in list(Mean) else float(self.point)
 
 
 class AnswerMaker:
@@ -77,6 +88,7 @@ class AnswerMaker:
     def __init__(self, question: Question, how: AnswerOptions, encode: Encode, names: PlaceNames) -> None:
         self._k, self._region = question.k, question.region
         self._limits = ANYWHERE if question.constraint is None else question.constraint.countries
+        self._lists_hits = how.apart_km == 0 or question.mass_resolution is not None
         self._how, self._encode, self._names = how, encode, names
 
     def answers(
@@ -91,40 +103,33 @@ class AnswerMaker:
             searched: what was searched.
         """
         found = [self._predictions(places, row, self._k) for row in range(len(queries))]
-        self._score(found, vectors)
-        titles = iter(self._titles(found))
+        self._score([predictions for _, predictions, _ in found], vectors)
+        titles = iter(self._titles([predictions for _, predictions, _ in found]))
         answers = []
-        for row, (query, (discs, predictions)) in enumerate(zip(queries, found, strict=True)):
+        for row, (query, (discs, predictions, area_km)) in enumerate(zip(queries, found, strict=True)):
             named = tuple(p._replace(name=next(titles)) for p in predictions)
-            posterior = places.posteriors[row]
-            answers.append(self._answer(query, named, discs, posterior, float(places.estimated[row]), searched))
+            answer = Answer(query, named, area_km=area_km, estimated=float(places.estimated[row]), searched=searched)
+            answers.append(self._described(answer, discs, places.posteriors[row]))
         return answers
 
     def best(self, places: FoundPlaces, row: int) -> tuple[Discs, Prediction]:
         """Return a query's posterior as discs, and its best point; the score of a point no search scored is NaN."""
-        discs, predictions = self._predictions(places, row, 1)
+        discs, predictions, _ = self._predictions(places, row, 1)
         return discs, predictions[0]
 
-    def _answer(
-        self,
-        query: str,
-        predictions: tuple[Prediction, ...],
-        discs: Discs,
-        posterior: Posterior,
-        estimated: float,
-        searched: Searched,
-    ) -> Answer:
+    def _described(self, answer: Answer, discs: Discs, posterior: Posterior) -> Answer:
+        """Return an answer with all that is read off the distribution, and with its verdict."""
         entropy = entropy_bits(posterior)
-        countries, regions, cities = self._names.areas(posterior.cells, posterior.mass, limits=self._limits)
-        best = np.array([predictions[0].lat, predictions[0].lng])
-        return Answer(
-            query,
-            predictions,
+        shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
+        best = np.array([answer.best.lat, answer.best.lng])
+        answer = replace(
+            answer,
             radius_50_km=discs.radius(best, self._how.level_50),
             radius_90_km=discs.radius(best, self._how.level_90),
-            countries=countries,
-            regions=regions,
-            cities=cities,
+            continents=shares.continents,
+            countries=shares.countries,
+            regions=shares.regions,
+            cities=shares.cities,
             cells=tuple(
                 CellProbability(name, float(mass))
                 for cells, masses in posterior.tree(LEAST_CELL)
@@ -133,105 +138,97 @@ class AnswerMaker:
             entropy_bits=entropy,
             localizable=entropy <= self._how.threshold_bits,
             threshold_bits=self._how.threshold_bits,
-            estimated=estimated,
-            searched=searched,
         )
+        return replace(answer, verdict=verdict(answer))
 
-    def _predictions(self, places: FoundPlaces, row: int, k: int) -> tuple[Discs, list[Prediction]]:
+    def _predictions(self, places: FoundPlaces, row: int, k: int) -> tuple[Discs, list[Prediction], float]:
+        """Return the distribution as discs, the predictions, and the radius of their areas, NaN where they have none.
+
+        The score of those that no search scored is NaN.
+        """
         posterior = places.posteriors[row]
         discs = Discs.of(posterior)
-        real = np.isfinite(places.scores[row])
-        hits = [
-            Prediction(float(lat), float(lng), float(p), float(s), f"{cell:x}")
-            for (lat, lng), p, s, cell in zip(
-                places.lat_lng[row][real],
-                places.probabilities[row][real],
-                places.scores[row][real],
-                places.cells[row][real],
-                strict=True,
-            )
-        ]
-        where = np.concatenate((np.array([(p.lat, p.lng) for p in hits]), discs.lat_lng[:_CANDIDATES]))
-        allowed = self._allowed(where)
-        chosen = self._chosen(discs, where[allowed])
-        first = hits[0] if chosen is None else self._at(chosen, posterior)
-        if self._how.apart_km == 0:
-            listed = hits[:k] if chosen is None else [first, *hits[: k - 1]]
+        looked = LookedAt.of(places, row, discs, self._region)
+        if self._lists_hits:
+            return discs, self._listed(discs, looked, k), math.nan
+        looked, best, centre, km = self._first(discs, looked, posterior)
+        found = areas(discs, looked, best, centre, km, max(k, 1))
+        nearby = discs.within(looked.lat_lng[[area.row for area in found]], NEARBY_KM).tolist()
+        return discs, [
+            looked.prediction(area.row)._replace(nearby=near, share=area.share, radius_km=area.radius_km)
+            for area, near in zip(found, nearby, strict=True)
+        ], km  # fmt: skip
+
+    def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, int, float]:
+        """Return the places, the rows of the best one and of the first area's middle, and the radius of areas."""
+        if self._how.apart_km is None:
+            looked, best = self._best_of(discs, looked, posterior, np.ones(len(looked.fine), dtype=bool))
+            return looked, best, best, scale_km(discs, looked, best)
+        centre = int(np.argmax(discs.within(looked.lat_lng, self._how.apart_km)))
+        inside = haversine_km(looked.lat_lng, looked.lat_lng[centre]) <= self._how.apart_km
+        looked, best = self._best_of(discs, looked, posterior, inside)
+        return looked, best, centre, self._how.apart_km
+
+    def _best_of(
+        self, discs: Discs, looked: LookedAt, posterior: Posterior, allowed: NDArray[np.bool_]
+    ) -> tuple[LookedAt, int]:
+        """Return the row of the best of the places that are allowed, and the places with that one."""
+        gain = self._how.gain
+        if not (fine := np.flatnonzero(allowed & looked.fine)).size:
+            return looked, int(np.flatnonzero(allowed)[0])
+        if gain is None:
+            return looked, int(fine[0])
+        if gain is Mean.ALL:
+            gains = looked.nearness[fine] @ discs.mass
         else:
-            listed = [first, *self._others(first, hits, where, allowed, discs, posterior, k - 1)]
-        nearby = discs.within(np.array([(p.lat, p.lng) for p in listed]), NEARBY_KM)
-        return discs, [p._replace(nearby=float(n)) for p, n in zip(listed, nearby, strict=True)]
+            gains = discs.gains(looked.lat_lng[fine], gain)
+            free = discs.best_point(gain)
+            if allowed.all() and gains.max() < _CLOSE * discs.gains(free[None], gain)[0] and self._holds(free):
+                return looked.also(free, discs, posterior), len(looked.fine)
+        return looked, int(fine[np.argmax(gains >= _AS_GOOD * gains.max())])
 
-    def _allowed(self, lat_lng: Floats) -> NDArray[np.bool_]:
-        """Return which points (C, 2) are inside the region."""
-        if self._region is None:
-            return np.ones(len(lat_lng), dtype=bool)
-        return self._region.holds(lat_lng)
+    def _listed(self, discs: Discs, looked: LookedAt, k: int) -> list[Prediction]:
+        """Return the hits as predictions that stand for their cells alone, the most probable first."""
+        nearby = discs.within(looked.lat_lng[: looked.hits], NEARBY_KM).tolist()
+        hits = [looked.prediction(row) for row in range(looked.hits)]
+        hits = [p._replace(nearby=near, share=p.probability) for p, near in zip(hits, nearby, strict=True)]
+        return sorted(hits, key=lambda hit: -hit.share)[:k]
 
-    def _chosen(self, discs: Discs, inside: Floats) -> Floats | None:
-        """Return the best point; where that is outside the region, the best of some points (C, 2) inside it."""
-        if self._how.point == "cell":
-            return None
-        gain_km = None if self._how.point == "geoscore" else float(self._how.point)
-        best = discs.best_point(gain_km)
-        if self._allowed(best[None])[0]:
-            return best
-        found: Floats = inside[int(np.argmax(discs.gains(inside, gain_km)))]
-        return found
+    def _holds(self, lat_lng: Floats) -> bool:
+        return self._region is None or bool(self._region.holds(lat_lng[None])[0])
 
-    def _others(
-        self,
-        first: Prediction,
-        hits: list[Prediction],
-        points: Floats,
-        allowed: NDArray[np.bool_],
-        discs: Discs,
-        posterior: Posterior,
-        count: int,
-    ) -> list[Prediction]:
-        """Return alternatives: each time the place with most probability nearby that no earlier one accounts for.
-
-        Places are points (C, 2) that are allowed (C,); the hits come first.
-        """
-        if count < 1:
-            return []
-        apart = allowed.copy()
-        left = discs.mass.copy()
-        shares = discs.shares(points, NEARBY_KM)
-        latest = np.array([[first.lat, first.lng]])
-        result: list[Prediction] = []
-        while len(result) < count:
-            apart &= haversine_km(points, latest) >= self._how.apart_km
-            left *= 1 - discs.shares(latest, NEARBY_KM)[0]
-            gains = np.where(apart, shares @ left, -1.0)
-            best = int(np.argmax(gains))
-            if gains[best] <= 0:
-                break
-            result.append(hits[best] if best < len(hits) else self._at(points[best], posterior))
-            latest = points[best : best + 1]
-        return result
-
-    def _at(self, lat_lng: Floats, posterior: Posterior) -> Prediction:
-        """Return the prediction for a point: its leaf of the posterior; the score is filled in later."""
-        cell, mass = leaf_at(posterior, lat_lng)
-        return Prediction(float(lat_lng[0]), float(lat_lng[1]), mass, math.nan, f"{cell:x}")
-
-    def _score(self, found: list[tuple[Discs, list[Prediction]]], vectors: NDArray[np.float32]) -> None:
+    def _score(self, found: list[list[Prediction]], vectors: NDArray[np.float32]) -> None:
         """Fill in the scores of points that no search scored, all in one call of the encoder."""
-        open_ = [(row, n) for row, (_, listed) in enumerate(found) for n, p in enumerate(listed) if math.isnan(p.score)]
+        open_ = [(row, n) for row, listed in enumerate(found) for n, p in enumerate(listed) if math.isnan(p.score)]
         if not open_:
             return
-        points = np.array([(found[row][1][n].lat, found[row][1][n].lng) for row, n in open_])
+        points = np.array([(found[row][n].lat, found[row][n].lng) for row, n in open_])
         encoded = self._encode(points)
         for (row, n), vector in zip(open_, encoded, strict=True):
-            found[row][1][n] = found[row][1][n]._replace(score=float(vector @ vectors[row]))
+            found[row][n] = found[row][n]._replace(score=float(vector @ vectors[row]))
 
-    def _titles(self, found: list[tuple[Discs, list[Prediction]]]) -> Sequence[PlaceName]:
-        points = [(p.lat, p.lng) for _, listed in found for p in listed]
+    def _titles(self, found: list[list[Prediction]]) -> Sequence[PlaceName]:
+        points = [(p.lat, p.lng) for listed in found for p in listed]
         return self._names.names(np.array(points), self._limits) if points else ()
 
 
-_CANDIDATES = 128  # discs that can be alternatives: the heaviest
+_AS_GOOD = 0.95
+"""Places that gain this share of what the best one gains are as good: the best-ranked of them is the best point."""
+_CLOSE = 0.8
+"""A fine place is the best point for a distance if it gains this share of what the best point of all gains."""
+
+
+def _named_cells(posterior: Posterior) -> tuple[Cells, Floats]:
+    """Return cells to name, the light ones joined: the fewer of them are fine, the less is joined."""
+    for least in (5e-4, 2e-3):
+        cells, mass = posterior.condensed(least)
+        if len(np.unique(cells[resolutions(cells) > ENTROPY_RES] >> _BELOW_7)) <= _NAMED:
+            break
+    return cells, mass
+
+
+_NAMED = 2200
+_BELOW_7 = np.uint64(24)  # bits of the digits of resolutions 8 to 15: finer cells are named by their ancestors
 
 
 def entropy_bits(posterior: Posterior) -> float:
@@ -239,14 +236,3 @@ def entropy_bits(posterior: Posterior) -> float:
     _, mass = posterior.at(ENTROPY_RES)
     mass = mass[mass > 0]
     return max(0.0, float(-(mass * np.log2(mass)).sum()))  # never -0.0
-
-
-def leaf_at(posterior: Posterior, lat_lng: Floats) -> tuple[int, float]:
-    """Return the leaf of a posterior that holds a point (2,), and its probability; at sea, the fine cell and 0."""
-    finest: Cells = cells_at(lat_lng[None], posterior.finest)
-    for res in range(posterior.finest, -1, -1):
-        cell = parents(finest, res)[0]
-        row = np.flatnonzero(posterior.cells == cell)
-        if len(row):
-            return int(cell), float(posterior.mass[row].sum())
-    return int(finest[0]), 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Area, PlaceName
-from index.grid.cells import Cells, centres, children, children_counts, resolutions
+from index.grid.cells import Cells, centres, children, children_counts, parents, resolutions
 from index.grid.countries import ANYWHERE, CountryLimits, countries
 from index.grid.sphere import Floats, chords_of_km, unit_vectors
 
@@ -30,9 +30,16 @@ REGION_KM = 300.0
 PEOPLE_PER_KM2 = 3000.0
 """How densely towns are taken to be settled: says how large one is that has so many people."""
 
-_SPLIT_RES = 5  # coarser cells straddle borders: they count as their descendants here, 17 km across
-_COUNTED = 0.999  # of the probability; what is left is spread thinly over most of the planet's cells
-_CACHED_CELLS = 2_000_000  # 32 MB; a probability spread over all land takes 840,000
+_CACHED_CELLS = 1_000_000  # 16 MB
+
+
+class PlaceShares(NamedTuple):
+    """How probable places are, most probable first; empty where nothing is known."""
+
+    continents: Areas
+    countries: Areas
+    regions: Areas
+    cities: Areas
 
 
 class PlaceNames:
@@ -66,7 +73,7 @@ class PlaceNames:
         points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
         return self._gazetteer.tree.names(self._gazetteer.nodes_at(points, limits))
 
-    def areas(
+    def shares(
         self,
         cells: Cells,
         mass: Floats,
@@ -74,30 +81,32 @@ class PlaceNames:
         limits: CountryLimits = ANYWHERE,
         least: float = 0.01,
         most: int = 5,
-    ) -> tuple[Areas, Areas, Areas]:
-        """Return the most probable countries, regions and cities, each with the probability of all its cells.
+    ) -> PlaceShares:
+        """Return the most probable continents, countries, regions and cities, each with the probability of its cells.
 
-        A cell counts where its centre lies; one coarser than resolution 5 is divided evenly among its descendants
-        there. The lightest cells, 0.1 % of the probability together, are left out. A region is never more probable
-        than its country, nor a city than its region.
+        A cell counts where its centre lies; a heavy one that is coarse is divided evenly among its descendants, a
+        very fine one counts where its ancestor does. A region is never more probable than its country, nor a
+        city than its region; all countries together have all the probability, unless there is no country.
 
         Args:
-            cells: (L,) disjoint, of any resolutions.
+            cells: (L,) of any resolutions.
             mass: (L,) their probabilities.
             limits: countries that cells can be in.
             least: areas less probable than this are left out, but never the first.
             most: how many areas of each kind there are at most, 1 or more.
-
-        Returns:
-            Three tuples, most probable first; empty where nothing is known, and for L = 0.
         """
-        cells, mass = _divided(*_heaviest(cells, mass))
-        nodes = self._nodes_of(cells, limits)
+        if not len(cells):
+            return PlaceShares((), (), (), ())
+        cells, mass = _divided(cells, mass)
+        nodes, rows = np.unique(self._nodes_of(cells, limits), return_inverse=True)
+        sums = np.bincount(rows, mass, minlength=len(nodes)).astype(np.float64)
         tree = self._gazetteer.tree
-        return (
-            tree.areas(0, nodes, mass, least, most),
-            tree.areas(1, nodes, mass, least, most),
-            tree.areas(2, nodes, mass, least, most),
+        countries = tree.areas(0, nodes, sums, 0.0, len(tree.codes))
+        return PlaceShares(
+            _foremost(_continents(countries), least, most),
+            _foremost(countries, least, most),
+            tree.areas(1, nodes, sums, least, most),
+            tree.areas(2, nodes, sums, least, most),
         )
 
     def _nodes_of(self, cells: Cells, limits: CountryLimits) -> Nodes:
@@ -245,35 +254,55 @@ class _Tree(NamedTuple):
         ]
 
     def areas(self, level: int, nodes: Nodes, mass: Floats, least: float, most: int) -> Areas:
-        """Sum the mass (N,) of nodes by country, region or city: `level` is 0, 1 or 2."""
-        sums = np.bincount(self.lineage[level, nodes], mass, minlength=1)
-        sums[0] = 0.0
-        found = np.flatnonzero(sums)
-        found = found[np.argsort(-sums[found], kind="stable")][:most]
-        found = found[: max(int((sums[found] >= least).sum()), 1)]
+        """Sum the mass (N,) of nodes by country, region or city: `level` is 0, 1 or 2; see `PlaceNames.shares`."""
+        found, rows = np.unique(self.lineage[level, nodes], return_inverse=True)
+        sums = np.bincount(rows, mass, minlength=len(found)).astype(np.float64)
+        sums[found == 0] = 0.0
+        order = np.argsort(-sums, kind="stable")[:most]
+        order = order[(sums[order] > 0) & ((sums[order] >= least) | (np.arange(len(order)) == 0))]
         return tuple(
             Area(name[2 - level], ", ".join(dict.fromkeys(filter(None, name[3 - level : 3]))), name.code, probability)
-            for name, probability in zip(self.names(found), sums[found].tolist(), strict=True)
+            for name, probability in zip(self.names(found[order]), sums[order].tolist(), strict=True)
         )
 
 
-def _heaviest(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
-    """Return the heaviest cells that together hold `_COUNTED` of the mass."""
-    order = np.argsort(-mass, kind="stable")
-    held = np.cumsum(mass[order])
-    kept = order[: np.searchsorted(held, _COUNTED * held[-1:].sum()) + 1]
-    return cells[kept], mass[kept]
+def _foremost(areas: Areas, least: float, most: int) -> Areas:
+    """Return the areas with at least a probability, and always the first, but not more than so many."""
+    return tuple(area for rank, area in enumerate(areas[:most]) if rank == 0 or area.probability >= least)
+
+
+def _continents(areas: Areas) -> Areas:
+    """Sum countries by continent; most probable first."""
+    sums: dict[str, float] = {}
+    for area in areas:
+        if continent := _continent_of().get(area.code):
+            sums[continent] = sums.get(continent, 0.0) + area.probability
+    return tuple(Area(name, "", "", sums[name]) for name in sorted(sums, key=lambda name: -sums[name]))
+
+
+@cache
+def _continent_of() -> dict[str, str]:
+    """Return the continent of each country's code; of several parts the largest one's."""
+    return {country.iso2: country.continent for country in sorted(countries(), key=lambda each: len(each.wkb))}
 
 
 def _divided(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
-    """Divide each cell coarser than `_SPLIT_RES`, and its mass, evenly among its descendants there."""
+    """Bring cells to the resolutions at which they are looked up, each with its probability."""
     levels = resolutions(cells)
-    parts = [(cells[levels >= _SPLIT_RES], mass[levels >= _SPLIT_RES])]
-    for res in np.unique(levels[levels < _SPLIT_RES]):
-        coarse, whole = cells[levels == res], mass[levels == res]
-        counts = children_counts(coarse, _SPLIT_RES)
-        parts.append((children(coarse, _SPLIT_RES), np.repeat(whole / counts, counts)))
+    parts = []
+    for res in np.unique(levels).tolist():
+        divided = (levels == res) & (res < _DIVIDED) & (mass >= _HEAVY)
+        whole = (levels == res) & ~divided
+        parts.append((parents(cells[whole], min(res, _LOOKED_UP)), mass[whole]))
+        if divided.any():
+            counts = children_counts(cells[divided], _DIVIDED)
+            parts.append((children(cells[divided], _DIVIDED), np.repeat(mass[divided] / counts, counts)))
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+_HEAVY = 1e-3
+_DIVIDED = 5  # coarser cells straddle borders: heavy ones count as their descendants here, 17 km across
+_LOOKED_UP = 7  # finer cells count where their ancestor here does, 2.5 km across
 
 
 def _set_apart(points: Floats, country: Nodes) -> Floats:

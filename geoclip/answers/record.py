@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from geoclip.answers.answer import Answer, Written
 
-SCHEMA = "geoclip-answer/2"
+SCHEMA = "geoclip-answer/3"
 """Names the fields and their meaning; another number where a reader would have to change."""
 
 

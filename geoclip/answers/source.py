@@ -92,10 +92,10 @@ class SearchSource:
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-        apart_km = options.apart_km
-        if apart_km is None:  # a gallery's best places, however close, as the released package lists them
-            apart_km = AnswerOptions.apart_km if on_planet else 0.0
-        how = AnswerOptions(options.point, apart_km)
+        apart_km, point = options.apart_km, options.point
+        if not on_planet:  # a gallery's best places, however close, as the released package lists them
+            apart_km, point = 0.0 if apart_km is None else apart_km, point or "cell"
+        how = AnswerOptions(point or AnswerOptions.point, apart_km)
         return Asked(*self.calibration.applied(question, how)) if self.calibration else Asked(question, how)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from geoclip.answers.answer import Answer, CellProbability
+from geoclip.answers.figures import distance, percent
 from geoclip.errors import InputError
 from geoclip.writers.rings import Line, cell_lines
-from geoclip.writers.wording import distance, notes, percent
+from geoclip.writers.wording import notes, shares
 from index.grid.cells import FINEST, Cells, parents, resolutions
 
 LEAST, MOST = 1e-5, 1.0
@@ -89,14 +90,16 @@ def resolution_for(metres_per_pixel: float) -> int:
 
 def sentences(answer: Answer) -> list[str]:
     """Return what a reader must know beside the places: radii, countries, doubts, calibration, what was searched."""
-    result = []
+    result = [answer.verdict] if answer.verdict else []
     half, most = answer.radius_50_km, answer.radius_90_km
     if math.isfinite(half) and math.isfinite(most):
         within = f"{distance(half)} of the best point, nine tenths within {distance(most)}"
         result.append(f"Half of the probability lies within {within}.")
+    if answer.predictions and not math.isnan(answer.predictions[0].share):
+        result.append(shares(answer))
     if answer.countries:
-        shares = [f"{area.name} {percent(area.probability)}" for area in answer.countries[:MOST_COUNTRIES]]
-        result.append(f"By country: {', '.join(shares)}.")
+        named = [f"{area.name} {percent(area.probability)}" for area in answer.countries[:MOST_COUNTRIES]]
+        result.append(f"By country: {', '.join(named)}.")
     result += notes(answer)
     if answer.predictions and answer.searched.calibrated:
         result.append("Probabilities are calibrated.")
@@ -115,7 +118,6 @@ def searched_line(answer: Answer) -> str:
         f"prior weight {it.prior_weight:g}",
         f"temperature {it.temperature:g}",
         f"point by {it.point}",
-        f"{percent(answer.estimated)} estimated" if answer.estimated > 0 else "",
     ]
     return ", ".join(part for part in parts if part) + "."
 

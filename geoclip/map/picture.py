@@ -18,13 +18,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from geoclip.answers.answer import NEARBY_KM, Answer
+from geoclip.answers.answer import Answer
+from geoclip.answers.figures import distance
 from geoclip.files import written_whole
 from geoclip.map import contents
 from geoclip.map.contents import BORDER, LAND, LEAST, MOST, POINT, SEA, Tree
 from geoclip.map.outline import outlines
 from geoclip.writers.rings import Line, circle_line
-from geoclip.writers.wording import distance, one_line, percent, title
+from geoclip.writers.wording import one_line, share, title
 from index.grid.sphere import EARTH_RADIUS_KM
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
@@ -211,9 +212,7 @@ def _caption(figure: Figure, answer: Answer, photo: bytes | None) -> None:
     lines = [] if answer.predictions else [answer.error or "No place was found."]
     for rank, place in enumerate(answer.predictions[:MOST_LISTED], 1):
         mark = "\N{BLACK STAR}" if rank == 1 else f"{rank}"
-        near = not math.isnan(place.nearby)
-        chance = f"{percent(place.nearby)} within {NEARBY_KM:.0f} km" if near else percent(place.probability)
-        lines.append(_cut(f"{mark}  {title(place)}, {chance}", chars))
+        lines.append(_cut(f"{mark}  {title(place)}, {share(place)}", chars))
     if len(answer.predictions) > MOST_LISTED:
         lines.append(f"and {len(answer.predictions) - MOST_LISTED} more places")
     lines += [line for text in ["", *contents.sentences(answer)] for line in textwrap.wrap(text, chars) or [""]]

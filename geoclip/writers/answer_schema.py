@@ -26,7 +26,7 @@ def answer_schema() -> dict[str, Any]:
     schema["required"].insert(0, "schema")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:geoclip-planet:answer:2",
+        "$id": "urn:geoclip-planet:answer:3",
         "title": "Where a photo may have been taken",
         **schema,
         "$defs": parts,

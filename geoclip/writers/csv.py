@@ -7,8 +7,9 @@ from geoclip.answers.record import rounded, significant
 from geoclip.writers.formats import Writer
 
 _PLACE = ("city", "region", "country", "code")
-_OF_QUERY = ("radius_50_km", "radius_90_km", "entropy_bits", "localizable", "calibrated")
-CSV_COLUMNS = ("query", "rank", "lat", "lng", "probability", "score", "cell", "nearby", *_PLACE, *_OF_QUERY)
+_OF_QUERY = ("verdict", "radius_50_km", "radius_90_km", "entropy_bits", "localizable", "calibrated")
+_AREA = ("share", "radius_km")
+CSV_COLUMNS = ("query", "rank", "lat", "lng", "probability", "score", "cell", "nearby", *_PLACE, *_AREA, *_OF_QUERY)
 
 
 class CsvWriter(Writer):
@@ -25,10 +26,11 @@ class CsvWriter(Writer):
         truths = (
             None if truth is None else f"{truth}".lower() for truth in (answer.localizable, answer.searched.calibrated)
         )
-        of_query = (*radii, rounded(answer.entropy_bits, 4), *truths)
+        of_query = (answer.verdict, *radii, rounded(answer.entropy_bits, 4), *truths)
         rows = (
             (answer.query, rank, f"{p.lat:.6f}", f"{p.lng:.6f}", f"{p.probability:.6g}", f"{p.score:.6f}", p.cell,
-             significant(p.nearby, 6), *(p.name or ("",) * len(_PLACE)), *of_query)
+             significant(p.nearby, 6), *(p.name or ("",) * len(_PLACE)), significant(p.share, 6),
+             significant(p.radius_km, 3), *of_query)
             for rank, p in enumerate(answer.predictions, 1)
         )  # fmt: skip
         csv.writer(self._stream, lineterminator="\n").writerows(rows)

@@ -40,7 +40,8 @@ def _features(answer: Answer) -> Iterator[dict[str, Any]]:
             kind="place",
             rank=rank,
             probability=significant(p.probability, 6),
-            nearby=significant(p.nearby, 6),
+            share=significant(p.share, 6),
+            radius_km=significant(p.radius_km, 3),
             place=str(p.name) if p.name else None,
         )
     for one in circles(answer):

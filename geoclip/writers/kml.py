@@ -7,12 +7,13 @@ write it, and what is needed of the format is a dozen elements.
 from collections.abc import Mapping
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
+from geoclip.answers.answer import Answer, Prediction
+from geoclip.answers.figures import distance, percent
 from geoclip.answers.record import rounded, significant
 from geoclip.writers.formats import Writer
 from geoclip.writers.map_shapes import circles, drawn_cells
 from geoclip.writers.rings import Polygon, Ring
-from geoclip.writers.wording import distance, headline, notes, one_line, percent, title
+from geoclip.writers.wording import headline, notes, one_line, share, title
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <kml xmlns="http://www.opengis.net/kml/2.2">
@@ -64,14 +65,17 @@ def _folder(answer: Answer) -> Element:
 
 def _place(folder: Element, answer: Answer, rank: int, prediction: Prediction) -> None:
     data = {"rank": rank, "probability": significant(prediction.probability, 6)}
-    nearby = significant(prediction.nearby, 6)
-    if nearby is not None:
-        data["nearby"] = nearby
+    for name, value in (
+        ("share", significant(prediction.share, 6)),
+        ("radius_km", significant(prediction.radius_km, 3)),
+    ):
+        if value is not None:
+            data[name] = value
     if rank == 1:
-        name, description = title(prediction), " ".join([f"{headline(answer)}.", *notes(answer)])
+        name, description = title(prediction), " ".join([headline(answer), *notes(answer)])
     else:
         name = f"{rank}. {title(prediction)}"
-        description = "" if nearby is None else f"{percent(nearby)} within {NEARBY_KM:.0f} km"
+        description = share(prediction)
     placemark = _placemark(folder, name, description=description, data=data)
     _text(SubElement(placemark, "Point"), "coordinates", _position((prediction.lat, prediction.lng)))
 

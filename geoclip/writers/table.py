@@ -3,9 +3,10 @@
 import math
 from typing import TYPE_CHECKING, TextIO
 
-from geoclip.answers.answer import NEARBY_KM, Answer, Prediction
+from geoclip.answers.answer import Answer
+from geoclip.answers.figures import coordinates, distance
 from geoclip.writers.formats import Writer
-from geoclip.writers.wording import headline, notes, one_line, percent, searched
+from geoclip.writers.wording import headline, notes, one_line, share, shares
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,32 +28,31 @@ class TableWriter(Writer):
         self._console.print(Text(one_line(answer.query), style="bold"))
         self._console.print(Text(one_line(headline(answer))))
         if answer.predictions:
-            self._console.print(_table(answer.predictions))
-            for note in (*notes(answer), searched(answer)):
+            self._console.print(_table(answer))
+            for note in (*notes(answer), shares(answer)):
                 self._console.print(Text(note, style="dim"))
         self._console.print()
 
 
-def _table(predictions: tuple[Prediction, ...]) -> "Table":
+def _table(answer: Answer) -> "Table":
     """Return a row for each place; columns that no place has a value for are left out."""
     from rich.table import Table
     from rich.text import Text
 
-    named = any(p.name for p in predictions)
-    nearby = any(math.isfinite(p.nearby) for p in predictions)
+    named = any(p.name for p in answer.predictions)
+    wide = any(math.isfinite(p.radius_km) for p in answer.predictions)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", no_wrap=True)
     if named:
         table.add_column("place")  # the one column that wraps
-    for name in ("latitude", "longitude", f"within {NEARBY_KM:.0f} km" if nearby else "probability", "score"):
+    for name in ("share", *(["radius"] if wide else []), "latitude, longitude"):
         table.add_column(name, justify="right", no_wrap=True)
-    for rank, p in enumerate(predictions, 1):
+    for rank, p in enumerate(answer.predictions, 1):
         link = f"https://www.openstreetmap.org/?mlat={p.lat:.5f}&mlon={p.lng:.5f}#map=12/{p.lat:.5f}/{p.lng:.5f}"
         cells = [one_line(str(p.name or ""))] if named else []
-        cells += [f"{p.lat:.5f}", f"{p.lng:.5f}", _share(p.nearby) if nearby else f"{100 * p.probability:.2f} %"]
-        table.add_row(f"{rank}", *(Text(cell, style=f"link {link}") for cell in (*cells, f"{p.score:.4f}")))
+        cells += [share(p)]
+        cells += [distance(p.radius_km) if math.isfinite(p.radius_km) else ""] if wide else []
+        radius_km = answer.radius_50_km if rank == 1 else p.radius_km
+        cells += [coordinates(p.lat, p.lng, radius_km)]
+        table.add_row(f"{rank}", *(Text(cell, style=f"link {link}") for cell in cells))
     return table
-
-
-def _share(nearby: float) -> str:
-    return percent(nearby) if math.isfinite(nearby) else ""

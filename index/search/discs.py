@@ -6,23 +6,40 @@ great-circle kilometres.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-from index.grid.cells import Cells, areas_km2, centres, parents, resolutions
+from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
 from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
 from index.search.posterior import Posterior
 
-_KEPT = 0.999
-"""The share of the probability that is looked at, heaviest cells first; what is left lies nowhere."""
-_MOST = 4096
-"""Discs looked at, at most: lighter cells are joined into their parents first."""
-_FAR_KM = np.pi * EARTH_RADIUS_KM
+_LEAST = (1e-4, 1e-3, 3e-3, 1e-2)
+"""Leaves in a cell with less probability are joined into it: the first of these that leaves few enough discs."""
+_MOST = 2200
+_HALF_ROUND_KM = np.pi * EARTH_RADIUS_KM
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
-_STARTS, _STEPS = 6, 20  # points that move, and how often they try
-_SCORED = 256  # discs whose centres are looked at for the GeoGuessr score
-_STRIDE_KM = 400.0  # for the GeoGuessr score, what the distance is for the others
+_STARTS, _STEPS = 3, 16  # points that move, and how often they try
+_LOOKED_AT = 128  # discs whose centres are candidates
+_STRIDE_KM = 400.0  # for means over distances, what the distance is for the others
+NEAR_KM, FAR_KM = 1.0, 2500.0
+
+
+class Mean(StrEnum):
+    """What is gained by a point that is so far away, other than being within one distance."""
+
+    ALL = "all"
+    """The mean over all distances from 1 to 2,500 km, on a logarithmic scale, of being within."""
+    GEOSCORE = "geoscore"
+    """The GeoGuessr score, for which a disc counts as its centre."""
+
+
+Gain = float | Mean
+"""A distance in km: the gain is the probability within it; or a mean."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +59,16 @@ class Discs:
 
     @classmethod
     def of(cls, posterior: Posterior) -> Self:
-        """Return the heaviest cells, together at least 99.9 % of the probability.
-
-        Where these are too many, the light cells among them are joined into their parents, finest first: a distribution
-        that is spread out needs no fine detail.
-        """
-        cells, mass = posterior.cells, posterior.mass
+        """Return the leaves, the light ones joined into their parents: what is spread out needs no fine detail."""
+        for least in _LEAST:
+            cells, mass = posterior.condensed(least)
+            if len(cells) <= _MOST:
+                break
         order = np.lexsort((cells, -mass))
-        needed = int(np.searchsorted(np.cumsum(mass[order]), _KEPT)) + 1
-        cells, mass = cells[order[:needed]], mass[order[:needed]]
-        cells, mass = _thinned(cells, mass)
+        order = order[mass[order] > 0]
+        cells, mass = cells[order], mass[order]
         where = centres(cells)
-        return cls(unit_vectors(where), np.sqrt(areas_km2(cells) / np.pi), mass, where, cells)
+        return cls(unit_vectors(where), np.sqrt(_areas(cells) / np.pi), mass, where, cells)
 
     def shares(self, lat_lng: Floats, km: float) -> Floats:
         """Return how much of each disc lies within a distance of points, (C, L), 0 to 1.
@@ -62,7 +77,16 @@ class Discs:
             lat_lng: (C, 2) degrees.
             km: the distance, above 0.
         """
-        return _overlap(unit_vectors(lat_lng) @ self.units.T, self.radii_km, km)
+        return self.shares_at(self.cosines(lat_lng), km)
+
+    def cosines(self, lat_lng: Floats) -> Floats:
+        """Return the cosines (C, L) of the angles between points (C, 2) and the discs' centres."""
+        cosines: Floats = unit_vectors(lat_lng) @ self.units.T
+        return cosines
+
+    def shares_at(self, cosines: Floats, km: float) -> Floats:
+        """Return what `shares` returns for points that have these cosines."""
+        return _overlap(cosines, self.radii_km, km)
 
     def within(self, lat_lng: Floats, km: float) -> Floats:
         """Return the probability within a distance of points (C, 2), (C,)."""
@@ -70,7 +94,7 @@ class Discs:
 
     def distances(self, lat_lng: Floats) -> Floats:
         """Return the distances (C, L) in km from points (C, 2) to the discs' centres."""
-        return km_of_cosines(unit_vectors(lat_lng) @ self.units.T)
+        return km_of_cosines(self.cosines(lat_lng))
 
     def radius(self, lat_lng: Floats, share: float) -> float:
         """Return the radius in km of the circle around a point (2,) that holds a share of the probability, 0 to 1.
@@ -79,69 +103,94 @@ class Discs:
         """
         cosines = self.units @ unit_vectors(lat_lng[None])[0]
         share -= 1e-12  # all of a distribution may sum up to a little less than 1
-        low, high = 0.0, _FAR_KM
-        while high - low > 1e-6 + 1e-9 * high:
-            middle = 0.5 * (low + high)
-            if float(_overlap(cosines, self.radii_km, middle) @ self.mass) < share:
-                low = middle
-            else:
-                high = middle
-        return high
+        away = km_of_cosines(cosines)
+        low = max(
+            _reached(away - self.radii_km, self.mass, share), 0.0
+        )  # were each disc inside as soon as it is touched
+        high = min(_reached(away + self.radii_km, self.mass, share), _HALF_ROUND_KM)
+        if low >= high:
+            return high
+        whole = away + self.radii_km <= low
+        touched = ~whole & (away - self.radii_km < high)
+        share -= float(self.mass[whole].sum())
+        cosines, radii, mass = cosines[touched], self.radii_km[touched], self.mass[touched]
 
-    def best_point(self, gain_km: float | None) -> Floats:
-        """Return the point (2,) in degrees with the largest expected gain.
+        def held(km: float) -> float:
+            return float(_overlap(cosines, radii, km) @ mass) - share
 
-        Args:
-            gain_km: a distance: the gain is the probability within it; None: the gain is the GeoGuessr score, for
-                which a disc counts as its centre.
+        if held(low) >= 0:
+            return low
+        return float(brentq(held, low, high, xtol=1e-7, rtol=1e-9)) if held(high) > 0 else high
 
-        Looked at are the centres of all discs (for the score, which changes slowly, of the heaviest) and those of the
-        heaviest cells of resolutions 1 to 5. The best of them, in different places, move as long as they gain.
+    def best_point(self, gain: Gain) -> Floats:
+        """Return the point (2,) in degrees with the largest expected gain, on land or not.
+
+        Looked at are the centres of the heaviest discs and those of the heaviest cells of resolutions 1 to 8. The best
+        of them, in different places, move as long as they gain.
         """
-        discs = self.lat_lng[: _SCORED if gain_km is None else None]
-        candidates = np.concatenate((discs, *(self._heaviest(res, 24) for res in range(1, 6))))
-        units, gains = unit_vectors(candidates), self.gains(candidates, gain_km)
+        candidates = np.concatenate((self.lat_lng[:_LOOKED_AT], *(self._heaviest(res, 16) for res in range(1, 9))))
+        units, gains = unit_vectors(candidates), self.gains(candidates, gain)
+        stride_km = gain if isinstance(gain, float) else _STRIDE_KM
         climbed: list[tuple[float, Floats]] = []
         while len(climbed) < _STARTS and gains.max() >= 0:
             best = int(np.argmax(gains))
-            climbed.append(self._climbed(candidates[best], float(gains[best]), gain_km))
-            gains[km_of_cosines(units @ units[best]) <= (gain_km or _STRIDE_KM) / 2] = -1.0
+            climbed.append(self._climbed(candidates[best], float(gains[best]), gain, stride_km))
+            gains[km_of_cosines(units @ units[best]) <= stride_km / 2] = -1.0
             gains[best] = -1.0
         return max(climbed, key=lambda found: found[0])[1]
 
-    def _climbed(self, point: Floats, gain: float, gain_km: float | None) -> tuple[float, Floats]:
+    def _climbed(self, point: Floats, gained: float, gain: Gain, stride_km: float) -> tuple[float, Floats]:
         """Move a point to the mean of what lies around it, or a step aside, as long as it gains."""
-        step = (gain_km or _STRIDE_KM) / 2
+        step = stride_km / 2
         for _ in range(_STEPS):
-            tried = np.concatenate((self._means(point, gain_km), circle(point, step, 6)))
-            gains = self.gains(tried, gain_km)
+            tried = np.concatenate((self._means(point, gain), circle(point, step, 6)))
+            gains = self.gains(tried, gain)
             best = int(np.argmax(gains))
-            if gains[best] > gain * (1 + 1e-9):
-                point, gain = tried[best], float(gains[best])
+            if gains[best] > gained * (1 + 1e-9):
+                point, gained = tried[best], float(gains[best])
             else:
                 step /= 2
-        return gain, point
+        return gained, point
 
-    def _means(self, point: Floats, gain_km: float | None) -> Floats:
+    def _means(self, point: Floats, gain: Gain) -> Floats:
         """Return where the discs around a point have their middle: those within once and twice the distance."""
         away = self.distances(point[None])[0]
-        if gain_km is None:
-            pulls = [np.exp(-away / GEOSCORE_KM) / np.maximum(away, 1.0)]  # the gradient's (Weiszfeld 1937)
+        if isinstance(gain, float):
+            pulls = [away <= gain, away <= 2 * gain]
         else:
-            pulls = [away <= gain_km, away <= 2 * gain_km]
+            pulls = [np.exp(-away / GEOSCORE_KM) / np.maximum(away, 1.0)]  # the gradient's (Weiszfeld 1937)
         means = np.stack([(self.mass * pull) @ self.units for pull in pulls])
         return coordinates(means[np.linalg.norm(means, axis=1) > 0])
 
-    def gains(self, lat_lng: Floats, gain_km: float | None) -> Floats:
-        """Return the expected gains (C,) of points (C, 2); see `best_point`."""
+    def gains(self, lat_lng: Floats, gain: Gain) -> Floats:
+        """Return the expected gains (C,) of points (C, 2)."""
         parts = [np.zeros(0)]
         for at in range(0, len(lat_lng), _TOGETHER):
             some = lat_lng[at : at + _TOGETHER]
-            if gain_km is None:
+            if isinstance(gain, float):
+                parts.append(self.within(some, gain))
+            elif gain is Mean.GEOSCORE:
                 parts.append(np.exp(-self.distances(some) / GEOSCORE_KM) @ self.mass)
             else:
-                parts.append(self.within(some, gain_km))
+                parts.append(self.nearness(self.cosines(some)) @ self.mass)
         return np.concatenate(parts)
+
+    def nearness(self, cosines: Floats) -> NDArray[np.float32]:
+        """Return for points with such cosines the mean (C, L) of the shares within `NEAR_KM` to `FAR_KM`.
+
+        On a logarithmic scale of distances that is 1 - log(away / near) / log(far / near), from 0 to 1. Over a disc the
+        mean of log(away) is that of its centre for a point outside, and log(radius) - 1/2 + (away / radius)^2 / 2
+        inside.
+        """
+        square = np.maximum(2 - 2 * cosines, 1e-14).astype(np.float32)  # of the straight distance on a unit sphere
+        radii = ((self.radii_km / EARTH_RADIUS_KM) ** 2).astype(np.float32)
+        inside = np.nonzero(square < radii)
+        logs = np.log(square)
+        own = radii[inside[1]]
+        logs[inside] = np.log(own) - 1 + square[inside] / own
+        near, far = (2 * np.log(km / EARTH_RADIUS_KM) for km in (NEAR_KM, FAR_KM))
+        nearness: NDArray[np.float32] = np.clip((far - logs) / (far - near), 0.0, 1.0)
+        return nearness
 
     def _heaviest(self, res: int, count: int) -> Floats:
         """Return the centres of the heaviest cells of a resolution, of those discs that are as fine."""
@@ -153,21 +202,31 @@ class Discs:
         return centres(groups[np.argsort(-mass, kind="stable")[:count]])
 
 
-def _thinned(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
-    """Join the lighter cells, in order of mass, into their parents until there are few enough; heaviest first."""
-    if len(cells) <= _MOST:
-        return cells, mass
-    half = _MOST // 2
-    heavy, light, light_mass = cells[:half], cells[half:], mass[half:]
-    while len(light) > _MOST - half and (finest := int(resolutions(light).max())) > 0:
-        joined = resolutions(light) == finest
-        up = light.copy()
-        up[joined] = parents(light[joined], finest - 1)
-        light, rows = np.unique(up, return_inverse=True)
-        light_mass = np.bincount(rows, light_mass).astype(np.float64)
-    cells, mass = np.concatenate((heavy, light)), np.concatenate((mass[:half], light_mass))
-    order = np.lexsort((cells, -mass))
-    return cells[order], mass[order]
+def _reached(km: Floats, mass: Floats, share: float) -> float:
+    """Return the least of some distances within which a share of the mass lies; infinity where all is less."""
+    order = np.argsort(km)
+    row = int(np.searchsorted(np.cumsum(mass[order]), share))
+    return float(km[order[row]]) if row < len(order) else np.inf
+
+
+def _areas(cells: Cells) -> Floats:
+    """Return the area of each cell in km2: of one finer than resolution 3, its share of its ancestor's there."""
+    levels = resolutions(cells)
+    areas = np.zeros(len(cells))
+    for res in range(4):
+        own = np.flatnonzero(np.minimum(levels, 3) == res)
+        if len(own):
+            all_cells, all_areas = _areas_of_all(res)
+            rows = np.searchsorted(all_cells, parents(cells[own], res))
+            areas[own] = all_areas[rows] / 7.0 ** (levels[own] - res)
+    return areas
+
+
+@cache
+def _areas_of_all(res: int) -> tuple[Cells, Floats]:
+    """Return all cells of a resolution, sorted, and their areas, which H3 is slow to tell."""
+    cells = children(base_cells(), res)
+    return cells, areas_km2(cells)
 
 
 def _overlap(cosines: Floats, radii: Floats, km: float) -> Floats:

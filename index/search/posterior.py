@@ -6,7 +6,9 @@ counted as one (`Posterior.estimated`): a cell that was scored at a coarser leve
 its representative; the rest of the planet, from the representatives of the start level, which are all scored.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +40,7 @@ class Posterior:
     @property
     def estimated(self) -> float:
         """The probability of all cells that were not scored at the finest resolution."""
-        return float(self.mass[resolutions(self.cells) < self.finest].sum()) + self.unsure
+        return float(self.mass[self.levels < self.finest].sum()) + self.unsure
 
     def at(self, res: int) -> tuple[Cells, Floats]:
         """Return cells and their probabilities, largest first, summed up to `res`.
@@ -46,13 +48,15 @@ class Posterior:
         A cell that is coarser than `res` stays as it is and stands for that part of it that was not scored finer; so
         the probabilities always add up to 1.
         """
-        levels = resolutions(self.cells)
-        up = self.cells.copy()
-        up[levels > res] = parents(self.cells[levels > res], res)
-        cells, rows = np.unique(up, return_inverse=True)
-        mass = np.bincount(rows, self.mass, minlength=len(cells)).astype(np.float64, copy=False)
-        order = np.lexsort((cells, -mass))
-        return cells[order], mass[order]
+        order = self.tree_order
+        cells, mass, levels = self.cells[order], self.mass[order], self.levels[order]
+        starts = np.flatnonzero(_begins(cells, res))
+        up = cells[starts]
+        deep = levels[starts] > res
+        up[deep] = parents(up[deep], res)
+        sums: Floats = np.add.reduceat(mass, starts)
+        by_mass = np.lexsort((up, -sums))
+        return up[by_mass], sums[by_mass]
 
     def within(self, region: Region) -> "Posterior":
         """Return the same with cells that lie partly in a region divided: their probability is in the parts inside.
@@ -83,17 +87,74 @@ class Posterior:
         A cell's probability is that of all leaves below it; a leaf has no children here, so where the planet was not
         scored finer the tree ends.
         """
-        levels = resolutions(self.cells)
-        cells, mass = self.cells[:0], self.mass[:0]
-        result = []
-        for res in range(self.finest, -1, -1):
-            own = levels == res
-            cells = np.concatenate((self.cells[own], parents(cells, res)))
-            cells, rows = np.unique(cells, return_inverse=True)
-            mass = np.bincount(rows, np.concatenate((self.mass[own], mass)), minlength=len(cells)).astype(np.float64)
-            heavy = mass >= least
-            result.append((cells[heavy], mass[heavy]))
-        return result[::-1]
+        return [(family.cells[family.heavy], family.mass[family.heavy]) for family in self._families(least)]
+
+    def condensed(self, least: float) -> tuple[Cells, Floats]:
+        """Return cells, and their probabilities, that together hold all of it, by resolution.
+
+        They are the leaves, but several leaves in a cell with less than `least` probability are joined into it.
+        """
+        parts = []
+        for family in self._families(least):
+            light = ~family.heavy
+            cells = np.where(family.counts > 1, family.cells, family.first)[light]
+            parts.append((np.append(cells, family.leaves), np.append(family.mass[light], family.leaf_mass)))
+        cells, mass = map(np.concatenate, zip(*parts, strict=True))
+        order = np.argsort(resolutions(cells), kind="stable")
+        return cells[order], mass[order]
+
+    def _families(self, least: float) -> Iterator["_Family"]:
+        """Yield, by resolution, the children of the cells one level up that have at least `least` probability."""
+        order = self.tree_order
+        cells, mass, levels = self.cells[order], self.mass[order], self.levels[order]
+        for res in range(self.finest + 1):
+            starts = np.flatnonzero(_begins(cells, res))
+            counts = np.diff(starts, append=len(cells))
+            sums: Floats = np.add.reduceat(mass, starts) if len(starts) else np.zeros(0)
+            heavy = sums >= least
+            below, own = np.repeat(heavy, counts), levels == res
+            first = cells[starts]
+            yield _Family(parents(first, res), sums, heavy, first, counts, cells[below & own], mass[below & own])
+            below &= ~own
+            cells, mass, levels = cells[below], mass[below], levels[below]
+
+    @cached_property
+    def levels(self) -> NDArray[np.int64]:
+        """(L,) resolutions of the cells."""
+        return resolutions(self.cells)
+
+    @cached_property
+    def tree_order(self) -> NDArray[np.int64]:
+        """(L,) rows in the order of the tree: the leaves below any cell stand together."""
+        return np.argsort(self.cells & _POSITION, kind="stable")
+
+
+_POSITION = np.uint64((1 << 52) - 1)  # base cell and digits
+
+
+class _Family(NamedTuple):
+    """Cells of one resolution that hold leaves."""
+
+    cells: Cells
+    mass: Floats
+    """Of all leaves in each."""
+    heavy: NDArray[np.bool_]
+    first: Cells
+    """A leaf of each."""
+    counts: NDArray[np.int64]
+    """How many leaves there are in each."""
+    leaves: Cells
+    """Of the heavy cells, those that are leaves themselves."""
+    leaf_mass: Floats
+
+
+def _begins(cells: Cells, res: int) -> NDArray[np.bool_]:
+    """Return which of some leaves, in the order of the tree, are the first in their ancestor at `res`, or coarser."""
+    shift = np.uint64(3 * (15 - res))
+    above = (cells & _POSITION) >> shift
+    begins = np.ones(len(cells), dtype=bool)
+    np.not_equal(above[1:], above[:-1], out=begins[1:])
+    return begins
 
 
 class LandTotals(NamedTuple):

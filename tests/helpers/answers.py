@@ -26,14 +26,25 @@ def full(name: str) -> Answer:
     return Answer(
         name,
         (
-            Prediction(45.76404321, 4.83565678, 0.312345678, 0.27412345678, CELL, 0.52, LYON),
+            Prediction(45.76404321, 4.83565678, 0.312345678, 0.27412345678, CELL, 0.52, LYON, 0.52, 12.3456),
             Prediction(
-                43.2965, 5.36978, 1.23456789e-7, 0.2511, CELL, 0.0312, PlaceName("Marseille", "", "France", "FR")
+                43.2965,
+                5.36978,
+                1.23456789e-7,
+                0.2511,
+                CELL,
+                0.0312,
+                PlaceName("Marseille", "", "France", "FR"),
+                0.03,
+                9.0,
             ),
-            Prediction(-17.5, -179.9, 1e-9, 0.2, CELL, 0.0001),
+            Prediction(-17.5, -179.9, 1e-9, 0.2, CELL, 0.0001, None, 0.0001, 300.0),
         ),
+        area_km=25.0,
+        verdict="France (81 %), Auvergne-Rhône-Alpes (60 %).",
         radius_50_km=12.3456,
         radius_90_km=1343.9,
+        continents=(Area("Europe", "", "", 0.88),),
         countries=(Area("France", "", "FR", 0.81), Area("Italy", "", "IT", 0.07)),
         regions=(Area("Auvergne-Rhône-Alpes", "France", "FR", 0.6),),
         cities=(Area('"Lyon"\n', "Auvergne-Rhône-Alpes, France", "FR", 0.5123456789),),

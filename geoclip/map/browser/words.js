@@ -20,26 +20,16 @@ export function placeName(prediction) {
   return [...new Set(parts)].join(", ") || coordinates(prediction)
 }
 
-export function shortPlace(prediction) {
-  const place = prediction.place
-  const parts = place ? [place.city || place.region, place.country].filter(Boolean) : []
-  return [...new Set(parts)].join(", ") || coordinates(prediction, 2)
-}
-
-// Cells differ in size, so their probabilities say little: what counts is how much lies nearby.
-export function chance(prediction) {
-  return prediction.nearby === null ? percent(prediction.probability) : `${percent(prediction.nearby)} within 25 km`
-}
-
-// What the photo says in one or two sentences, the most important first.
+// What the photo says in one sentence, at the scale that it supports; or why nothing is known.
 export function verdict(answer) {
-  if (!answer.predictions.length) return answer.error || "No place was found."
-  const best = answer.predictions[0]
-  const [first, second] = answer.countries
-  const where = first ? `${first.name} (${percent(first.probability)})` : placeName(best)
-  const or = first && second && first.probability < 0.75 ? ` or ${second.name} (${percent(second.probability)})` : ""
-  const near = answer.radius_50_km === null ? "" : `, with even odds within ${kilometres(answer.radius_50_km)} of ${shortPlace(best)}`
-  return `${where}${or}${near}.`
+  return answer.verdict || answer.error || "No place was found."
+}
+
+// A place stands for its area; one without an area for its cell.
+export function chance(prediction) {
+  if (prediction.share === null) return percent(prediction.probability)
+  const half = prediction.radius_km === null ? "" : `, half of it within ${kilometres(prediction.radius_km)}`
+  return `${percent(prediction.share)}${half}`
 }
 
 export function notes(answer) {
@@ -68,7 +58,6 @@ export function searchedLine(answer) {
     `prior weight ${it.prior_weight}`,
     `temperature ${it.temperature}`,
     `point by ${it.point}`,
-    answer.estimated > 0 && `${percent(answer.estimated)} estimated`,
   ]
   return `${parts.filter(Boolean).join(", ")}.`
 }

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer, Searched
 from geoclip.answers.answerer import Answerer
-from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits, leaf_at
+from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits
 from geoclip.answers.calibration import Calibration
+from geoclip.answers.looked_at import leaf_at
 from geoclip.answers.place_names import shared_place_names
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
 from geoclip.answers.source import Asked, SearchSource
@@ -22,9 +23,10 @@ from geoclip.distance import haversine_km
 from geoclip.encoders.embedded_gallery import EmbeddedGallery
 from geoclip.errors import InputError
 from geoclip.options import Candidates, SearchOptions
-from index.grid.cells import Cells, areas_km2, cells_at, centres, children, names, parents, resolutions
+from index.grid.cells import Cells, areas_km2, cells_at, centres, children, children_counts, names, parents, resolutions
 from index.grid.constraint import Constraint
 from index.grid.region import Region
+from index.search.discs import Mean
 from index.search.efforts import Effort, EffortName, Step
 from index.search.hits import FoundPlaces
 from index.search.planet import Planet
@@ -106,73 +108,80 @@ SIX = towns([(BERNE, 0.3), (ZURICH, 0.25), (MILAN, 0.2), (LYON, 0.12), ((47.0, 7
 # Predictions
 
 
-def chosen_by_hand(places: FoundPlaces, row: int, k: int, apart_km: float) -> list[tuple[float, float]]:
-    """The greedy choice, one cell at a time: the first hit, then each time what claims most that is not yet claimed."""
-    posterior = places.posteriors[row]
-    cells, mass = posterior.cells, posterior.mass
-    heaviest = sorted(range(len(cells)), key=lambda i: (-mass[i], cells[i]))
-    where = [tuple(place) for place in centres(cells).tolist()]
-    held = 0.0
-    looked_at = [i for i in heaviest if (held := held + mass[i]) - mass[i] < 0.999]
-    hits = [tuple(place) for place in places.lat_lng[row].tolist() if not math.isnan(place[0])]
-    candidates = hits + [where[i] for i in looked_at[:128]]
-    result, left = [hits[0]], {i: mass[i] for i in looked_at}
-    while len(result) < k:
-        for i in list(left):
-            if haversine_km(result[-1], where[i]) <= NEARBY_KM:
-                del left[i]
-        candidates = [c for c in candidates if haversine_km(c, result[-1]) >= apart_km]
-        gains = [sum(m for i, m in left.items() if haversine_km(c, where[i]) <= NEARBY_KM) for c in candidates]
-        if not gains or max(gains) == 0:
-            break
-        result.append(candidates[gains.index(max(gains))])
-    return [(lat, lng) for lat, lng in result]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("apart_km", [10.0, 30.0, 50.0, 150.0])
-@pytest.mark.parametrize("seed", [1, 2])
-def test_alternatives_are_apart_and_claim_nothing_twice(apart_km: float, seed: int) -> None:
+@pytest.mark.parametrize("apart_km", [None, 10.0, 30.0, 150.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_areas_claim_nothing_twice_and_come_in_the_order_of_their_shares(apart_km: float | None, seed: int) -> None:
     posterior = towns(
         [(BERNE, 0.3), (ZURICH, 0.25), (MILAN, 0.2), (LYON, 0.12), ((47.0, 7.75), 0.08), ((45.5, 9.6), 0.05)], seed, 8
     )
-    places = places_of(posterior, hits=5)
-    for k in (1, 3, 8):
-        (answer,) = answered(places, k, apart_km=apart_km)
-        found = points(answer)
-        expected = np.array(chosen_by_hand(places, 0, k, apart_km))
-        assert 1 <= len(found) <= k
-        assert len(found) == len(expected)
-        assert haversine_km(found, expected).max() < 12  # many points of one town claim all of it
-        away = haversine_km(found[:, None], found[None])
-        assert (away[~np.eye(len(found), dtype=bool)] >= apart_km).all()
-        for prediction, point in zip(answer.predictions, found, strict=True):
-            assert prediction.nearby == pytest.approx(
-                held(*heaviest(posterior.cells, posterior.mass), point, NEARBY_KM), abs=1e-6
-            )
-        if apart_km >= 2 * NEARBY_KM:
-            assert sum(p.nearby for p in answer.predictions) <= 1 + 1e-9
-    assert points(answer)[0].tolist() == places.lat_lng[0, 0].tolist()
+    (answer,) = answered(places_of(posterior, hits=5), 8, apart_km=apart_km)
+    found, km = points(answer), answer.area_km
+    assert km == (apart_km or km)
+    shares = [p.share for p in answer.predictions]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) <= 1 + 1e-9
+    away = haversine_km(found[:, None], found[None])
+    others = ~np.eye(len(found), dtype=bool)
+    assert (away[others] > (km if apart_km is None and len(found) == 2 else 0)).all()
+    claimed = np.zeros(len(posterior.cells), dtype=bool)
+    for prediction, place in zip(answer.predictions, found, strict=True):
+        near = (haversine_km(place, centres(posterior.cells)) <= 2 * km) & ~claimed  # wherever the area's middle is
+        assert prediction.share <= posterior.mass[near].sum() + 1e-6
+        assert 0 <= prediction.radius_km <= 2 * km
+        assert mass_within(posterior, place, prediction.radius_km + 0.5) >= prediction.share / 2 - 1e-6
+        assert prediction.nearby == pytest.approx(
+            held(*heaviest(posterior.cells, posterior.mass), place, NEARBY_KM), abs=2e-3
+        )
 
 
-def test_what_an_earlier_prediction_accounts_for_is_not_claimed_again() -> None:
-    """A second point in Berne has more probability nearby than Lyon, and says nothing new."""
+def test_towns_that_are_far_apart_are_areas_of_their_own() -> None:
+    (answer,) = answered(places_of(SIX), 5)
+    assert answer.area_km == 25.0
+    assert [round(p.share, 2) for p in answer.predictions] == [0.38, 0.25, 0.2, 0.12, 0.05]
+    for prediction, town in zip(answer.predictions, (BERNE, ZURICH, MILAN, LYON, (45.5, 9.6)), strict=True):
+        assert haversine_km((prediction.lat, prediction.lng), town) < 25
+    (whole,) = answered(places_of(SIX), 5, apart_km=400.0)
+    assert [round(p.share, 2) for p in whole.predictions] == [1.0]
+
+
+def test_what_an_earlier_area_holds_is_not_claimed_again() -> None:
+    """A second point near Berne has more probability nearby than Lyon, and says nothing new."""
     posterior = towns([(BERNE, 0.5), ((46.948, 7.6), 0.38), (LYON, 0.12)])
-    (answer,) = answered(places_of(posterior), 3, apart_km=5.0)
+    (answer,) = answered(places_of(posterior), 3)
     assert haversine_km(points(answer)[1], LYON) < 10
-    assert answer.predictions[1].nearby == pytest.approx(0.12, abs=0.002)
-    assert len(answer.predictions) == 2
+    assert [p.share for p in answer.predictions] == pytest.approx([0.88, 0.12], abs=0.002)
 
 
-def test_a_large_leaf_can_be_an_alternative() -> None:
-    """A leaf that was not opened counts as its area, and the prediction is its centre, with all its probability."""
+def test_the_middle_of_a_large_leaf_can_be_an_alternative() -> None:
+    """A leaf that was not opened counts as its area; the prediction is the fine cell in its middle."""
     coarse = cells_at([LYON], 5)
     posterior = made_posterior(np.concatenate((cells_at([BERNE], 9), coarse)), np.array([0.6, 0.4]), 9)
     (answer,) = answered(places_of(posterior), 5)
-    assert [p.cell for p in answer.predictions] == [*names(cells_at([BERNE], 9)), *names(coarse)]
+    assert [p.cell for p in answer.predictions] == names(
+        cells_at([centres(cells_at([BERNE], 9))[0], centres(coarse)[0]], 9)
+    )
     assert points(answer)[1].tolist() == centres(coarse)[0].tolist()
-    assert answer.predictions[1].probability == pytest.approx(0.4)
-    assert answer.predictions[1].nearby == pytest.approx(0.4, abs=1e-6)  # its disc has a radius of 9 km
+    assert answer.predictions[1].probability == pytest.approx(0.4 / 7**4)
+    assert answer.predictions[1].share == pytest.approx(0.4)
+    assert answer.predictions[1].radius_km == pytest.approx(float(np.sqrt(areas_km2(coarse) / 2 / np.pi)[0]), rel=0.02)
+
+
+def test_the_best_point_has_most_around_it_and_is_the_best_ranked_of_those_as_good() -> None:
+    """Two towns are near each other; a heavier cell is alone, and ranked first."""
+    posterior = towns([(BERNE, 0.3), ((47.1, 7.5), 0.3), (LYON, 0.25)], count=20)
+    alone = cells_at([(40.0, 20.0)], 9)
+    posterior = made_posterior(np.append(posterior.cells, alone), np.append(posterior.mass, 0.15), 9)
+    places = places_of(posterior, hits=10)
+    assert haversine_km(places.lat_lng[0, 0], (40.0, 20.0)) < 1
+    (cell,), (everywhere,) = answered(places, 3, point="cell", apart_km=25.0), answered(places, 3)
+    assert haversine_km(points(everywhere)[0], BERNE) < 25
+    kernel = 1 - np.log(np.clip(haversine_km(points(everywhere)[0], centres(posterior.cells)), 1, 2500)) / np.log(2500)
+    rivals = [
+        (1 - np.log(np.clip(haversine_km(p, centres(posterior.cells)), 1, 2500)) / np.log(2500)) @ posterior.mass
+        for p in centres(posterior.cells)
+    ]
+    assert kernel @ posterior.mass >= 0.94 * max(rivals)
+    assert everywhere.predictions[0].share >= cell.predictions[0].share - 0.3
 
 
 def test_an_alternative_that_was_a_hit_stays_as_it_was_found() -> None:
@@ -183,17 +192,14 @@ def test_an_alternative_that_was_a_hit_stays_as_it_was_found() -> None:
     assert [p.probability for p in answer.predictions] == places.probabilities[0].tolist()
 
 
-@pytest.mark.parametrize("apart_km", [0.0, 50.0])
-def test_the_first_is_the_best_ranked_hit(apart_km: float) -> None:
+def test_the_first_is_the_best_ranked_hit() -> None:
     places = places_of(SIX, towns([(MILAN, 1.0)]))
-    swapped = places._replace(lat_lng=places.lat_lng[:, ::-1], scores=places.scores, cells=places.cells[:, ::-1])
-    for given in (places, swapped):
-        for row, answer in enumerate(answered(given, 4, apart_km=apart_km)):
-            best = answer.best
-            assert [best.lat, best.lng] == given.lat_lng[row, 0].tolist()
-            assert best.probability == given.probabilities[row, 0]
-            assert best.score == given.scores[row, 0]
-            assert best.cell == f"{given.cells[row, 0]:x}"
+    for row, answer in enumerate(answered(places, 4, point="cell")):
+        best = answer.best
+        assert [best.lat, best.lng] == places.lat_lng[row, 0].tolist()
+        assert best.probability == places.probabilities[row, 0]
+        assert best.score == places.scores[row, 0]
+        assert best.cell == f"{places.cells[row, 0]:x}"
 
 
 @pytest.mark.parametrize("k", [1, 4, 10, 30])
@@ -208,10 +214,8 @@ def test_with_no_distance_the_hits_are_listed_in_order(k: int) -> None:
 
 
 @pytest.mark.parametrize("point", ["1", "25", "200", "750", "2500", "geoscore"])
-@pytest.mark.parametrize("apart_km", [0.0, 50.0])
-def test_other_best_points_gain_at_least_what_the_hits_do(point: str, apart_km: float) -> None:
-    places = places_of(SIX)
-    (answer,) = answered(places, 4, point=point, apart_km=apart_km)
+def test_other_best_points_gain_about_what_the_best_hit_does(point: str) -> None:
+    (answer,) = answered(places_of(SIX), 4, point=point)
 
     def gain(lat_lng: Floats) -> float:
         away = haversine_km(lat_lng, centres(SIX.cells))
@@ -219,13 +223,7 @@ def test_other_best_points_gain_at_least_what_the_hits_do(point: str, apart_km: 
         return float(gains @ SIX.mass)
 
     slack = 0.05 if point == "1" else 1e-3  # cells of 200 m are half in or half out of 1 km
-    assert gain(points(answer)[0]) >= max(gain(hit) for hit in places.lat_lng[0]) - slack
-    cell, mass = leaf_at(SIX, points(answer)[0])
-    assert (answer.best.cell, answer.best.probability) == (f"{cell:x}", mass)
-    if apart_km == 0:
-        assert points(answer)[1:].tolist() == places.lat_lng[0, :3].tolist()
-    else:
-        assert (haversine_km(points(answer)[1:], points(answer)[0]) >= apart_km).all()
+    assert gain(points(answer)[0]) >= 0.95 * max(gain(hit) for hit in places_of(SIX).lat_lng[0]) - slack
 
 
 def test_scores_that_no_search_gave_come_from_the_encoder_in_one_call() -> None:
@@ -245,21 +243,20 @@ def test_scores_that_no_search_gave_come_from_the_encoder_in_one_call() -> None:
     for row, answer in enumerate(given):
         near = encode(points(answer)).astype(np.float64) @ vectors[row].astype(np.float64)
         assert [p.score for p in answer.predictions] == pytest.approx(near.tolist(), abs=1e-6)
-        new = [(p.lat, p.lng) for p in answer.predictions[1:] if (p.lat, p.lng) not in hits]
-        assert new
-        assert {(answer.best.lat, answer.best.lng), *new} <= {tuple(place) for place in calls[0].tolist()}
-    maker(1, encoder=watched).answers(["a", "b"], vectors, places_of(SIX, SIX), ON_PLANET)
+        new = {(p.lat, p.lng) for p in answer.predictions if (p.lat, p.lng) not in hits}
+        assert new <= {tuple(place) for place in calls[0].tolist()}
+    assert len(calls[0])
+    maker(1, encoder=watched, point="cell").answers(["a", "b"], vectors, places_of(SIX, SIX), ON_PLANET)
     assert len(calls) == 1  # nothing to be scored, nothing encoded
 
 
 def test_best_is_the_first_prediction() -> None:
     places = places_of(SIX, towns([(MILAN, 0.7), (LYON, 0.3)]))
-    for point in ("cell", "25"):
+    for point in ("all", "cell", "25"):
         for row, answer in enumerate(answered(places, 3, point=point)):
             discs, best = maker(1, point=point).best(places, row)
             assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
             assert best.nearby == pytest.approx(answer.best.nearby, abs=1e-12)
-            assert math.isnan(best.score) == (point != "cell")
             assert discs.radius(np.array([best.lat, best.lng]), 0.9) == answer.radius_90_km
 
 
@@ -415,9 +412,12 @@ def test_the_leaf_at_a_point() -> None:
         cell = posterior.cells[row : row + 1]
         inside = centres(children(cell, 8)[-1:])[0]  # not its centre
         inside_cell = parents(cells_at(inside[None], 7), int(resolutions(cell)[0]))
+        even = posterior.mass[row] / float(children_counts(cell, 7)[0])
         if inside_cell[0] == cell[0]:
-            assert leaf_at(posterior, inside) == (int(cell[0]), posterior.mass[row])
-        assert leaf_at(posterior, centres(cell)[0]) == (int(cell[0]), posterior.mass[row])
+            assert leaf_at(posterior, inside)[0] == int(cells_at(inside[None], 7)[0])
+            assert leaf_at(posterior, inside)[1] == pytest.approx(even)
+        assert leaf_at(posterior, centres(cell)[0])[0] == int(cells_at(centres(cell), 7)[0])
+        assert leaf_at(posterior, centres(cell)[0])[1] == pytest.approx(even)
     at_sea = np.array([0.0, -30.0])
     assert leaf_at(posterior, at_sea) == (int(cells_at(at_sea[None], 7)[0]), 0.0)
 
@@ -427,7 +427,7 @@ def test_the_leaf_at_a_point() -> None:
 
 @pytest.mark.parametrize("point", ["foo", "", "-1", "0", "20001", "nan", "inf", "25km"])
 def test_points_that_are_none(point: str) -> None:
-    with pytest.raises(InputError, match="choose cell, geoscore or a distance in km"):
+    with pytest.raises(InputError, match="choose all, cell, geoscore or a distance in km"):
         AnswerOptions(point=point)
 
 
@@ -480,7 +480,7 @@ def test_an_answer_says_what_was_asked() -> None:
         calibrated=True,
     )
     plain = Answerer(gallery_search(), encode, SearchSource("synthetic", Candidates.GALLERY))
-    assert plain.searched(plain.asked()) == Searched(Candidates.GALLERY)
+    assert plain.searched(plain.asked()) == Searched(Candidates.GALLERY, point="cell")
 
 
 # Searches
@@ -614,15 +614,14 @@ def test_an_answer_for_a_small_planet_equals_brute_force(point: str, weight: flo
         if point == "cell":
             assert answer.best.cell == f"{cells[mass.argmax()]:x}"
             assert answer.best.probability == pytest.approx(mass.max(), abs=1e-6)
-        exact = len(kept) <= 4096
         for prediction, where in list(zip(answer.predictions, points(answer), strict=True))[:4]:
-            assert prediction.nearby == pytest.approx(
-                held(kept, kept_mass, where, NEARBY_KM), abs=1e-5 if exact else 2e-3
-            )
+            assert prediction.nearby == pytest.approx(held(kept, kept_mass, where, NEARBY_KM), abs=5e-3)
             assert prediction.nearby == pytest.approx(mass_within(Posterior(cells, mass, 8), where, 25.0), abs=0.01)
         for level, radius in ((0.5, answer.radius_50_km), (0.9, answer.radius_90_km)):
-            assert held(kept, kept_mass, best, radius) == pytest.approx(level, abs=1e-5 if exact else 2e-3)
-            assert mass[haversine_km(best, centres(cells)) <= radius].sum() == pytest.approx(level, abs=mass.max())
+            assert held(kept, kept_mass, best, radius) == pytest.approx(level, abs=5e-3)
+            assert mass[haversine_km(best, centres(cells)) <= radius].sum() == pytest.approx(
+                level, abs=mass.max() + 5e-3
+            )
         bits = np.bincount(np.unique(parents(cells, 3), return_inverse=True)[1], mass)
         assert answer.entropy_bits == pytest.approx(-(bits * np.log2(bits)).sum(), abs=1e-6)
 
@@ -636,10 +635,10 @@ def test_countries_of_a_small_planet_equal_brute_force(weight: float) -> None:
         expected = {code: float(kept_mass[codes == code].sum()) for code in np.unique(codes).tolist()}
         assert len(expected) == 2
         listed = {area.code: area.probability for area in answer.countries}
-        assert listed == pytest.approx({code: m for code, m in expected.items() if m >= 0.01}, abs=1e-5)
+        assert listed == pytest.approx({code: m for code, m in expected.items() if m >= 0.01}, abs=0.01)
         everywhere = np.array([name.code for name in NAMES.names(centres(cells))])
         for code, probability in listed.items():
-            assert probability == pytest.approx(mass[everywhere == code].sum(), abs=1.01e-3)
+            assert probability == pytest.approx(mass[everywhere == code].sum(), abs=0.01)
 
 
 def test_cells_of_a_small_planet_equal_brute_force() -> None:
@@ -703,9 +702,10 @@ def test_no_prediction_lies_outside_the_region(point: str) -> None:
     assert outside(free) > 0
     assert outside(bound) == 0
     assert sum(len(answer.predictions) for answer in bound) > 6
-    gain_km = None if point == "geoscore" else 25.0
+    gain = Mean.GEOSCORE if point == "geoscore" else 25.0
     for row, answer in enumerate(bound):
         discs, best = answerer().maker(asked).best(places, row)
         assert (best.lat, best.lng) == (answer.best.lat, answer.best.lng)
         if point != "cell":  # the best of what is inside
-            assert discs.gains(points(answer)[:1], gain_km)[0] >= discs.gains(places.lat_lng[row], gain_km).max() - 1e-9
+            most = discs.gains(places.lat_lng[row][:10], gain).max()
+            assert discs.gains(points(answer)[:1], gain)[0] >= 0.95 * most - 1e-9

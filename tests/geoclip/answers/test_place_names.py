@@ -167,14 +167,12 @@ def mixed_cells() -> Cells:
 
 def summed(named: PlaceNames, cells: Cells, mass: Floats) -> list[dict[tuple[str, str, str], float]]:
     """Countries, regions and cities by a loop: (name, within, code) -> probability."""
-    heaviest, held = [], 0.0
-    for share, cell in sorted(zip(mass.tolist(), cells.tolist(), strict=True), reverse=True):
-        if held < 0.999:
-            heaviest.append((h3.int_to_str(cell), share))
-            held += share
     points, shares = [], []
-    for cell, share in heaviest:
-        below = h3.cell_to_children(cell, 5) if h3.get_resolution(cell) < 5 else [cell]
+    for number, share in zip(cells.tolist(), mass.tolist(), strict=True):
+        cell, res = h3.int_to_str(number), h3.get_resolution(h3.int_to_str(number))
+        below = [h3.cell_to_parent(cell, min(res, 7))]
+        if res < 5 and share >= 0.001:
+            below = list(h3.cell_to_children(cell, 5))
         points += [h3.cell_to_latlng(child) for child in below]
         shares += [share / len(below)] * len(below)
     sums: list[dict[tuple[str, str, str], float]] = [defaultdict(float) for _ in range(3)]
@@ -197,14 +195,14 @@ def test_areas_are_those_of_a_loop(named: PlaceNames) -> None:
     assert {h3.get_resolution(h3.int_to_str(cell)) for cell in cells.tolist()} == set(range(2, 10))
     mass = np.random.default_rng(4).exponential(1, len(cells)) ** 3
     mass /= mass.sum()
-    found = named.areas(cells, mass, least=0.0, most=1_000_000)
+    found = named.shares(cells, mass, least=0.0, most=1_000_000)[1:]
     for areas, expected in zip(found, summed(named, cells, mass), strict=True):
         assert len(areas) == len(expected)
         assert by_name(areas) == pytest.approx(expected, rel=1e-9)
         shares = [area.probability for area in areas]
         assert shares == sorted(shares, reverse=True)
         assert 0.9 < sum(shares) < 1 + 1e-12
-    assert sum(area.probability for area in found[0]) >= 0.999
+    assert sum(area.probability for area in found[0]) == pytest.approx(1)
     country = {area.code: area.probability for area in found[0]}
     region = {(f"{area.name}, {area.within}", area.code): area.probability for area in found[1]}
     assert all(area.probability <= country[area.code] for area in (*found[1], *found[2]))
@@ -213,12 +211,11 @@ def test_areas_are_those_of_a_loop(named: PlaceNames) -> None:
     assert all(area.probability <= region[area.within, area.code] for area in inside)
 
 
-def test_the_lightest_cells_are_left_out(named: PlaceNames) -> None:
-    cells = as_ints([h3.latlng_to_cell(*point, 7) for point in ((48.85, 2.35), (52.52, 13.4), (40.42, -3.7))])
-    light = named.areas(cells, np.array([0.9992, 0.0005, 0.0003]), least=0.0)[0]
-    assert by_name(light) == {("France", "", "FR"): 0.9992}
-    heavy = named.areas(cells, np.array([0.998, 0.0015, 0.0005]), least=0.0)[0]
-    assert by_name(heavy) == {("France", "", "FR"): 0.998, ("Germany", "", "DE"): 0.0015}
+def test_continents_are_sums_of_their_countries(named: PlaceNames) -> None:
+    cells = as_ints([h3.latlng_to_cell(*point, 7) for point in ((48.85, 2.35), (35.0, 135.7), (40.42, -3.7))])
+    found = named.shares(cells, np.array([0.35, 0.4, 0.25]))
+    assert [(area.name, round(area.probability, 9)) for area in found.continents] == [("Europe", 0.6), ("Asia", 0.4)]
+    assert [area.code for area in found.countries] == ["JP", "FR", "ES"]
 
 
 def test_least_and_most(named: PlaceNames) -> None:
@@ -227,30 +224,30 @@ def test_least_and_most(named: PlaceNames) -> None:
     mass = np.array([0.5, 0.3, 0.19, 0.01])
 
     def codes(least: float, most: int) -> list[str]:
-        return [area.code for area in named.areas(cells, mass, least=least, most=most)[0]]
+        return [area.code for area in named.shares(cells, mass, least=least, most=most).countries]
 
     assert codes(0.01, 5) == ["FR", "DE", "ES", "IT"]
     assert codes(0.011, 5) == ["FR", "DE", "ES"]
     assert codes(0.01, 2) == ["FR", "DE"]
     assert codes(0.9, 5) == ["FR"]  # always one
-    assert named.areas(cells, mass)[2][0][1:] == ("Île-de-France, France", "FR", 0.5)
+    assert named.shares(cells, mass).cities[0][1:] == ("Île-de-France, France", "FR", 0.5)
 
 
 def test_a_coarse_cell_across_borders_is_divided_evenly(named: PlaceNames) -> None:
     basel = h3.latlng_to_cell(47.56, 7.59, 3)
-    found = by_name(named.areas(as_ints([basel]), np.ones(1), least=0.0)[0])
+    found = by_name(named.shares(as_ints([basel]), np.ones(1), least=0.0).countries)
     assert {code for _, _, code in found} == {"CH", "DE", "FR"}
     assert sum(found.values()) == pytest.approx(1.0)
     for share in found.values():
         assert share * 49 == pytest.approx(round(share * 49))
     pentagon = next(cell for cell in h3.get_pentagons(3) if h3.cell_to_latlng(cell)[0] > 60)
-    (whole,) = named.areas(as_ints([pentagon]), np.ones(1), least=0.0)[0]
+    (whole,) = named.shares(as_ints([pentagon]), np.ones(1), least=0.0).countries
     assert whole.probability == pytest.approx(1.0)  # 41 children
 
 
 def test_a_country_without_towns_has_no_regions_and_cities(named: PlaceNames) -> None:
     pole = as_ints([h3.latlng_to_cell(-90.0, 0.0, 3)])
-    found, *finer = named.areas(pole, np.ones(1))
+    _, found, *finer = named.shares(pole, np.ones(1))
     assert by_name(found) == {("Antarctica", "", "AQ"): pytest.approx(1.0)}
     assert finer == [(), ()]
 
@@ -260,8 +257,8 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     fresh = PlaceNames()
     cells = mixed_cells()
     mass = np.full(len(cells), 1 / len(cells))
-    fresh.areas(cells[::3], mass[::3])
-    first = fresh.areas(cells, mass, least=0.0, most=1000)
+    fresh.shares(cells[::3], mass[::3])
+    first = fresh.shares(cells, mass, least=0.0, most=1000)
     looked_up: list[int] = []
     lookup = fresh._gazetteer.nodes_at
 
@@ -270,16 +267,16 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
         return lookup(lat_lng, limits)
 
     monkeypatch.setattr(fresh._gazetteer, "nodes_at", counted)
-    assert fresh.areas(cells, mass, least=0.0, most=1000) == first
+    assert fresh.shares(cells, mass, least=0.0, most=1000) == first
     assert looked_up == []
     monkeypatch.setattr(place_names, "_CACHED_CELLS", 50)
     small = PlaceNames()
     small.__dict__["_gazetteer"] = fresh._gazetteer
     for part in (cells[:40], cells[20:60], cells, cells[:40]):
-        small.areas(part, np.full(len(part), 1 / len(part)))
+        small.shares(part, np.full(len(part), 1 / len(part)))
         assert len(small._cached[ANYWHERE][0]) <= 50
         assert (np.diff(small._cached[ANYWHERE][0].astype(np.int64)) > 0).all()
-    assert small.areas(cells, mass, least=0.0, most=1000) == first
+    assert small.shares(cells, mass, least=0.0, most=1000) == first
     assert looked_up
 
 
@@ -299,17 +296,17 @@ def test_countries_that_are_left_out_are_not_named(named: PlaceNames) -> None:
             assert name.code == (before if before == "ES" else all_codes[own[0]])
         cells = np.unique(cells_at(points, 6))
         mass = np.full(len(cells), 1 / len(cells))
-        areas, _, _ = named.areas(cells, mass, limits=limits)
+        areas = named.shares(cells, mass, limits=limits).countries
         assert [area.code for area in areas] == ["ES"]
         assert areas[0].probability == pytest.approx(1)
-    assert {area.code for area in named.areas(cells, mass)[0]} == {"ES", "PT"}
+    assert {area.code for area in named.shares(cells, mass).countries} == {"ES", "PT"}
     nobody = CountryLimits(only=frozenset({"AQ"}))
     assert {name.code for name in named.names(points, nobody)} == {"AQ"}
 
 
 def test_nothing_in_nothing_out(named: PlaceNames) -> None:
     assert named.names(np.zeros((0, 2))) == []
-    assert named.areas(np.zeros(0, np.uint64), np.zeros(0)) == ((), (), ())
+    assert named.shares(np.zeros(0, np.uint64), np.zeros(0)) == ((), (), (), ())
 
 
 @pytest.mark.parametrize("points", [[(91.0, 0.0)], [(0.0, np.nan)], [(0.0, np.inf)], [0.0, 0.0], [(0.0, 0.0, 0.0)]])

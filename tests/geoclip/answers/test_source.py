@@ -85,10 +85,10 @@ def test_what_options_ask_of_a_planet_and_of_a_gallery() -> None:
     planet, gallery = (SearchSource(MODEL, candidates) for candidates in Candidates)
     everywhere = Constraint()
     assert planet.asked(SearchOptions()) == Asked(
-        Question(k=5, prior_weight=0.5, constraint=everywhere), AnswerOptions(apart_km=50.0)
+        Question(k=5, prior_weight=0.5, constraint=everywhere), AnswerOptions("all", None)
     )
     assert gallery.asked(SearchOptions()) == Asked(
-        Question(k=5, prior_weight=0.0, constraint=everywhere), AnswerOptions(apart_km=0.0)
+        Question(k=5, prior_weight=0.0, constraint=everywhere), AnswerOptions("cell", 0.0)
     )
     given = SearchOptions().changed(near="1,2,3", k=2, apart_km=7.0, point="geoscore", gallery_places=False)
     for source in (planet, gallery):
@@ -100,7 +100,7 @@ def test_what_options_ask_of_a_planet_and_of_a_gallery() -> None:
     assert fitted.asked(SearchOptions()).question.temperature == 2.5
     for wrong, complaint in (
         (SearchOptions(prior_weight=0.2), "exclude each other"),
-        (SearchOptions(point="there"), "The point is 'there'; choose cell, geoscore"),
+        (SearchOptions(point="there"), "The point is 'there'; choose all, cell, geoscore"),
         (SearchOptions(resolution=5, mass_resolution=6), "choose 0 to 5"),
         (SearchOptions(country=("Atlantis",)), "--country: There is no country"),
     ):

@@ -46,7 +46,7 @@ def test_search_finds_the_places(vectors: Path) -> None:
     best = [(r["predictions"][0]["lat"], r["predictions"][0]["lng"]) for r in records]
     assert (haversine_km(list(PLACES.values()), best) < 1).all()
     assert all(len(r["predictions"]) == 3 for r in records)
-    assert {r["schema"] for r in records} == {"geoclip-answer/2"}
+    assert {r["schema"] for r in records} == {"geoclip-answer/3"}
     assert [r["predictions"][0]["place"]["code"] for r in records] == ["FR", "AU", "JP"]
     for record in records:
         assert record["searched"]["candidates"] == "gallery"

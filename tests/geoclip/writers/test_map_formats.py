@@ -107,7 +107,7 @@ def test_geojson_holds_the_answers(tmp_path: Path) -> None:
             properties = feature["properties"]
             assert properties["rank"] == rank
             assert properties["probability"] == pytest.approx(p.probability, rel=1e-5)
-            assert properties["nearby"] == (None if math.isnan(p.nearby) else p.nearby)
+            assert properties["share"] == (None if math.isnan(p.share) else p.share)
             assert properties["place"] == (str(p.name) if p.name else None)
         radii = [r for r in (answer.radius_50_km, answer.radius_90_km) if not math.isnan(r)]
         assert [f["properties"]["share"] for f in kinds["circle"]] == [0.5, 0.9][: len(radii)]
@@ -160,11 +160,11 @@ def test_kml_has_a_folder_for_every_query(tmp_path: Path) -> None:
             data = names_in(placemark)
             assert int(data["rank"]) == rank
             assert float(data["probability"]) == pytest.approx(p.probability, rel=1e-5)
-            assert ("nearby" in data) == (not math.isnan(p.nearby))
+            assert ("share" in data) == (not math.isnan(p.share))
     best = folders[0].find(f"{KML}Placemark")
     assert best is not None
     assert best.findtext(f"{KML}name") == "Lyon, Auvergne-Rhône-Alpes, France"
-    assert "50 % within 12 km, 90 % within 1,340 km; France 81 %" in (best.findtext(f"{KML}description") or "")
+    assert "France (81 %), Auvergne-Rhône-Alpes (60 %)." in (best.findtext(f"{KML}description") or "")
     assert folders[len(NAMES) + 2].findtext(f"{KML}description") == "It cannot be read: <b>&."
 
 
@@ -201,10 +201,10 @@ def test_gdal_reads_the_same_shapes_from_kml_as_from_geojson(tmp_path: Path) -> 
 def test_parquet_holds_the_records(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", ANSWERS)
     table = pq.read_table(path)
-    assert json.loads(table.schema.metadata[b"geoclip"]) == {"schema": "geoclip-answer/2"}
+    assert json.loads(table.schema.metadata[b"geoclip"]) == {"schema": "geoclip-answer/3"}
     for answer, row in zip(ANSWERS, table.to_pylist(), strict=True):
         expected = record(answer)
-        assert expected.pop("schema") == "geoclip-answer/2"
+        assert expected.pop("schema") == "geoclip-answer/3"
         expected["query"] = utf8(answer.query)
         expected["searched"]["index"] = utf8(answer.searched.index)
         assert row == expected

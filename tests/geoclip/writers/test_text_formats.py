@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from geoclip.answers.answer import Answer
+from geoclip.answers.figures import coordinates, distance, percent
 from geoclip.writers import Format, Output
 from geoclip.writers.answer_schema import answer_schema
 from geoclip.writers.csv import CSV_COLUMNS
-from geoclip.writers.wording import distance, percent
 from tests.helpers.answers import CELL, LYON, NAMES, bare, full
 
 
@@ -64,6 +64,8 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
         "cell": CELL,
         "nearby": None,
         "place": None,
+        "share": None,
+        "radius_km": None,
     }
     assert records[0]["radius_50_km"] is records[0]["localizable"] is records[0]["gps"] is None
 
@@ -71,11 +73,14 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
 def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
     record = lines([full("a.jpg")])[0]
     expected = {
-        "schema": "geoclip-answer/2",
+        "schema": "geoclip-answer/3",
         "query": "a.jpg",
         "error": None,
+        "area_km": 25.0,
+        "verdict": "France (81 %), Auvergne-Rhône-Alpes (60 %).",
         "radius_50_km": 12.3,
         "radius_90_km": 1340.0,
+        "continents": [{"name": "Europe", "within": "", "code": "", "probability": 0.88}],
         "countries": [
             {"name": "France", "within": "", "code": "FR", "probability": 0.81},
             {"name": "Italy", "within": "", "code": "IT", "probability": 0.07},
@@ -117,6 +122,8 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
         "cell": CELL,
         "nearby": 0.52,
         "place": {"city": "Lyon", "region": "Auvergne-Rhône-Alpes", "country": "France", "code": "FR"},
+        "share": 0.52,
+        "radius_km": 12.3,
     }
     assert predictions[1]["probability"] == 1.23457e-7
 
@@ -167,8 +174,8 @@ def test_csv_is_csv(tmp_path: Path) -> None:
     assert tuple(rows[0]) == CSV_COLUMNS
     assert CSV_COLUMNS[:7] == ("query", "rank", "lat", "lng", "probability", "score", "cell")
     assert [row[0] for row in rows[1::2]] == NAMES
-    unknown = [""] * 5
-    assert rows[2][1:] == ["2", "11.500000", "-171.250000", "0.25", "0.200000", CELL, *unknown, *unknown[1:], "false"]
+    unknown = [""] * 12
+    assert rows[2][1:] == ["2", "11.500000", "-171.250000", "0.25", "0.200000", CELL, *unknown, "false"]
 
 
 def test_csv_repeats_what_belongs_to_the_query(tmp_path: Path) -> None:
@@ -179,8 +186,10 @@ def test_csv_repeats_what_belongs_to_the_query(tmp_path: Path) -> None:
     for row in rows:
         assert [float(row[name]) for name in ("radius_50_km", "radius_90_km", "entropy_bits")] == [12.3, 1340, 9.1235]
         assert (row["localizable"], row["calibrated"]) == ("false", "true")
+        assert row["verdict"] == "France (81 %), Auvergne-Rhône-Alpes (60 %)."
     assert [rows[0][name] for name in ("city", "region", "country", "code")] == list(LYON)
     assert [float(row["nearby"]) for row in rows] == [0.52, 0.0312, 0.0001]
+    assert [(float(row["share"]), float(row["radius_km"])) for row in rows] == [(0.52, 12.3), (0.03, 9), (0.0001, 300)]
     assert rows[2]["city"] == rows[2]["code"] == ""
 
 
@@ -203,8 +212,8 @@ def test_table_shows_every_place() -> None:
     text = table(bare("bytes-\udcff\n\x1b[bold].jpg"))
     assert "bytes-\\xff\\n\\x1b[bold].jpg" in text
     assert "11.50000" in text
-    assert "25.00 %" in text
-    assert "10.50000, -170.25000\n" in text  # the headline; nothing else is known
+    assert "25 %" in text
+    assert "10.50000, -170.25000.\n" in text  # the headline; nothing else is known
     assert "nan" not in text
     assert "uncalibrated" in text
 
@@ -213,28 +222,30 @@ def test_table_says_what_a_person_wants_in_80_columns() -> None:
     answer = full("a.jpg")
     text = table(answer)
     assert max(map(len, text.splitlines())) <= 80
-    for words in (
-        "45.76404",
-        "4.83566",
-        "52 %",
-        "0.2741",
-        "within 25 km",
-        "Marseille, France",
-        "< 0.1 %",
-        "-179.90000",
-    ):
+    for words in ("45.76, 4.84", "52 %", "12 km", "Marseille, France", "43.30, 5.37", "< 0.1 %", "-17.5, -179.9"):
         assert words in text, words
     flowing = " ".join(text.split())
     assert flowing.startswith(
-        "a.jpg Lyon, Auvergne-Rhône-Alpes, France; 50 % within 12 km, 90 % within 1,340 km; France 81 %, Italy 7 %"
+        "a.jpg France (81 %), Auvergne-Rhône-Alpes (60 %). place share radius latitude, longitude"
     )
-    assert "says little about where it was taken: entropy 9.1 bits, threshold 7.0." in flowing
+    assert "A share is the probability within 25 km of a place, without what rows above it hold;" in flowing
     assert "EXIF says 45.70000, 4.80000, 7.7 km from the best place." in flowing
     assert "uncalibrated" not in flowing
-    plain = table(replace(answer, gps=None, localizable=True, radius_90_km=math.nan, countries=()))
-    assert "EXIF" not in plain
-    assert "bits" not in plain
-    assert "; 50 % within 12 km\n" in plain
+    assert "EXIF" not in table(replace(answer, gps=None))
+
+
+def test_coordinates_are_as_exact_as_they_are_known() -> None:
+    exact = (45.76404321, -4.83565678)
+    shown = [coordinates(*exact, radius_km) for radius_km in (5000.0, 100.0, 12.0, 1.0, 0.1, 0.0, math.nan)]
+    assert shown == [
+        "45.8, -4.8",
+        "45.8, -4.8",
+        "45.76, -4.84",
+        "45.764, -4.836",
+        "45.7640, -4.8357",
+        "45.76404, -4.83566",
+        "45.76404, -4.83566",
+    ]
 
 
 def test_table_of_an_answer_without_places_says_why() -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, children_counts, parents, resolutions
-from index.search.discs import Discs
+from index.search.discs import Discs, Gain, Mean
 from index.search.posterior import Posterior
 
 Floats = NDArray[np.float64]
@@ -16,6 +16,10 @@ Floats = NDArray[np.float64]
 RADIUS_KM = 6371.0
 HALF_WAY_ROUND_KM = 20015.0868
 GAINS = [1.0, 25.0, 200.0, 750.0, 2500.0, None]
+
+
+def gain(km: float | None) -> Gain:
+    return Mean.GEOSCORE if km is None else km
 
 
 def km_between(a: Floats, b: Floats) -> Floats:
@@ -105,7 +109,8 @@ def test_shares_equal_those_of_points_strewn_over_a_disc(place: tuple[float, flo
     cell = cells_at([place], res)
     discs = Discs.of(posterior(cell, finest=res))
     radius = float(np.sqrt(h3.cell_area(f"{cell[0]:x}", "km^2") / np.pi))
-    assert discs.radii_km == pytest.approx([radius], rel=1e-6)
+    assert discs.radii_km == pytest.approx([radius], rel=0.02)
+    radius = float(discs.radii_km[0])
     strewn = evenly(centres(cell)[0], radius, 40_000, res)
     for km in (0.4 * radius, 1.1 * radius, 5 * radius):
         spots = away_from(centres(cell)[0], np.linspace(0.05, km + 1.2 * radius, 9), np.linspace(0, 6, 9))
@@ -205,31 +210,29 @@ def test_the_radius_of_tiny_cells_is_the_weighted_quantile_of_distances(place: t
             assert discs.radius(np.array(place), float(share)) == pytest.approx(expected, abs=0.06)
 
 
-def test_the_whole_is_reached_and_what_is_not_looked_at_is_not() -> None:
+def test_the_whole_is_reached() -> None:
     three = Discs.of(Posterior(cells_at([(0, 0), (0, 1), (0, 2)], 11), np.array([0.6, 0.3, 0.1]), 11))
     assert three.mass.sum() < 1  # in floating point
     assert three.radius(np.zeros(2), 1.0) == pytest.approx(km_between(np.zeros(2), three.lat_lng).max(), abs=0.06)
-    lacking = Discs.of(at([(0, float(lng)) for lng in range(10)], np.array([*[1.0] * 9, 1e-4])))
-    assert len(lacking.mass) == 9
-    assert lacking.radius(np.zeros(2), 1.0) == pytest.approx(HALF_WAY_ROUND_KM, abs=1e-3)
 
 
 # What is looked at
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_heaviest_cells_are_looked_at(seed: int) -> None:
+def test_heavy_leaves_are_looked_at_alone(seed: int) -> None:
     own = mixed(seed)
     discs = Discs.of(own)
-    assert 0.999 <= discs.mass.sum() < 0.999 + discs.mass[-1] + 1e-12
+    assert discs.mass.sum() == pytest.approx(1, abs=1e-12)
     assert (np.diff(discs.mass) <= 0).all()
-    masses = dict(zip(own.cells.tolist(), own.mass.tolist(), strict=True))
-    assert [masses.pop(cell) for cell in discs.cells.tolist()] == discs.mass.tolist()
-    assert max(masses.values()) <= discs.mass[-1]
+    masses = dict(zip(discs.cells.tolist(), discs.mass.tolist(), strict=True))
+    heavy = own.mass >= 1e-2
+    assert heavy.sum() > 3
+    assert [masses[cell] for cell in own.cells[heavy].tolist()] == pytest.approx(own.mass[heavy].tolist(), rel=1e-12)
     np.testing.assert_array_equal(discs.lat_lng, centres(discs.cells))
     np.testing.assert_allclose(np.linalg.norm(discs.units, axis=1), 1)
     areas = [h3.cell_area(f"{cell:x}", "km^2") for cell in discs.cells.tolist()]
-    np.testing.assert_allclose(np.pi * discs.radii_km**2, areas, rtol=1e-6)
+    np.testing.assert_allclose(np.pi * discs.radii_km**2, areas, rtol=0.05)
 
 
 def test_cells_without_mass_are_not_looked_at() -> None:
@@ -252,21 +255,13 @@ def test_joining_light_cells_keeps_the_mass_and_hardly_moves_the_circles(seed: i
     own = many(seed)
     discs = Discs.of(own)
     assert len(own.cells) > 15_000
-    assert len(discs.mass) <= 4096
+    assert len(discs.mass) <= 2200
     assert len(np.unique(discs.cells)) == len(discs.cells)
     assert (np.diff(discs.mass) <= 0).all()
-    order = np.argsort(-own.mass, kind="stable")
-    kept = order[: np.searchsorted(np.cumsum(own.mass[order]), 0.999) + 1]
-    assert discs.mass.sum() == pytest.approx(own.mass[kept].sum(), abs=1e-12)
-    for res in (0, int(resolutions(discs.cells).min())):
-        groups, rows = np.unique(parents(discs.cells, res), return_inverse=True)
-        truth, truth_rows = np.unique(parents(own.cells[kept], res), return_inverse=True)
-        assert groups.tolist() == truth.tolist()
-        np.testing.assert_allclose(
-            np.bincount(rows, discs.mass), np.bincount(truth_rows, own.mass[kept]), rtol=1e-9, atol=1e-15
-        )
-    heaviest = own.cells[kept[:2048]]
-    assert np.isin(heaviest, discs.cells).all()
+    groups, rows = np.unique(parents(discs.cells, 0), return_inverse=True)
+    truth, truth_rows = np.unique(parents(own.cells, 0), return_inverse=True)
+    assert groups.tolist() == truth.tolist()
+    np.testing.assert_allclose(np.bincount(rows, discs.mass), np.bincount(truth_rows, own.mass), rtol=1e-9)
     for spot in (np.array([46.3, 8.1]), np.array([45.0, 9.0])):
         away = km_between(spot, centres(own.cells))[0]
         by_distance = np.argsort(away)
@@ -283,14 +278,14 @@ def test_a_distribution_over_the_whole_globe() -> None:
     cells = children(base_cells(), 3)
     own = posterior(cells, np.array([h3.cell_area(f"{cell:x}", "km^2") for cell in cells.tolist()]), 3)
     discs = Discs.of(own)
-    assert len(discs.mass) <= 4096
-    assert discs.mass.sum() >= 0.999
+    assert len(discs.mass) <= 2200
+    assert discs.mass.sum() == pytest.approx(1, abs=1e-9)
     for place in PLACES:
         for share in (0.05, 0.5, 0.9):
             cap = RADIUS_KM * np.arccos(1 - 2 * share)
             assert discs.radius(np.array(place), share) == pytest.approx(cap, rel=0.02)
     for gain_km in (25.0, 2500.0, None):
-        spot = discs.best_point(gain_km)
+        spot = discs.best_point(gain(gain_km))
         assert np.isfinite(spot).all()
         assert abs(spot[0]) <= 90
 
@@ -314,11 +309,13 @@ def gains_at(discs: Discs, points: Floats, gain_km: float | None) -> Floats:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_centre_of_a_disc_is_better_than_the_best_point(gain_km: float | None, seed: int) -> None:
     discs = Discs.of(mixed(seed, 700, where=PLACES[seed], spread=8.0))
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     assert best.shape == (2,)
     own = gains_at(discs, best[None], gain_km)[0]
     assert own >= gains_at(discs, discs.lat_lng, gain_km).max() - 1e-9
-    np.testing.assert_allclose(discs.gains(discs.lat_lng, gain_km), gains_at(discs, discs.lat_lng, gain_km), atol=1e-6)
+    np.testing.assert_allclose(
+        discs.gains(discs.lat_lng, gain(gain_km)), gains_at(discs, discs.lat_lng, gain_km), atol=1e-6
+    )
     grid = away_from(best, np.tile(np.geomspace(0.1, 300, 12), 8), np.repeat(np.arange(8) * np.pi / 4, 12))
     assert own >= gains_at(discs, grid, gain_km).max() * 0.95  # no promise, but near it
 
@@ -330,7 +327,7 @@ def test_many_light_cells_beat_the_heaviest_single_ones() -> None:
     cells = np.concatenate((cells_at(alone, 10), np.sort([np.uint64(int(name, 16)) for name in town])))
     own = posterior(cells, np.concatenate((np.full(400, 2.0), np.ones(len(town)))), 10)
     for gain_km in (1.0, 25.0):
-        best = Discs.of(own).best_point(gain_km)
+        best = Discs.of(own).best_point(gain(gain_km))
         assert km_between(best, np.array([40.0, 40.0]))[0, 0] < 5
     assert Discs.of(own).within(Discs.of(own).best_point(25.0)[None], 25.0)[0] > 0.5
 
@@ -344,7 +341,7 @@ def test_the_heavier_of_two_clusters_that_are_far_apart(place: tuple[float, floa
     rng = np.random.default_rng(2)
     spots = [away_from(c, spread * np.sqrt(rng.random(60)), rng.uniform(0, 7, 60)) for c in (heavy, light)]
     discs = Discs.of(at(np.concatenate(spots), np.repeat([0.6, 0.4], 60), res=15))
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     assert km_between(best, heavy)[0, 0] < 1.3 * (gain_km or 100.0)
     if gain_km is not None:
         assert discs.within(best[None], gain_km)[0] == pytest.approx(0.6, abs=1e-3)
@@ -357,7 +354,7 @@ def test_between_two_clusters_that_are_near(place: tuple[float, float], gain_km:
     middle = np.array(place)
     spots = np.concatenate([away_from(middle, np.array([0.9 * gain_km]), np.array([b])) for b in (0.4, 0.4 + np.pi)])
     discs = Discs.of(at(spots, res=13))
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     assert discs.within(best[None], gain_km)[0] == pytest.approx(1, abs=1e-6)
     assert km_between(best, middle)[0, 0] < 0.5 * gain_km  # (1 - 0.81) ** 0.5 of it at most
 
@@ -369,7 +366,7 @@ def test_the_empty_middle_of_a_ring(place: tuple[float, float], gain_km: float |
     middle, radius = np.array(place), 0.9 * (gain_km or 500.0)
     spots = away_from(middle, np.full(48, radius), np.arange(48) * np.pi / 24)
     discs = Discs.of(at(spots, res=13))
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     if gain_km is None:
         optimum = gains_at(discs, middle[None], None)[0]
         assert gains_at(discs, best[None], None)[0] >= optimum - 1e-4
@@ -385,7 +382,7 @@ def test_a_ring_beats_a_cell_that_is_better_than_each_of_its_own(gain_km: float)
     ring = away_from(np.array([46.6, 8.2]), np.full(8, 0.9 * gain_km), np.arange(8) * np.pi / 4)
     own = at(np.concatenate((ring, [[0.0, 20.0]])), np.array([*[0.0875] * 8, 0.3]), res=13)
     discs = Discs.of(own)
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     assert km_between(best, np.array([46.6, 8.2]))[0, 0] <= 0.11 * gain_km
     assert discs.within(best[None], gain_km)[0] == pytest.approx(0.7, abs=1e-6)
 
@@ -395,7 +392,7 @@ def test_a_ring_beats_a_cell_that_is_better_than_each_of_its_own(gain_km: float)
 def test_one_leaf(res: int, gain_km: float | None) -> None:
     own = at([(-17.2, 179.96)], res=res)
     discs = Discs.of(own)
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     radius = float(discs.radii_km[0])
     assert km_between(best, centres(own.cells)[0])[0, 0] <= max(gain_km or 0.001, radius)
     expected = 1.0 if gain_km is None else min(1.0, (gain_km / radius) ** 2)
@@ -409,7 +406,7 @@ def test_a_flat_distribution(gain_km: float | None) -> None:
     cells = children(centre, 6)
     assert len(cells) == int(children_counts(centre, 6)[0]) == 343
     discs = Discs.of(posterior(cells, finest=6))
-    best = discs.best_point(gain_km)
+    best = discs.best_point(gain(gain_km))
     middle = gains_at(discs, centres(centre), gain_km)[0]
     assert gains_at(discs, best[None], gain_km)[0] >= 0.99 * middle
     assert km_between(best, centres(centre)[0])[0, 0] < 75  # inside

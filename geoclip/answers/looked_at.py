@@ -1,0 +1,96 @@
+"""The places that are looked at for an answer: those that a search scored, and middles of heavy coarser cells."""
+
+import math
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoclip.answers.answer import Prediction
+from index.grid.cells import Cells, cells_at, centres, children_counts, parents, resolutions
+from index.grid.region import Region
+from index.grid.sphere import Floats
+from index.search.discs import Discs
+from index.search.hits import FoundPlaces
+from index.search.posterior import Posterior
+
+_FINE = 200  # scored cells that are looked at beside the hits: the heaviest
+_COARSE = 48  # coarser cells: the heaviest
+
+
+class LookedAt(NamedTuple):
+    """C places that are looked at for one query, all in the region that was asked for: first the hits, in order."""
+
+    hits: int
+    lat_lng: Floats
+    """(C, 2) degrees."""
+    cells: Cells
+    """(C,) of the finest resolution, around the places."""
+    probabilities: Floats
+    """(C,) of these cells; of one that was not scored an even share of the coarser cell's."""
+    scores: Floats
+    """(C,) of the hits; NaN of the others."""
+    fine: NDArray[np.bool_]
+    """(C,) whether the place was scored at the finest resolution."""
+    cosines: Floats
+    """(C, L) of the angles to the discs."""
+    nearness: NDArray[np.float32]
+    """(C, L) to the discs, see `Discs.nearness`."""
+
+    @classmethod
+    def of(cls, places: FoundPlaces, row: int, discs: Discs, region: Region | None) -> Self:
+        """Return the places for a query that has the distribution `discs`."""
+        posterior, real = places.posteriors[row], np.isfinite(places.scores[row])
+        hits, finest = places.cells[row][real], posterior.finest
+        scored = np.flatnonzero((posterior.levels == finest) & (posterior.mass > 0))
+        scored = scored[np.argsort(-posterior.mass[scored], kind="stable")[:_FINE]]
+        scored = scored[~np.isin(posterior.cells[scored], hits)]
+        coarse = np.flatnonzero((resolutions(discs.cells) < finest) & (discs.mass > 0))[:_COARSE]
+        cells = [posterior.cells[scored], discs.cells[coarse]]
+        where = [centres(each) for each in cells]
+        inside = [np.isfinite(each[:, 0]) if region is None else region.holds(each) for each in where]
+        where = [each[own] for each, own in zip(where, inside, strict=True)]
+        even = discs.mass[coarse] / children_counts(discs.cells[coarse], finest)
+        lat_lng = np.concatenate((places.lat_lng[row][real], *where))
+        cosines = discs.cosines(lat_lng)
+        return cls(
+            hits=len(hits),
+            lat_lng=lat_lng,
+            cells=np.concatenate((hits, cells[0][inside[0]], cells_at(where[1], finest))),
+            probabilities=np.concatenate(
+                (places.probabilities[row][real], posterior.mass[scored][inside[0]], even[inside[1]])
+            ),
+            scores=np.concatenate((places.scores[row][real], np.full(len(lat_lng) - len(hits), np.nan))),
+            fine=np.arange(len(lat_lng)) < len(lat_lng) - len(where[1]),
+            cosines=cosines,
+            nearness=discs.nearness(cosines),
+        )
+
+    def prediction(self, row: int) -> Prediction:
+        """Return a place as a prediction; the score of one that is no hit is filled in later."""
+        lat, lng = self.lat_lng[row].tolist()
+        return Prediction(lat, lng, float(self.probabilities[row]), float(self.scores[row]), f"{self.cells[row]:x}")
+
+    def also(self, lat_lng: Floats, discs: Discs, posterior: Posterior) -> Self:
+        """Return the places and, as the last, a point (2,) of any kind."""
+        cell, probability = leaf_at(posterior, lat_lng)
+        cosines = discs.cosines(lat_lng[None])
+        return self._replace(
+            lat_lng=np.append(self.lat_lng, lat_lng[None], axis=0),
+            cells=np.append(self.cells, np.uint64(cell)),
+            probabilities=np.append(self.probabilities, probability),
+            scores=np.append(self.scores, math.nan),
+            fine=np.append(self.fine, False),
+            cosines=np.append(self.cosines, cosines, axis=0),
+            nearness=np.append(self.nearness, discs.nearness(cosines), axis=0),
+        )
+
+
+def leaf_at(posterior: Posterior, lat_lng: Floats) -> tuple[int, float]:
+    """Return the finest cell at a point (2,), and its probability: of a coarser leaf its even share, at sea 0."""
+    finest: Cells = cells_at(lat_lng[None], posterior.finest)
+    for res in range(posterior.finest, -1, -1):
+        leaf = parents(finest, res)
+        if len(row := np.flatnonzero(posterior.cells == leaf[0])):
+            return int(finest[0]), float(posterior.mass[row].sum() / children_counts(leaf, posterior.finest)[0])
+    return int(finest[0]), 0.0
