@@ -85,7 +85,7 @@ class PlaceNames:
         """Return the most probable continents, countries, regions and cities, each with the probability of its cells.
 
         A cell counts where its centre lies; a heavy one that is coarse is divided evenly among its descendants, a
-        very fine one counts where its ancestor does. A region is never more probable than its country, nor a
+        light one that is very fine counts where its ancestor does. A region is never more probable than its country, nor a
         city than its region; all countries together have all the probability, unless there is no country.
 
         Args:
@@ -291,9 +291,11 @@ def _divided(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
     levels = resolutions(cells)
     parts = []
     for res in np.unique(levels).tolist():
-        divided = (levels == res) & (res < _DIVIDED) & (mass >= _HEAVY)
-        whole = (levels == res) & ~divided
-        parts.append((parents(cells[whole], min(res, _LOOKED_UP)), mass[whole]))
+        heavy = (levels == res) & (mass >= _HEAVY)
+        divided = heavy & (res < _DIVIDED)
+        light = (levels == res) & ~heavy
+        parts.append((cells[heavy & ~divided], mass[heavy & ~divided]))
+        parts.append((parents(cells[light], min(res, _LOOKED_UP)), mass[light]))
         if divided.any():
             counts = children_counts(cells[divided], _DIVIDED)
             parts.append((children(cells[divided], _DIVIDED), np.repeat(mass[divided] / counts, counts)))
@@ -302,7 +304,7 @@ def _divided(cells: Cells, mass: Floats) -> tuple[Cells, Floats]:
 
 _HEAVY = 1e-3
 _DIVIDED = 5  # coarser cells straddle borders: heavy ones count as their descendants here, 17 km across
-_LOOKED_UP = 7  # finer cells count where their ancestor here does, 2.5 km across
+_LOOKED_UP = 7  # light finer cells count where their ancestor here does, 2.5 km across
 
 
 def _set_apart(points: Floats, country: Nodes) -> Floats:

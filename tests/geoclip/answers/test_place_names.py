@@ -170,7 +170,7 @@ def summed(named: PlaceNames, cells: Cells, mass: Floats) -> list[dict[tuple[str
     points, shares = [], []
     for number, share in zip(cells.tolist(), mass.tolist(), strict=True):
         cell, res = h3.int_to_str(number), h3.get_resolution(h3.int_to_str(number))
-        below = [h3.cell_to_parent(cell, min(res, 7))]
+        below = [h3.cell_to_parent(cell, res if share >= 0.001 else min(res, 7))]
         if res < 5 and share >= 0.001:
             below = list(h3.cell_to_children(cell, 5))
         points += [h3.cell_to_latlng(child) for child in below]
