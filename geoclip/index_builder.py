@@ -10,7 +10,7 @@ from geoclip.encoders.multi_gpu import MultiGpuEncoder, all_devices
 from geoclip.encoders.precision import precision_name
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
-from geoclip.options import BuildOptions, MachineOptions
+from geoclip.options import BuildOptions, MachineOptions, Preset
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
 from geoclip.tables.bad_rows import BadRows
@@ -62,6 +62,8 @@ class IndexBuilder:
                 dim=encoder.dim,
                 model=release.model_digest,
                 tau=float(release.logit_scale().exp()),
+                rests=options.stored_res < Preset.PLANET.coarse_res,
+                nodes=options.stored_res >= Preset.PLANET.coarse_res,
                 encoder=self.arithmetic,
             )
         except ValueError as error:

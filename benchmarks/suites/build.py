@@ -43,14 +43,15 @@ class TimedEncoder:
     """An encoder, with the time it took."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder, self.exactly = encoder, encoder.exactly
+        self._encoder, self.exactly, self.quickly = encoder, encoder.exactly, encoder.quickly
+        self.nodes_around, self.values_at = encoder.nodes_around, encoder.values_at
         self.seconds, self.points, self._turn = 0.0, 0, threading.Lock()
 
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:
         """Encode (N, 2) degrees; a build asks from two threads, which take turns here."""
         with self._turn:
             begun = time.perf_counter()
-            vectors = self._encoder.nearby(lat_lng, spacing_km, few=few)
+            vectors = self._encoder.nearby(lat_lng, spacing_km)
             self.seconds += time.perf_counter() - begun
             self.points += len(lat_lng)
         return vectors

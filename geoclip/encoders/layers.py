@@ -1,10 +1,13 @@
 """The location encoder's layers in one arithmetic, as products are computed with them."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from geoclip.release.config import ModelConfig
 
 
 class Layers(NamedTuple):
@@ -40,3 +43,22 @@ class Layers(NamedTuple):
             weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self.packed else weight
             self.joined[capsules] = weight, torch.stack(biases).sum(dim=0)
         return self.joined[capsules]
+
+
+def has_onednn() -> bool:
+    """Return whether torch can lay out weights for oneDNN."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def without_denormals(tensor: Tensor) -> Tensor:
+    """Return a tensor with numbers too small for full precision at 0."""
+    return (
+        torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor) if tensor.is_floating_point() else tensor
+    )
+
+
+def number_count(config: ModelConfig) -> int:
+    """Return how many numbers the location encoder of a model has."""
+    sizes = [2 * config.frequencies, *config.hidden, config.dim]
+    capsule = 2 * config.frequencies + sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+    return len(config.sigma) * capsule

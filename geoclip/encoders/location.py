@@ -1,6 +1,5 @@
 """The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.degrees import checked_lat_lng
 from geoclip.encoders.fourier import GaussianEncoding
-from geoclip.encoders.layers import Layers
+from geoclip.encoders.layers import Layers, has_onednn, number_count, without_denormals
 from geoclip.encoders.precision import Precision, compute_dtype, has_bf16_units
 from geoclip.encoders.projection import equal_earth
 from geoclip.errors import WeightsError
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from geoclip.encoders.neighbourhood import Neighbourhood
+    from geoclip.encoders.neighbourhood import Neighbourhood, StoredNodes
 
 # Points computed at once. On a CPU each core computes a chunk of its own, whose activations (4 kB a layer and point in
 # float32, 2 kB in bf16) should stay in its caches; on a GPU the products should be large enough to fill it.
@@ -112,7 +111,7 @@ class LocationEncoder(nn.Module):
             WeightsError: its weights are not what its configuration says.
         """
         weights = release.location_encoder()
-        fits = sum(tensor.numel() for tensor in weights.values()) == _number_count(release.config)
+        fits = sum(tensor.numel() for tensor in weights.values()) == number_count(release.config)
         # These weights are replaced. On "meta" nothing is allocated, whatever a stranger's configuration says; but it
         # loads sympy for a second, so it is for those alone that do not fit, and are refused below.
         with torch.random.fork_rng(devices=[]), torch.device("cpu" if fits else "meta"):
@@ -134,7 +133,7 @@ class LocationEncoder(nn.Module):
             WeightsError: a tensor is missing, unknown or of another shape.
         """
         try:
-            clean = {name: _without_denormals(tensor) for name, tensor in weights.items()}
+            clean = {name: without_denormals(tensor) for name, tensor in weights.items()}
             self.load_state_dict(clean, strict=True, assign=self.device.type == "meta")
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
@@ -213,24 +212,22 @@ class LocationEncoder(nn.Module):
         return unit
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        """Embed coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision.
+        """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision.
 
         A point has the same vector, to the byte, among any others.
         """
-        from geoclip.encoders.neighbourhood import Neighbourhood
+        return self._few(self.layers(Precision.FP32), lat_lng_deg, None)
 
-        return self._in_plane(Neighbourhood(self, self.layers(Precision.FP32), math.inf), lat_lng_deg, few=True)
+    def quickly(self, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None" = None) -> "NDArray[np.float32]":
+        """Embed a few coordinates, about: see `Neighbourhood.embed_few`. Shapes and errors as for `nearby`."""
+        return self._few(self.layers(), lat_lng_deg, nodes)
 
-    def nearby(
-        self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float, *, few: bool = False
-    ) -> "NDArray[np.float32]":
+    def nearby(self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float) -> "NDArray[np.float32]":
         """Embed points that lie close together, about: see `geoclip/encoders/neighbourhood.py`.
 
         Args:
             lat_lng_deg: (N, 2), (lat, lng) in degrees.
             spacing_km: from a point to its neighbours. Far apart, all capsules are computed.
-            few: be quick for a few hundred points. A point has the same vector, to the byte, among any others, but not
-                the same as among many.
 
         Returns:
             (N, dim) float32, each row of length 1.
@@ -243,16 +240,45 @@ class LocationEncoder(nn.Module):
         layers = self.layers()
         if self._neighbourhood is None or self._neighbourhood[:2] != (layers.state, spacing_km):
             self._neighbourhood = layers.state, spacing_km, Neighbourhood(self, layers, spacing_km)
-        return self._in_plane(self._neighbourhood[2], lat_lng_deg, few=few)
-
-    def _in_plane(
-        self, neighbourhood: "Neighbourhood", lat_lng_deg: "NDArray[np.float64]", *, few: bool
-    ) -> "NDArray[np.float32]":
-        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
-        plane = equal_earth(lat_lng.to(self.device))
+        plane = self._projected(lat_lng_deg)
         unit = torch.empty(len(plane), self.dim, device=self.device)
-        neighbourhood.embed_into(unit, plane, few=few)
+        self._neighbourhood[2].embed_into(unit, plane)
         return unit.cpu().numpy()
+
+    def nodes_around(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.int64]":
+        """Return the keys (K,), ascending, of the nodes whose values `quickly` wants for points (N, 2).
+
+        There are none where no capsule is smooth enough.
+        """
+        from geoclip.encoders.neighbourhood import nodes_around, stored_capsules
+
+        if not stored_capsules(self.sigma):
+            return np.zeros(0, np.int64)
+        return nodes_around(self._projected(lat_lng_deg))
+
+    def values_at(self, keys: "NDArray[np.int64]") -> "NDArray[np.float32]":
+        """Return what is stored of nodes (K,): the sum (K, dim) of the capsules that are smooth enough."""
+        from geoclip.encoders.neighbourhood import KM_PER_UNIT, STORED_SPACING, Neighbourhood, stored_capsules
+
+        capsules = stored_capsules(self.sigma)
+        neighbourhood = Neighbourhood(self, self.layers(), STORED_SPACING * KM_PER_UNIT, capsules)
+        return neighbourhood.values_at(torch.from_numpy(keys).to(self.device)).cpu().numpy()
+
+    def _few(
+        self, layers: Layers, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None"
+    ) -> "NDArray[np.float32]":
+        from geoclip.encoders.neighbourhood import Neighbourhood
+
+        plane = self._projected(lat_lng_deg)
+        unit = torch.empty(len(plane), self.dim, device=self.device)
+        with torch.inference_mode():
+            Neighbourhood(self, layers).embed_few(unit, plane, nodes)
+        return unit.cpu().numpy()
+
+    def _projected(self, lat_lng_deg: "NDArray[np.float64]") -> Tensor:
+        """Return checked coordinates in the plane, (N, 2) float64, on the encoder's device."""
+        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
+        return equal_earth(lat_lng.to(self.device))
 
     def _embed_into(
         self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None, *, unit: bool = False
@@ -314,26 +340,9 @@ class LocationEncoder(nn.Module):
         if self._low_precision is None or self._low_precision.state != state:
             cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in own]
             heads = [(w.detach().to(dtype), b.detach()) for *_, (w, b) in own]
-            packed = self.device.type == "cpu" and has_bf16_units(self.device) and _has_onednn()
+            packed = self.device.type == "cpu" and has_bf16_units(self.device) and has_onednn()
             if packed:
                 pack = torch.ops.mkldnn._reorder_linear_weight
                 cast = [[(pack(w, None), b) for w, b in capsule] for capsule in cast]
             self._low_precision = Layers(cast, heads, packed, state, {})
         return self._low_precision
-
-
-def _has_onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-
-
-def _without_denormals(tensor: Tensor) -> Tensor:
-    return (
-        torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor) if tensor.is_floating_point() else tensor
-    )
-
-
-def _number_count(config: ModelConfig) -> int:
-    """Return how many numbers the location encoder of a model has."""
-    sizes = [2 * config.frequencies, *config.hidden, config.dim]
-    capsule = 2 * config.frequencies + sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
-    return len(config.sigma) * capsule

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from geoclip.encoders.location import LocationEncoder
+from geoclip.encoders.neighbourhood import StoredNodes
 
 
 class MultiGpuEncoder:
@@ -32,9 +33,21 @@ class MultiGpuEncoder:
         """See `LocationEncoder.exactly`."""
         return self._shared_out(LocationEncoder.exactly, lat_lng_deg)
 
-    def nearby(self, lat_lng_deg: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
+    def quickly(self, lat_lng_deg: NDArray[np.float64], nodes: StoredNodes | None = None) -> NDArray[np.float32]:
+        """See `LocationEncoder.quickly`; a few points are computed on the first device."""
+        return self.encoders[0].quickly(lat_lng_deg, nodes)
+
+    def nearby(self, lat_lng_deg: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:
         """See `LocationEncoder.nearby`."""
-        return self._shared_out(partial(LocationEncoder.nearby, spacing_km=spacing_km, few=few), lat_lng_deg)
+        return self._shared_out(partial(LocationEncoder.nearby, spacing_km=spacing_km), lat_lng_deg)
+
+    def nodes_around(self, lat_lng_deg: NDArray[np.float64]) -> NDArray[np.int64]:
+        """See `LocationEncoder.nodes_around`."""
+        return self.encoders[0].nodes_around(lat_lng_deg)
+
+    def values_at(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `LocationEncoder.values_at`."""
+        return self.encoders[0].values_at(keys)
 
     def _shared_out(
         self, method: Callable[[LocationEncoder, NDArray[np.float64]], NDArray[np.float32]], points: NDArray[np.float64]

@@ -7,17 +7,23 @@ point is interpolated from its own side. So there is no special case at the anti
 
 Grids are fixed in the plane, and which capsule is interpolated depends on the distance between points that the caller
 states, not on the points at hand: a point's vector is the same, to the byte, among any others.
+
+What the capsules of long waves are at the nodes of one such grid may also be stored: then a few points anywhere need
+those of short waves alone.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
+from geoclip.encoders.few import rows_a_product
 from geoclip.encoders.layers import Layers
 from geoclip.encoders.location import GPU_CHUNK, LocationEncoder
 
@@ -32,8 +38,10 @@ KM_PER_UNIT = 17_243.0
 """Of the plane, from its area and the Earth's; it does not stretch areas."""
 CHUNK = 512
 """Points that one core computes at once; fewer are filled up, because products of another shape can round otherwise."""
-FEW = 64
-"""The same where there are few."""
+STORED_SPACING = 2.0**-10
+"""Of nodes whose values are stored: 17 km, which makes 0.6 million of them on land."""
+STORED_TURNS = 2.0**-6
+"""Most cycles between two of those: an error of 0.014 of the vector's length, which is that of rounding to bf16."""
 
 
 class NodeGrid(NamedTuple):
@@ -42,6 +50,16 @@ class NodeGrid(NamedTuple):
     spacing: float
     """In the plane: a power of two, so that a coarser grid's nodes are nodes of a finer one, too."""
     capsules: tuple[int, ...]
+
+
+class StoredNodes(Protocol):
+    """Values of the capsules of long waves at nodes, from a file."""
+
+    def rows(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where the values for some nodes (K,) are; -1 where they are not stored."""
+
+    def values(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the values (K, dim)."""
 
 
 class NodeTable(NamedTuple):
@@ -53,16 +71,32 @@ class NodeTable(NamedTuple):
     """(M, dim) float32."""
 
 
-def grids(sigma: Sequence[float], spacing_km: float) -> tuple[list[NodeGrid], tuple[int, ...]]:
-    """Return the grids for points this far apart, coarse ones first, and the capsules computed at the points."""
+def grids(sigma: Mapping[int, float], spacing_km: float) -> tuple[list[NodeGrid], tuple[int, ...]]:
+    """Return the grids for points this far apart, coarse ones first, and the capsules computed at the points.
+
+    Args:
+        sigma: of each capsule, by its number.
+        spacing_km: from a point to its neighbours.
+    """
     by_spacing: dict[float, tuple[int, ...]] = {}
-    for number, scale in enumerate(sigma):
+    for number, scale in sigma.items():
         spacing = 2.0 ** math.floor(math.log2(NODE_TURNS / scale))
         if (spacing * KM_PER_UNIT / spacing_km) ** 2 < NODE_POINTS:
             spacing = 0.0
         by_spacing[spacing] = (*by_spacing.get(spacing, ()), number)
     computed = by_spacing.pop(0.0, ())
     return [NodeGrid(spacing, by_spacing[spacing]) for spacing in sorted(by_spacing, reverse=True)], computed
+
+
+def stored_capsules(sigma: Sequence[float]) -> dict[int, float]:
+    """Return the sigma, by number, of the capsules that are smooth enough to be stored at nodes."""
+    return {number: scale for number, scale in enumerate(sigma) if scale * STORED_SPACING <= STORED_TURNS}
+
+
+def nodes_around(plane: Tensor) -> NDArray[np.int64]:
+    """Return the keys (K,) int64, ascending, of the stored nodes that surround projected points (N, 2) float64."""
+    keys: NDArray[np.int64] = _Squares.around(plane, STORED_SPACING).keys.cpu().numpy()
+    return keys
 
 
 class Neighbourhood:
@@ -72,20 +106,59 @@ class Neighbourhood:
         encoder: whose weights do not change any more.
         layers: its layers, in the arithmetic that is wanted.
         spacing_km: from a point to its neighbours; how far apart the points are decides what is interpolated.
+        capsules: the sigma of those that are wanted, by number; all unless said otherwise.
     """
 
-    def __init__(self, encoder: LocationEncoder, layers: Layers, spacing_km: float) -> None:
+    def __init__(
+        self,
+        encoder: LocationEncoder,
+        layers: Layers,
+        spacing_km: float = math.inf,
+        capsules: Mapping[int, float] | None = None,
+    ) -> None:
         self._encoder, self._layers = encoder, layers
-        self._grids, self._computed = grids(encoder.sigma, spacing_km)
+        self._all = dict(enumerate(encoder.sigma)) if capsules is None else capsules
+        self._grids, self._computed = grids(self._all, spacing_km)
         self._on_gpu = encoder.device.type == "cuda"
         self._tables: dict[float, NodeTable] = {}  # of the call before: its neighbours are often the next call's
 
-    def embed_into(self, out: Tensor, plane: Tensor, *, few: bool = False) -> None:
-        """Fill `out` (N, dim) float32 with the unit vectors of projected points (N, 2) float64.
+    def embed_into(self, out: Tensor, plane: Tensor, *, unit: bool = True) -> None:
+        """Fill `out` (N, dim) float32 with the vectors of projected points (N, 2) float64, of length 1 unless not."""
+        self._fill(out, plane, self._grids, self._computed, CHUNK, unit=unit)
 
-        For `few` points products are smaller; a vector's last bits depend on their shape, and on nothing else.
+    def values_at(self, keys: Tensor) -> Tensor:
+        """Return what the capsules are, (K, dim), at stored nodes (K,)."""
+        values = torch.empty(len(keys), self._encoder.dim, device=keys.device)
+        self.embed_into(values, _positions(keys) * STORED_SPACING, unit=False)
+        return values
+
+    def embed_few(self, out: Tensor, plane: Tensor, nodes: StoredNodes | None = None) -> None:
+        """Fill `out` with the unit vectors of a few hundred points at most, wherever they are.
+
+        Where nodes around a point are stored, only the other capsules are computed. A vector's last bits may differ
+        from those of `embed_into`, but not with the points that are asked for together.
         """
-        self._fill(out, plane, self._grids, self._computed, FEW if few else CHUNK, unit=True)
+        stored = stored_capsules(self._encoder.sigma)
+        if nodes is None or not stored or not len(plane):
+            self._compute_few(out, plane, tuple(self._all), None)
+            return
+        squares = _Squares.around(plane, STORED_SPACING)
+        rows = nodes.rows(squares.keys.cpu().numpy())
+        table = torch.from_numpy(nodes.values(np.maximum(rows, 0))).to(plane.device)
+        known = torch.from_numpy(rows >= 0).to(plane.device)[squares.corners].all(dim=1)
+        rest = tuple(number for number in self._all if number not in stored)
+        if bool(known.all()):
+            self._compute_few(out, plane, rest, Given(squares, table))
+            return
+        for own, capsules in ((known, rest), (~known, tuple(self._all))):
+            some = out[own]
+            here = _Squares(squares.keys, squares.corners[own], squares.weights[own])
+            self._compute_few(some, plane[own], capsules, Given(here, table) if capsules is rest else None)
+            out[own] = some
+
+    def _compute_few(self, out: Tensor, plane: Tensor, computed: tuple[int, ...], given: "Given | None") -> None:
+        step, shared = (GPU_CHUNK, True) if self._on_gpu else rows_a_product(len(out), self._encoder, self._layers)
+        self._compute(out, plane, computed, step, given, unit=True, shared=shared)
 
     def _fill(
         self,
@@ -101,32 +174,46 @@ class Neighbourhood:
 
         A coarse grid is interpolated at the nodes of the next finer one: in between, that gives the same again.
         """
-        squares, table = None, out
+        given = None
         if levels and len(plane):
             squares = self._alone(lambda: _Squares.around(plane, levels[-1].spacing))
-            table = self._at_nodes(squares.keys, levels)
-        if self._on_gpu:
-            step = CHUNK if step == FEW else GPU_CHUNK
+            given = Given(squares, self._at_nodes(squares.keys, levels))
+        self._compute(out, plane, computed, GPU_CHUNK if self._on_gpu else step, given, unit=unit)
+
+    def _compute(
+        self,
+        out: Tensor,
+        plane: Tensor,
+        computed: tuple[int, ...],
+        step: int,
+        given: "Given | None",
+        *,
+        unit: bool,
+        shared: bool = False,
+    ) -> None:
+        """Fill `out` with some capsules, computed in products of `step` rows, plus what is given at nodes.
+
+        All cores share each product, or else each has products of its own.
+        """
 
         def fill(start: int) -> None:
             with torch.inference_mode(), torch.autocast(plane.device.type, enabled=False):
                 rows = slice(start, start + step)
-                points, given = plane[rows].float(), out[rows]
+                points, wanted = plane[rows].float(), out[rows]
                 short = step - len(points) if step < GPU_CHUNK else 0
-                some = given.new_zeros(len(points) + short, self._encoder.dim) if short else given.zero_()
+                some = wanted.new_zeros(len(points) + short, self._encoder.dim) if short else wanted.zero_()
                 if computed:
                     self._encoder.add_capsules(some, F.pad(points, (0, 0, 0, short)), computed, self._layers)
                 some = some[: len(points)]
-                if squares is not None:
-                    some += F.embedding_bag(
-                        squares.corners[rows], table, per_sample_weights=squares.weights[rows], mode="sum"
-                    )
+                if given is not None:
+                    corners, weights = given.squares.corners[rows], given.squares.weights[rows]
+                    some += F.embedding_bag(corners, given.table, per_sample_weights=weights, mode="sum")
                 if unit:
                     F.normalize(some, dim=1, out=some)
                 if short:
-                    given.copy_(some)
+                    wanted.copy_(some)
 
-        on_all_cores(fill, range(0, len(plane), step), cores=1 if self._on_gpu else None, alone=True)
+        on_all_cores(fill, range(0, len(plane), step), cores=1 if shared or self._on_gpu else None, alone=True)
 
     def _at_nodes(self, keys: Tensor, levels: list[NodeGrid]) -> Tensor:
         """Return what the grids give at the nodes (M,) of the finest."""
@@ -180,10 +267,16 @@ class _Squares(NamedTuple):
         return cls(keys, corners[square], weights)
 
 
-_STRIDE, _OFFSET = (
-    1 << 31,
-    1 << 30,
-)  # a node's key is its column times the stride plus its row, both moved to be positive
+class Given(NamedTuple):
+    """Values at nodes, to be interpolated at points."""
+
+    squares: _Squares
+    table: Tensor
+    """(M, dim), in the order of the squares' keys."""
+
+
+# A node's key is its column times the stride plus its row, both moved to be positive.
+_STRIDE, _OFFSET = 1 << 31, 1 << 30
 
 
 def _positions(keys: Tensor) -> Tensor:

@@ -22,14 +22,16 @@ OnBlock = Callable[[int, int], object]
 """Called with the points encoded so far, counting earlier runs, and all points."""
 
 
-def encode_blocks(plan: BuildPlan, folder: Path, encode: Encode, on_block: OnBlock | None = None) -> None:
-    """Encode and write the blocks that `folder` lacks."""
+def encode_blocks(
+    plan: BuildPlan, folder: Path, encode: Encode, on_block: OnBlock | None = None, *, rests: bool = False
+) -> None:
+    """Encode and write the blocks that `folder` lacks, with the rests of children's vectors or without."""
     folder.mkdir(parents=True, exist_ok=True)
     done, total = 0, plan.encodings
     for number in range(len(plan)):
         path = _path(folder, number)
         if not path.exists():
-            write_block(path, _encode_block(plan, number, encode))
+            write_block(path, _encode_block(plan, number, encode, rests=rests))
         done += plan.encodings_of(number)
         if on_block is not None:
             on_block(done, total)
@@ -66,12 +68,12 @@ def write_block(path: Path, block: Representatives) -> None:
         temporary.write_bytes(save(parts))
 
 
-def _encode_block(plan: BuildPlan, number: int, encode: Encode) -> Representatives:
+def _encode_block(plan: BuildPlan, number: int, encode: Encode, *, rests: bool) -> Representatives:
     """Encode a block, two chunks at a time: while one is encoded, the other is cut into points or averaged."""
     cells = plan.block(number)
     chunks = [cells[at : at + _CHUNK_CELLS] for at in range(0, len(cells), _CHUNK_CELLS)]
     with ThreadPoolExecutor(2) as pool:
-        return joined(pool.map(lambda chunk: of_cells(chunk, encode), chunks))
+        return joined(pool.map(lambda chunk: of_cells(chunk, encode, rests=rests), chunks))
 
 
 def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:

@@ -19,8 +19,9 @@ import numpy as np
 
 from index.building.accuracy import chosen_spacing, smooth_from
 from index.building.blocks import encode_blocks, read_blocks
-from index.building.levels import write_levels
+from index.building.levels import BITS, write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
+from index.building.smooth import KM2_A_NODE, write_nodes
 from index.building.working_folder import BLOCKS, INDEX, SCRATCH, OtherBuildError, claim, locked, read_grid, save_grid
 from index.encoder import Encoder
 from index.files import written_whole
@@ -31,7 +32,9 @@ from index.storage.artifact import check_replaceable, seal
 from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery
 from index.storage.manifest import Manifest
+from index.storage.nodes import node_bytes
 from index.storage.prior import Prior
+from index.storage.rows import SUM_BYTES
 from index.storage.slopes import slope_bytes
 
 OnStage = Callable[[str, int, int], object]
@@ -60,6 +63,10 @@ class Request:
     model: str = ""
     """Digest of the model."""
     tau: float = 1.0
+    rests: bool = False
+    """Store what the slopes leave of children's vectors: much for a coarse index, which encodes few."""
+    nodes: bool = True
+    """Store the encoder's smooth part at nodes."""
     encoder: str = "fp32 on cpu"
     """Arithmetic and device of the encoder: they are part of what an index is."""
 
@@ -82,6 +89,8 @@ class Request:
             "dim": self.dim,
             "model": self.model,
             "tau": self.tau,
+            "rests": self.rests,
+            "nodes": self.nodes,
             "encoder": self.encoder,
             "versions": _versions(),
         }
@@ -109,10 +118,15 @@ def cost(request: Request, cells: Cells) -> Cost:
     """Estimate a build of these cells; no file is touched."""
     plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
     upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
-    lists = (len(cells) + upper * 1.2) * (request.dim // 2 + 8)
-    index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slope_bytes(request.dim)) + upper * 4)
+    slopes = slope_bytes(request.dim, rests=request.rests) + SUM_BYTES
+    lists = (len(cells) + upper * 1.2) * (request.dim * BITS // 8 + 8)
+    index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slopes) + upper * 4)
+    if request.nodes:
+        index_bytes += int(
+            areas_km2(cells[:1])[0] * len(cells) / KM2_A_NODE * (node_bytes(request.dim) + SUM_BYTES + 8)
+        )
     index_bytes += len(request.gallery) * 20 + (17 << 20)
-    scratch = int((len(cells) + upper * 1.2) * (2 * request.dim + 12) + len(cells) * slope_bytes(request.dim))
+    scratch = int((len(cells) + upper * 1.2) * (4 * request.dim + 12) + len(cells) * slopes)
     memory = max(plan.block_cells * 7 * 64 * 4, len(cells) * 60) + (1600 << 20)  # the land raster, and the libraries
     return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
 
@@ -158,7 +172,10 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
         spacing, least = chosen_spacing(cells, 1, encoder)
         encode = partial(encoder.nearby, spacing_km=spacing)
-        encode_blocks(plan, work / BLOCKS, encode, lambda done, total: report("Encoding", done, total))
+        encode_blocks(
+            plan, work / BLOCKS, encode, lambda done, total: report("Encoding", done, total), rests=request.rests
+        )
+        nodes = write_nodes(cells if request.nodes else cells[:0], encoder, final)
         report("Fitting the prior", 0, 0)
         gallery, prior = _gallery_and_prior(request, cells)
         gallery.save(final / GALLERY)
@@ -167,9 +184,11 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         report("Writing the index", 0, 0)
         write_levels(lambda: read_blocks(plan, work / BLOCKS), cells, request.start_res, final, scratch)
         report("Sealing", 0, 0)
-        seal(
-            final, _manifest(request, plan, gallery, prior, least, smooth_from(cells, encoder)), target, replace=replace
+        manifest = _manifest(request, plan, gallery, prior)
+        measured = replace_fields(
+            manifest, nodes=nodes, least_cosine=min(round(least, 6), 1.0), smooth_res=smooth_from(cells, encoder)
         )
+        seal(final, measured, target, replace=replace)
         shutil.rmtree(work)
 
 
@@ -197,17 +216,18 @@ def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
         np.save(file, array)
 
 
-def _manifest(
-    request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior, least_cosine: float, smooth_res: int
-) -> Manifest:
+def _manifest(request: Request, plan: BuildPlan, gallery: Gallery, prior: Prior) -> Manifest:
+    """Return the manifest but for what is measured while building."""
     described = request.described()
     return Manifest(
         model=request.model,
         tau=request.tau,
         dim=request.dim,
         encoder={"arithmetic": request.encoder},
-        smooth_res=smooth_res,
-        least_cosine=min(round(least_cosine, 6), 1.0),
+        smooth_res=1,
+        least_cosine=1.0,
+        rests=request.rests,
+        nodes=0,
         coarse_res=request.coarse_res,
         start_res=request.start_res,
         cells=len(plan.cells),

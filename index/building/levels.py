@@ -1,7 +1,8 @@
-"""The stored levels of the H3 tree, made from a build's blocks: from the coarse resolution up to where a walk starts.
+"""The stored levels of the H3 tree, made from a build's blocks, from the coarse resolution up to where a walk starts.
 
-Everything is a stream of blocks in cell order, read twice per level: once for the ranges of the values and the
-representatives of the parents, once to write the lists. Memory holds one block and one number per cell.
+Upwards each level's representatives are made from those below. Then, from the start level down, each level is written
+as differences from what is stored of the level above. Everything is a stream of blocks in cell order; memory holds one
+block and a few numbers per cell.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,14 +17,31 @@ from index.building.blocks import read_block, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
 from index.grid.cells import Cells, distinct_parents, parents, resolution
+from index.grid.sides import Rows, parent_vectors, seconds
 from index.storage.directory import LENGTHS, SLOPES, START, lists_name
-from index.storage.lists import Bits, ListBatch, Ranges, write_lists
+from index.storage.lists import Bits, ListBatch, Spread, write_lists
+from index.storage.slopes import slopes_on_disk
 
 ReadLevel = Callable[[], Iterator[Representatives]]
 """Yields the representatives of one level in cell order; may be called again."""
 
+BITS = Bits.TWO
+"""Of a stored number: with the parent's vector, two are nearly as good as eight without."""
 
-def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, scratch: Path) -> None:
+
+class _Level(NamedTuple):
+    """Representatives of cells of one resolution, to be written."""
+
+    read: ReadLevel
+    cells: Cells
+    """Sorted and distinct."""
+    rows: Rows
+    """Of each representative, the row of its cell."""
+
+
+def write_levels(
+    source: ReadLevel, cells: Cells, start_res: int, folder: Path, scratch: Path, bits: Bits = BITS
+) -> None:
     """Write the levels of an index.
 
     Args:
@@ -32,55 +50,104 @@ def write_levels(source: ReadLevel, cells: Cells, start_res: int, folder: Path, 
         start_res: the resolution that is stored plainly and searched exactly; coarser than the coarse one.
         folder: where the files of the index go.
         scratch: a folder for what lies between the levels; its old content is overwritten.
+        bits: of a stored number.
     """
-    coarse = True
+    levels: list[_Level] = []
+    read = source
     while resolution(cells[:1]) > start_res:
         above, _ = distinct_parents(cells)
-        survey = _survey(source, cells, scratch / f"level-{resolution(above[:1])}")
-        path = folder / lists_name(resolution(cells[:1]))
-        write_lists(path, _batches(source(), cells, above), len(above), survey.ranges, Bits.FOUR)
-        if coarse:
+        survey = _survey(read, cells, scratch / f"level-{resolution(above[:1])}")
+        if not levels:
             _write_slopes(folder / SLOPES, source())
             with written_whole(folder / LENGTHS) as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
-        source, cells, coarse = survey.above, above, False
-    start = joined(source())
-    parts: dict[str, NDArray[Any]] = {
-        "vectors": start.vectors.astype(np.float16),
-        "rows": np.searchsorted(cells, start.cells),
-        "lengths": start.lengths,
-    }
+        levels.append(_Level(read, cells, survey.rows))
+        read, cells = survey.above, above
+    start = joined(read())
+    rows: Rows = np.searchsorted(cells, start.cells).astype(np.int32)
+    vectors: NDArray[np.float16] = start.vectors.astype(np.float16)
+    parts: dict[str, NDArray[Any]] = {"vectors": vectors, "rows": rows.astype(np.int64), "lengths": start.lengths}
     with written_whole(folder / START) as temporary:
         temporary.write_bytes(save(parts))
+    for level in reversed(levels):
+        res = resolution(level.cells[:1])
+        vectors = _write_level(level, rows, vectors, folder / lists_name(res), scratch / f"stored-{res}.npy", bits)
+        rows = level.rows
 
 
-_SPREADS = 2.7
-"""Half the range of a number in standard deviations: for numbers like a Gaussian's, 16 steps over it err least."""
+def _write_level(
+    level: _Level, above: Rows, bases: NDArray[np.float16], path: Path, scratch: Path, bits: Bits
+) -> NDArray[np.float16]:
+    """Write the lists of a level, and return what will be read of each vector.
+
+    Args:
+        level: what is written.
+        above: the cells' rows of the vectors of the level above.
+        bases: (K, dim) what will be read of those.
+        path: of the lists.
+        scratch: a file for what is returned.
+        bits: of a stored number.
+    """
+    batches = _Differences(level, above, bases)
+    stored = np.lib.format.open_memmap(scratch, "w+", np.float16, (len(level.rows), bases.shape[1]))
+
+    def keep(batch: ListBatch, decoded: NDArray[np.float32]) -> None:
+        stored[batch.ids] = decoded + bases[batch.lists].astype(np.float32)
+
+    twice = level.rows[seconds(level.rows)].astype(np.uint32)
+    write_lists(path, batches.read(), len(above), batches.spread(), bits, twice=twice, on_decoded=keep)
+    return stored
+
+
+class _Differences:
+    """The representatives of a level less what is stored of their parents."""
+
+    def __init__(self, level: _Level, above: Rows, bases: NDArray[np.float16]) -> None:
+        self._level, self._bases = level, bases
+        _, parent_rows = distinct_parents(level.cells)
+        self._parents = parent_vectors(level.cells, level.rows, parent_rows, above)
+
+    def read(self) -> Iterator[ListBatch]:
+        """Yield whole lists: the vectors of a family, by their sides."""
+        start = 0
+        for batch in complete_families(self._level.read()):
+            ids = np.arange(start, start + len(batch.cells))
+            start += len(ids)
+            lists = self._parents[ids].astype(np.int64)
+            order = np.argsort(lists, kind="stable")
+            lists, ids = lists[order], ids[order]
+            yield ListBatch(batch.vectors[order] - self._bases[lists].astype(np.float32), ids, lists)
+
+    def spread(self) -> Spread:
+        """Return mean and standard deviation of each dimension."""
+        count, total, squares = 0, np.zeros(1), np.zeros(1)
+        for batch in self.read():
+            count += len(batch.vectors)
+            total = total + batch.vectors.sum(axis=0, dtype=np.float64)
+            squares = squares + (batch.vectors**2).sum(axis=0, dtype=np.float64)
+        mean = total / count
+        spread = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+        return Spread(mean.astype(np.float32), spread.astype(np.float32))
 
 
 class _Survey(NamedTuple):
-    ranges: Ranges
     lengths: NDArray[np.float16]
+    rows: Rows
     above: ReadLevel
 
 
 def _survey(source: ReadLevel, cells: Cells, scratch: Path) -> _Survey:
-    """Go through a level once: the range of each dimension, the cells' lengths, and their parents' representatives."""
+    """Go through a level once: the cells' lengths, the row of each vector's cell, the parents' representatives."""
     scratch.mkdir(parents=True, exist_ok=True)
     lengths = np.zeros(len(cells), dtype=np.float16)
-    count, total, squares = 0, np.zeros(1), np.zeros(1)
-    paths: list[Path] = []
+    paths, all_rows = list[Path](), [np.zeros(0, np.int32)]
     for batch in complete_families(source()):
-        lengths[np.searchsorted(cells, batch.cells)] = batch.lengths
-        count += len(batch.vectors)
-        total = total + batch.vectors.sum(axis=0, dtype=np.float64)
-        squares = squares + (batch.vectors**2).sum(axis=0, dtype=np.float64)
+        rows = np.searchsorted(cells, batch.cells)
+        lengths[rows] = batch.lengths
+        all_rows.append(rows.astype(np.int32))
         paths.append(scratch / f"{len(paths):06d}.safetensors")
         write_block(paths[-1], of_representatives(batch))
-    mean = total / count
-    spread = _SPREADS * np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
-    ranges = Ranges((mean - spread).astype(np.float32), (mean + spread).astype(np.float32))
-    return _Survey(ranges, lengths, lambda: (read_block(path) for path in paths))
+    return _Survey(lengths, np.concatenate(all_rows), lambda: (read_block(path) for path in paths))
 
 
 def _write_slopes(path: Path, source: Iterable[Representatives]) -> None:
@@ -88,14 +155,7 @@ def _write_slopes(path: Path, source: Iterable[Representatives]) -> None:
     with written_whole(path) as temporary, temporary.open("wb") as file:
         for batch in complete_families(source):
             first = np.diff(batch.cells.view(np.int64), prepend=-1) != 0
-            file.write(batch.slopes[first].data)
-
-
-def _batches(source: Iterable[Representatives], cells: Cells, above: Cells) -> Iterator[ListBatch]:
-    for batch in complete_families(source):
-        ids = np.searchsorted(cells, batch.cells)
-        lists = np.searchsorted(above, parents(batch.cells, resolution(above[:1])))
-        yield ListBatch(batch.vectors, ids, lists)
+            file.write(slopes_on_disk(batch.slopes[first]))
 
 
 def complete_families(source: Iterable[Representatives]) -> Iterator[Representatives]:

@@ -36,20 +36,23 @@ def joined(parts: Iterable[Representatives]) -> Representatives:
     return Representatives(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def of_cells(cells: Cells, encode: Encode) -> Representatives:
-    """Return the representatives of cells (N,) of one resolution: means of their children's centres' vectors."""
+def of_cells(cells: Cells, encode: Encode, *, rests: bool = False) -> Representatives:
+    """Return the representatives of cells (N,) of one resolution: means of their children's centres' vectors.
+
+    With `rests`, the slopes come with what they leave of each child's vector.
+    """
     offspring = children(cells, resolution(cells) + 1)
     counts = children_counts(cells, resolution(cells) + 1)
     owners = np.repeat(np.arange(len(cells)), counts)
     where = centres(offspring)
     vectors = encode(where)
     means = _means(cells, owners, where[:, 1], vectors)
-    slopes = no_slopes(len(means.cells), vectors.shape[1])
+    slopes = no_slopes(len(means.cells), vectors.shape[1], rests=rests)
     rows = np.searchsorted(cells, means.cells)
     single = np.bincount(rows)[rows] == 1  # astride the antimeridian, children's vectors jump
     plain = np.flatnonzero(single & (counts[rows] == 7))
     first = (np.cumsum(counts) - counts)[rows[plain]]
-    slopes[plain] = coded_slopes(vectors[first[:, None] + np.arange(7)])
+    slopes[plain] = coded_slopes(vectors[first[:, None] + np.arange(7)], rests=rests)
     return means._replace(slopes=slopes)
 
 

@@ -27,26 +27,35 @@ def digits(cells: Cells, res: int) -> NDArray[np.int64]:
 
 
 def children_scores(
-    opened: Cells, known: Cells, scores: NDArray[np.float32], res: int
+    opened: Cells,
+    known: Cells,
+    scores: NDArray[np.float32],
+    res: int,
+    opened_owners: NDArray[np.int64],
+    known_owners: NDArray[np.int64],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Interpolate the scores of cells' children from the cells and their siblings.
+    """Interpolate the scores of cells' children from the cells and their siblings, for many queries.
 
     Args:
-        opened: (R,) cells of resolution `res`, all of them among `known`.
-        known: (N,) distinct cells of the same resolution, in any order.
+        opened: (R,) cells of resolution `res`, all of them among `known` for the same query.
+        known: (N,) cells of the same resolution, in any order, each once for a query.
         scores: (N,) their scores.
         res: from 1.
+        opened_owners: (R,) the query of each opened cell.
+        known_owners: (N,) the query of each known cell.
 
     Returns:
         (R, 7) scores of the children, by digit, and (R,) whether they can be told. They cannot, and are 0, where a
         sibling is unknown, in families of pentagons, and beside the antimeridian, where the encoder jumps.
     """
-    order = np.argsort(known)
-    families = parents(known[order], res - 1)
-    starts = np.flatnonzero(np.diff(families.view(np.int64), prepend=-1))
+    distinct, family = np.unique(parents(known, res - 1), return_inverse=True)
+    family = known_owners * len(distinct) + family
+    order = np.lexsort((known, family))
+    starts = np.flatnonzero(np.diff(family[order], prepend=-1))
     beside = np.abs(centres(known[order])[:, 1]) > _BESIDE_ANTIMERIDIAN
-    whole = (np.diff(starts, append=len(families)) == 7) & ~np.logical_or.reduceat(beside, starts)
-    own = np.searchsorted(families[starts], parents(opened, res - 1))
+    whole = (np.diff(starts, append=len(order)) == 7) & ~np.logical_or.reduceat(beside, starts)
+    wanted = opened_owners * len(distinct) + np.searchsorted(distinct, parents(opened, res - 1))
+    own = np.searchsorted(family[order[starts]], wanted)
     table = np.zeros((len(starts), 7), np.float32)
     table[whole] = scores[order][starts[whole][:, None] + np.arange(7)]
     own_weights = sibling_weights(res)[digits(opened, res)]

@@ -5,17 +5,20 @@ that are stored of a coarse cell, from the scores of a cell's siblings where the
 else from the parent's score. Then those are encoded, best first, that the estimate does not rule out, in one batch for
 all queries; where siblings tell as much as encoding in bf16 would, none is. What was not encoded keeps its estimate.
 How far the estimates can be trusted was measured (`index/search/efforts.py`).
+
+The cells of all queries of a batch lie one after the other in the same arrays, each with its owner: the number of the
+query it was scored for.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.grid.cells import Cells, centres, children, children_counts, resolution
 from index.grid.region import Region
 from index.grid.siblings import children_scores, digits
@@ -106,45 +109,52 @@ class CoarseHints(Protocol):
     """What is stored of the children of coarse cells."""
 
     def children_scores(
-        self, query: NDArray[np.float32], cells: Cells, scores: NDArray[np.float32]
+        self,
+        cells: Cells,
+        scores: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        owners: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Return about what the children (R, 7), by digit, of coarse cells score, from the cells' own scores (R,)."""
+        """Return about what the children (R, 7), by digit, of coarse cells score.
+
+        Args:
+            cells: (R,).
+            scores: (R,) what they score themselves.
+            queries: (N, dim).
+            owners: (R,) ascending, the query of each.
+        """
 
 
-class _Query:
-    """One query on its way down."""
+class _Level(NamedTuple):
+    """The cells of one resolution that were scored for the queries of a batch."""
 
-    def __init__(self, vector: NDArray[np.float32], coarse: Scored) -> None:
-        self.vector = vector
-        self.levels: list[Scored] = []
-        self.now = coarse
-        """The cells of the present level."""
-        self.encoded = np.zeros(len(coarse.cells), np.bool_)
-        """Which of them were."""
-        self.encodings = 0
+    owners: NDArray[np.int64]
+    """(M,) ascending."""
+    scored: Scored
+    encoded: NDArray[np.bool_]
+    """Which of them were."""
 
-    def open(self, beam: int) -> None:
-        """Take the best cells to be opened, and keep the others as they are."""
-        possible = np.flatnonzero(self.now.sure & np.isfinite(self.now.ranks))
-        best = possible[np.lexsort((self.now.cells[possible], -self.now.ranks[possible]))[:beam]]
-        kept = np.ones(len(self.now.cells), np.bool_)
-        kept[best] = False
-        self.levels.append(self.now.part(kept))
-        self.opened = self.now.part(best)
+    def part(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "_Level":
+        return _Level(self.owners[rows], self.scored.part(rows), self.encoded[rows])
 
-    def estimates(self, hints: CoarseHints | None, res: int, smooth: bool) -> "_Estimates":
-        """Estimate the scores of the opened cells' children, (R, 7) by digit."""
-        cells, scores = self.opened.cells, self.opened.scores
-        if hints is not None:
-            return _Estimates(hints.children_scores(self.vector, cells, scores), np.zeros(len(cells), np.bool_))
-        rough = np.repeat(scores[:, None], 7, axis=1)
-        if not smooth or not self.encoded.any():
-            return _Estimates(rough, np.zeros(len(cells), np.bool_))
-        siblings = self.now.part(self.encoded)
-        inside = np.isin(cells, siblings.cells)
-        fine, sure = np.zeros_like(rough), np.zeros(len(cells), np.bool_)
-        fine[inside], sure[inside] = children_scores(cells[inside], siblings.cells, siblings.scores, res)
-        return _Estimates(np.where(sure[:, None], fine, rough), sure)
+    def best_first(self, rows: NDArray[np.int64], queries: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return some rows by owner and, within that, best first; and how many are better of the same owner."""
+        cells, ranks, owners = self.scored.cells[rows], self.scored.ranks[rows], self.owners[rows]
+        order = rows[np.lexsort((cells, -ranks, owners))]
+        starts = np.searchsorted(owners, np.arange(queries))
+        return order, np.arange(len(order)) - starts[owners]
+
+    def opened(self, beam: int, queries: int) -> tuple["_Level", "_Level"]:
+        """Return the best cells of each query, to be opened, and the others."""
+        order, better = self.best_first(np.flatnonzero(self.scored.sure & np.isfinite(self.scored.ranks)), queries)
+        chosen = np.zeros(len(self.owners), np.bool_)
+        chosen[order[better < beam]] = True
+        return self.part(chosen), self.part(~chosen)
+
+    def split(self, queries: int) -> list[Scored]:
+        """Return the cells of each query."""
+        bounds = np.searchsorted(self.owners, np.arange(queries + 1))
+        return [self.scored.part(slice(a, b)) for a, b in pairwise(bounds.tolist())]
 
 
 class _Estimates(NamedTuple):
@@ -188,7 +198,7 @@ def descend(
     coarse: Sequence[Scored],
     res: int,
     k: int,
-    encoder: Encoder,
+    encode: Encode,
     ranking: Ranking,
     effort: Effort,
     *,
@@ -202,7 +212,7 @@ def descend(
         coarse: for each query its coarse cells; at least one.
         res: the resolution of the answer, from one below the coarse cells to 11.
         k: how many cells the caller wants; cells are not encoded once they cannot be among the best k.
-        encoder: of the model.
+        encode: of the model, for a few cells.
         ranking: what cells are ranked by.
         effort: beams and margins.
         hints: what is stored of the coarse cells' children.
@@ -214,68 +224,85 @@ def descend(
     Raises:
         ValueError: `res` is out of range.
     """
-    states = [_Query(vector, cells) for vector, cells in zip(queries, coarse, strict=True)]
-    if not states:
+    if not len(queries):
         return []
+    owners = np.repeat(np.arange(len(queries)), [len(cells.cells) for cells in coarse])
+    level = _Level(owners, _joined(coarse), np.zeros(len(owners), np.bool_))
     top = resolution(coarse[0].cells[:1])
     if not top < res <= FINEST_ANSWER:
         raise ValueError(f"The resolution of the answer is {res}; choose {top + 1} to {FINEST_ANSWER}.")
-    for level in range(top, res):
-        step = effort.step(level - top)
-        for state in states:
-            state.open(max(step.beam, -(-k // 7)))
-        smooth = level >= smooth_res and not effort.encodes_all
-        _next_level(states, step, k, encoder, ranking, hints if level == top else None, level, smooth)
-    return [DescentResult((*state.levels, state.now), state.encodings) for state in states]
+    encodings = np.zeros(len(queries), np.int64)
+    kept = []
+    for depth in range(res - top):
+        step, here = effort.step(depth), top + depth
+        opened, others = level.opened(max(step.beam, -(-k // 7)), len(queries))
+        kept.append(others.split(len(queries)))
+        if not len(opened.owners):
+            level = opened
+            continue
+        if depth == 0 and hints is not None:
+            cells, scores = opened.scored.cells, opened.scored.scores
+            told = hints.children_scores(cells, scores, queries, opened.owners)
+            estimates = _Estimates(told, np.zeros(len(cells), np.bool_))
+        else:
+            estimates = _from_siblings(opened, level, here, smooth=here >= smooth_res and not effort.encodes_all)
+        level = _children(opened, estimates, ranking, step, k, len(queries))
+        level = _encoded(level, queries, encode)
+        encodings += np.bincount(level.owners, level.encoded, len(queries)).astype(np.int64)
+    finest = level.split(len(queries))
+    return [
+        DescentResult((*levels, last), int(count))
+        for *levels, last, count in zip(*kept, finest, encodings, strict=True)
+    ]
 
 
-def _next_level(
-    states: list[_Query],
-    step: Step,
-    k: int,
-    encoder: Encoder,
-    ranking: Ranking,
-    hints: CoarseHints | None,
-    res: int,
-    smooth: bool,
-) -> None:
-    """Go down from the opened cells to their children, and encode the most promising, each once for all queries."""
-    opened = np.unique(np.concatenate([state.opened.cells for state in states]))
-    if not len(opened):
-        for state in states:
-            state.now, state.encoded = state.opened, np.zeros(0, np.bool_)
-        return
-    offspring = _Offspring.of(opened, ranking)
-    chosen = [np.zeros(0, np.int64)]
-    for state in states:
-        rows, owners = offspring.of_parents(state.opened.cells)
-        estimates = state.estimates(hints, res, smooth)
-        below = offspring.base.part(rows)
-        scores = estimates.scores[owners, digits(below.cells, res + 1)]
-        state.now = below.with_scores(scores)._replace(sure=estimates.sure[owners])
-        state.encoded = _worth_encoding(state.now, step, k)
-        state.encodings += int(state.encoded.sum())
-        chosen.append(rows[state.encoded])
-    distinct, at = np.unique(np.concatenate(chosen), return_inverse=True)
-    if not len(distinct):
-        return
-    vectors = encoder.nearby(centres(offspring.base.cells[distinct]), math.inf, few=True)
-    stops = np.cumsum([len(rows) for rows in chosen])
-    for state, start, stop in zip(states, stops[:-1], stops[1:], strict=True):
-        scores = state.now.scores.copy()
-        scores[state.encoded] = vectors[at[start:stop]] @ state.vector
-        state.now = state.now.rescored(scores)._replace(sure=state.now.sure | state.encoded)
+def _from_siblings(opened: _Level, level: _Level, res: int, *, smooth: bool) -> _Estimates:
+    """Estimate what children score from what their parents and, where that is enough, their parents' siblings do."""
+    scores = np.repeat(opened.scored.scores[:, None], 7, axis=1)
+    sure = np.zeros(len(scores), np.bool_)
+    inside = np.flatnonzero(opened.encoded)
+    if smooth and len(inside):
+        known = level.part(level.encoded)
+        cells, owners = opened.scored.cells[inside], opened.owners[inside]
+        fine, told = children_scores(cells, known.scored.cells, known.scored.scores, res, owners, known.owners)
+        scores[inside[told]], sure[inside] = fine[told], told
+    return _Estimates(scores, sure)
 
 
-def _worth_encoding(estimated: Scored, step: Step, k: int) -> NDArray[np.bool_]:
+def _children(opened: _Level, estimates: _Estimates, ranking: Ranking, step: Step, k: int, queries: int) -> _Level:
+    """Return the children of opened cells with their estimates, and which of them are worth encoding."""
+    offspring = _Offspring.of(np.unique(opened.scored.cells), ranking)
+    rows, parent = offspring.of_parents(opened.scored.cells)
+    below = offspring.base.part(rows)
+    scores = estimates.scores[parent, digits(below.cells, resolution(below.cells[:1]))]
+    scored = below.with_scores(scores)._replace(sure=estimates.sure[parent])
+    level = _Level(opened.owners[parent], scored, np.zeros(len(rows), np.bool_))
+    return level._replace(encoded=_worth_encoding(level, step, k, queries))
+
+
+def _worth_encoding(level: _Level, step: Step, k: int, queries: int) -> NDArray[np.bool_]:
     """Return which cells to encode: the best by their estimates, as far down as they may be among the best k."""
-    result = np.zeros(len(estimated.cells), np.bool_)
-    possible = np.isfinite(estimated.ranks)
-    ranked = np.sort(estimated.ranks[possible])[::-1]
-    if not len(ranked):
-        return result
-    least = ranked[min(k, len(ranked)) - 1] - step.margin
-    candidates = np.flatnonzero(possible & ~estimated.sure & (estimated.ranks >= least))
-    best = np.lexsort((estimated.cells[candidates], -estimated.ranks[candidates]))[: max(step.most, k)]
-    result[candidates[best]] = True
+    scored = level.scored
+    order, better = level.best_first(np.flatnonzero(np.isfinite(scored.ranks)), queries)
+    owners = level.owners[order]
+    last = np.full(queries, np.inf)
+    np.minimum.at(last, owners[better < k], scored.ranks[order[better < k]])
+    order = order[~scored.sure[order] & (scored.ranks[order] >= last[owners] - step.margin)]
+    better = np.arange(len(order)) - np.searchsorted(level.owners[order], np.arange(queries))[level.owners[order]]
+    result = np.zeros(len(level.owners), np.bool_)
+    result[order[better < max(step.most, k)]] = True
     return result
+
+
+def _encoded(level: _Level, queries: NDArray[np.float32], encode: Encode) -> _Level:
+    """Return the level with the scores of the cells that are to be encoded, each encoded once for all queries."""
+    rows = np.flatnonzero(level.encoded)
+    if not len(rows):
+        return level
+    distinct, at = np.unique(level.scored.cells[rows], return_inverse=True)
+    vectors = encode(centres(distinct))
+    scores, sure = level.scored.scores.copy(), level.scored.sure | level.encoded
+    bounds = np.searchsorted(level.owners[rows], np.arange(len(queries) + 1))
+    for query, start, stop in zip(queries, bounds[:-1], bounds[1:], strict=True):
+        scores[rows[start:stop]] = vectors[at[start:stop]] @ query
+    return level._replace(scored=level.scored.rescored(scores)._replace(sure=sure))

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder import Encoder
+from index.encoder import Encode
 from index.grid.cells import Cells, centres, parents, resolution
 from index.search.descent import DescentResult, Scored
 from index.search.posterior import Posterior
@@ -70,12 +70,14 @@ class HitMaker:
 
     Args:
         question: what is asked.
-        encoder: of the model.
+        exactly: encodes places for the scores that are answered.
+        quickly: tells which places those may be.
         gallery: its places are tried inside the cells found; None tries none.
     """
 
     question: Question
-    encoder: Encoder
+    exactly: Encode
+    quickly: Encode
     gallery: Gallery | None
 
     def hits(self, scored: Sequence[QueryScores], posteriors: Sequence[Posterior]) -> FoundPlaces:
@@ -92,14 +94,13 @@ class HitMaker:
         best = [_Best.of(one, own, self.question) for one, own in zip(scored, posteriors, strict=True)]
         start = 0
         for end in _ends(k):
-            self._score([(one, one.upcoming(2 * end)) for one in best])
+            self._score([(one, one.upcoming(end, 2 * end)) for one in best])
             for one in best if start == 0 else ():
                 self._score_until_one_is_inside(one)
             for row, one in enumerate(best):
-                rows, gains = one.take(end - start), np.zeros(0)
-                if self.gallery is not None:
-                    gains = self._at_gallery_places(self.gallery, one, rows)
-                if len(gains) and self.question.mass_resolution is None:  # a place that scores better also ranks better
+                rows = one.take(end - start)
+                gains = one.move_to_places(rows)
+                if self.question.mass_resolution is None:  # a place that scores better also ranks better
                     rows = rows[np.argsort(-(one.cells.ranks[rows] + gains), kind="stable")]
                 rows = rows[: k - start]
                 own = slice(start, start + len(rows))
@@ -110,49 +111,70 @@ class HitMaker:
 
     def _score(self, batch: "Sequence[tuple[_Best, NDArray[np.int64]]]") -> None:
         """Find where in the cells of some rows the hits are, and score them there, in one call."""
+        if not batch:
+            return
         region = self.question.region
-        for one, rows in batch:
-            cells = one.cells.cells[rows]
-            one.where[rows] = centres(cells) if region is None else region.points_in(cells)
-        where = [one.where[rows][one.encoded[rows]] for one, rows in batch]
-        if not sum(map(len, where)):
-            vectors = [np.zeros((0, len(one.query)), np.float32) for one, _ in batch]
-        else:
-            encoded = self.encoder.exactly(np.nan_to_num(np.concatenate(where)))
-            vectors = np.split(encoded, np.cumsum([len(own) for own in where])[:-1])
-        for (one, rows), own in zip(batch, vectors, strict=True):
-            one.rescore(rows, own @ one.query)
+        cells = np.concatenate([one.cells.cells[rows] for one, rows in batch])
+        sizes = [len(rows) for _, rows in batch]
+        owners = np.repeat(np.arange(len(batch)), sizes)
+        where = centres(cells) if region is None else region.points_in(cells)
+        places, owner_rows = self._promising_places(batch, cells, where, owners)
+        encoded = np.concatenate([one.encoded[rows] for one, rows in batch])
+        points = np.concatenate((np.nan_to_num(where[encoded]), places))
+        vectors = self.exactly(points) if len(points) else np.zeros((0, len(batch[0][0].query)), np.float32)
+        at_centres, at_places = vectors[: encoded.sum()], vectors[encoded.sum() :]
+        first = 0
+        for (one, rows), size in zip(batch, sizes, strict=True):
+            part = slice(first, first + size)
+            own = encoded[part]
+            done = int(encoded[:first].sum())
+            one.where[rows] = where[part]
+            one.rescore(rows, at_centres[done : done + int(own.sum())] @ one.query)
+            inside = (owner_rows >= first) & (owner_rows < first + size)
+            one.propose(rows[owner_rows[inside] - first], places[inside], at_places[inside] @ one.query)
+            first += size
+
+    def _promising_places(
+        self,
+        batch: "Sequence[tuple[_Best, NDArray[np.int64]]]",
+        cells: Cells,
+        where: NDArray[np.float64],
+        owners: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return places (P, 2) of the gallery that may be the best in their cells, and the row of each one's cell."""
+        if self.gallery is None or not len(cells):
+            return np.zeros((0, 2)), np.zeros(0, np.int64)
+        starts, stops = self.gallery.within(cells)
+        steps = np.maximum(1, -(-(stops - starts) // _PLACES_PER_CELL))  # in tree order: from all over the cell
+        numbers = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
+        cell = np.repeat(np.arange(len(cells)), [len(each) for each in numbers])
+        places = self.gallery.lat_lng[np.concatenate(numbers)]
+        if self.question.region is not None:  # a cell on its border has places beyond
+            held = self.question.region.holds(places)
+            places, cell = places[held], cell[held]
+        if not len(cell):
+            return places, cell
+        own = np.unique(cell)
+        vectors = self.quickly(np.concatenate((places, np.nan_to_num(where[own]))))
+        queries = np.stack([one.query for one, _ in batch])[owners]
+        scores = np.einsum("pd,pd->p", vectors[: len(places)], queries[cell])
+        least = np.full(len(cells), -np.inf, np.float32)
+        least[own] = np.einsum("pd,pd->p", vectors[len(places) :], queries[own])
+        np.maximum.at(least, cell, scores)
+        promising = scores >= least[cell] - _ABOUT
+        return places[promising], cell[promising]
 
     def _score_until_one_is_inside(self, one: "_Best") -> None:
         """Go on with cells that touch the region and have no place in it; as a last resort take a cell's centre."""
-        while not len(one.waiting) and len(rows := one.upcoming(one.seen + 20)):
+        while not len(one.waiting) and len(rows := one.upcoming(one.seen + 20, one.seen + 20)):
             self._score([(one, rows)])
         if not len(one.waiting) and one.seen:
             one.where[0], one.waiting = centres(one.cells.cells[:1])[0], np.zeros(1, np.int64)
 
-    def _at_gallery_places(self, gallery: Gallery, best: "_Best", rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Move hits to the best place of the gallery inside their cell, where it scores better; return the gains."""
-        gains = np.zeros(len(rows))
-        starts, stops = gallery.within(best.cells.cells[rows])
-        steps = np.maximum(1, -(-(stops - starts) // _PLACES_PER_CELL))  # in tree order: from all over the cell
-        own = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
-        if not sum(map(len, own)):
-            return gains
-        places = gallery.lat_lng[np.concatenate(own)]
-        scores = self.encoder.exactly(places) @ best.query
-        if self.question.region is not None:  # a cell on its border has places beyond
-            scores[~self.question.region.holds(places)] = -np.inf
-        hit = np.repeat(np.arange(len(rows)), [len(each) for each in own])
-        order = np.lexsort((np.arange(len(hit)), -scores, hit))
-        first = order[np.unique(hit[order], return_index=True)[1]]  # the best place of each hit that has any
-        better = first[scores[first] > best.cells.scores[rows[hit[first]]]]
-        moved = rows[hit[better]]
-        gains[hit[better]] = scores[better] - best.cells.scores[moved]
-        best.where[moved], best.cells.scores[moved] = places[better], scores[better]
-        return gains
-
 
 _PLACES_PER_CELL = 64  # a cell of resolution 9 with more of them is covered well enough
+_ABOUT = 0.005
+"""How far scores of the search are from exact ones at most: ten times what they usually are."""
 
 
 def _ends(k: int) -> Iterator[int]:
@@ -177,10 +199,14 @@ class _Best:
     """(cells, 2) degrees."""
     mass: NDArray[np.float64]
     by_mass: bool
+    loose: bool
+    """Whether exact scores may be far from those of the search: a point of the region stands for a cell's centre."""
     seen: int = 0
     """How many of the cells have an exact score."""
     waiting: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of those among them that are no hits yet."""
+    places: dict[int, tuple[np.float32, NDArray[np.float64]]] = field(default_factory=dict)
+    """Of some rows the best place of the gallery in the cell: its score and where it is."""
 
     @classmethod
     def of(cls, scored: QueryScores, posterior: Posterior, question: Question) -> Self:
@@ -195,11 +221,16 @@ class _Best:
             rows, mass = _by_mass(finest.cells, rows, posterior, question.mass_resolution)
         cells = finest.part(rows)  # a copy
         encoded = np.full(len(rows), scored.result.encodings > 0)
-        return cls(scored.query, cells, encoded, np.full((len(rows), 2), np.nan), mass, by_mass)
+        loose = by_mass or question.region is not None
+        return cls(scored.query, cells, encoded, np.full((len(rows), 2), np.nan), mass, by_mass, loose)
 
-    def upcoming(self, count: int) -> NDArray[np.int64]:
-        """Return the rows of the cells up to a count that have not been returned yet."""
-        rows = np.arange(self.seen, min(count, len(self.cells.cells)))
+    def upcoming(self, count: int, most: int) -> NDArray[np.int64]:
+        """Return the rows of cells that may be among the first `count`, and `most` at most, not returned before."""
+        ranks = self.cells.ranks
+        if not self.loose and len(ranks) > count:
+            may = ~self.cells.sure[count:most] | (ranks[count:most] >= ranks[count - 1] - _ABOUT)
+            most = count + int(np.flatnonzero(may).max(initial=-1)) + 1
+        rows = np.arange(self.seen, max(min(most, len(ranks)), self.seen))
         self.seen += len(rows)
         return rows
 
@@ -209,6 +240,22 @@ class _Best:
         self.cells.ranks[own] += scores - self.cells.scores[own]
         self.cells.scores[own] = scores
         self.waiting = np.concatenate((self.waiting, rows[np.isfinite(self.where[rows, 0])]))
+
+    def propose(self, rows: NDArray[np.int64], places: NDArray[np.float64], scores: NDArray[np.float32]) -> None:
+        """Take note of places (P, 2) in the cells of some rows (P,), with their exact scores."""
+        for row, place, score in zip(rows.tolist(), places, scores, strict=True):
+            if row not in self.places or score > self.places[row][0]:
+                self.places[row] = score, place
+
+    def move_to_places(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Move hits to the best place in their cell, where it scores better; return the gains."""
+        gains = np.zeros(len(rows))
+        for at, row in enumerate(rows.tolist()):
+            score, place = self.places.get(row, (np.float32(-np.inf), None))
+            if place is not None and score > self.cells.scores[row]:
+                gains[at] = score - self.cells.scores[row]
+                self.where[row], self.cells.scores[row] = place, score
+        return gains
 
     def take(self, count: int) -> NDArray[np.int64]:
         """Return the rows of the next hits, best first."""

@@ -1,8 +1,8 @@
 """`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
 
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import islice
+from functools import lru_cache, partial
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,6 @@ from index.search.hits import FoundPlaces, HitMaker, QueryScores, joined_hits
 from index.search.posterior import LandTotals, Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
-from index.storage.slopes import told_by
 
 BATCH = 128
 """Queries that go down together: they share encodings, and memory holds no more."""
@@ -44,6 +43,7 @@ class Planet:
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
         self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
         self._slopes = contents.slopes
+        self._encode = partial(encoder.quickly, nodes=contents.nodes)
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
         self._log_prior = lru_cache(maxsize=2)(self._make_log_prior)
@@ -88,7 +88,7 @@ class Planet:
         """
         scores = self.query_scores(vectors, question)
         tries_places = question.gallery and question.resolution > self.manifest.coarse_res
-        maker = HitMaker(question, self._encoder, self.gallery if tries_places else None)
+        maker = HitMaker(question, self._encoder.exactly, self._encode, self.gallery if tries_places else None)
         parts, posteriors = [maker.hits((), ())], list[Posterior]()
         while some := list(islice(scores, EXACT_BATCH)):
             own = [self.posterior(one, question) for one in some]
@@ -152,10 +152,10 @@ class Planet:
         effort: Effort,
         question: Question,
     ) -> list[DescentResult]:
-        scored = []
-        for cells, scores in zip(coarse.cells, coarse.scores, strict=True):
-            real = cells > 0
-            scored.append(ranking.scored(cells[real], scores[real]))
+        real = coarse.cells > 0
+        ranked = ranking.scored(coarse.cells[real], coarse.scores[real])
+        bounds = np.cumsum([0, *real.sum(axis=1).tolist()]).tolist()
+        scored = [ranked.part(slice(a, b)) for a, b in pairwise(bounds)]
         if question.resolution == self.manifest.coarse_res:
             return [DescentResult((cells,), 0) for cells in scored]
         k = question.k if question.k > SAME_UP_TO else _MEASURED_K
@@ -164,7 +164,7 @@ class Planet:
             scored,
             question.resolution,
             k,
-            self._encoder,
+            self._encode,
             ranking,
             effort,
             hints=self,
@@ -172,14 +172,18 @@ class Planet:
         )
 
     def children_scores(
-        self, query: NDArray[np.float32], cells: Cells, scores: NDArray[np.float32]
+        self,
+        cells: Cells,
+        scores: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        owners: NDArray[np.int64],
     ) -> NDArray[np.float32]:
         """Return about what the children (R, 7), by digit, of coarse cells score; see `CoarseHints`."""
         rows = np.searchsorted(self.cells, cells)
         lengths = self._lengths[rows]
         means = scores * lengths
         best = means + np.sqrt(np.maximum((1 - lengths**2) * (1 - scores**2), 0))  # that a child can score
-        told, known = told_by(self._slopes.of(rows), query)
+        told, known = self._slopes.told(rows, queries, owners)
         own: NDArray[np.float32] = np.where(known, means, best).astype(np.float32)
         return own[:, None] + told
 

@@ -1,10 +1,10 @@
 """What an index holds, opened: every array checked for type, shape and values before anything is computed with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from index.storage.directory import (
     CELLS,
     GALLERY,
     LENGTHS,
+    NODE_KEYS,
+    NODES,
     PRIOR,
     SLOPES,
     START,
@@ -26,8 +28,11 @@ from index.storage.directory import (
 from index.storage.gallery import Gallery
 from index.storage.lists import Lists
 from index.storage.manifest import BadIndexError, Manifest
+from index.storage.nodes import Nodes
 from index.storage.prior import Prior
 from index.storage.slopes import Slopes
+
+T = TypeVar("T")
 
 
 class StartLevel(NamedTuple):
@@ -77,12 +82,13 @@ class IndexContents:
     parent_rows: tuple[NDArray[np.int32], ...]
     """For the cells of each level but the first the rows of their parents, one level up."""
     lists: tuple[Lists, ...]
-    """Of each level but the first."""
+    """Of each level but the first: the vectors, by their parents'."""
     start: StartLevel
     lengths: NDArray[np.float32]
     """(cells,) of the means that the coarse representatives are."""
     slopes: Slopes
     """Of the coarse cells."""
+    nodes: Nodes
     gallery: Gallery
     prior: Prior
 
@@ -118,16 +124,21 @@ class IndexContents:
             above, own = distinct_parents(levels[0])
             levels.insert(0, above)
             rows.insert(0, own)
+        start = files.checked(START, lambda content: StartLevel.parse(content, len(levels[0]), manifest.dim))
+        lists = list[Lists]()
+        for level in levels[1:]:
+            lists.append(_lists(files, len(lists[-1].rows if lists else start.rows), level))
         return cls(
             files.folder,
             manifest,
             files.digest,
             tuple(levels),
             tuple(rows),
-            tuple(_lists(files, above, level) for above, level in pairwise(levels)),
-            files.checked(START, lambda content: StartLevel.parse(content, len(levels[0]), manifest.dim)),
+            tuple(lists),
+            start,
             files.checked(LENGTHS, lambda content: _lengths(content, manifest)),
             _slopes(files),
+            _nodes(files),
             gallery := files.checked(GALLERY, lambda content: _gallery(content, manifest)),
             files.checked(PRIOR, lambda content: _prior(content, cells, gallery, manifest)),
         )
@@ -151,21 +162,38 @@ def _cells(content: bytes, manifest: Manifest) -> Cells:
     return cells
 
 
-def _lists(files: IndexDirectory, above: Cells, level: Cells) -> Lists:
+def _lists(files: IndexDirectory, above: int, level: Cells) -> Lists:
     name = lists_name(resolution(level[:1]))
     path = files.path(name)
     return files.checked(
         level_name(resolution(level[:1])),
-        lambda content: Lists(files.folder / name, content, len(above), len(level), files.manifest.dim, mapped=path),
+        lambda content: Lists(files.folder / name, content, above, len(level), files.manifest.dim, mapped=path),
     )
 
 
 def _slopes(files: IndexDirectory) -> Slopes:
+    about, path = files.manifest, files.folder / SLOPES
+    return _mapped(path, lambda: Slopes(path, about.cells, about.dim, rests=about.rests, mapped=files.path(SLOPES)))
+
+
+def _nodes(files: IndexDirectory) -> Nodes:
+    about, path = files.manifest, files.folder / NODES
+    keys = files.checked(NODE_KEYS, lambda content: _node_keys(content, about.nodes))
+    return _mapped(path, lambda: Nodes(path, keys, about.dim, mapped=files.path(NODES)))
+
+
+def _mapped(path: Path, opened: Callable[[], T]) -> T:
     try:
-        about, path = files.manifest, files.folder / SLOPES
-        return Slopes(path, about.cells, about.dim, mapped=files.path(SLOPES))
+        return opened()
     except (OSError, ValueError) as error:
-        raise BadIndexError(f"{files.folder / SLOPES} cannot be opened ({error}); build the index again.") from error
+        raise BadIndexError(f"{path} cannot be opened ({error}); build the index again.") from error
+
+
+def _node_keys(content: bytes, count: int) -> NDArray[np.int64]:
+    keys: NDArray[np.int64] = npy_array(content, np.int64, count)
+    if (keys[1:] <= keys[:-1]).any():
+        raise ValueError("its keys do not ascend")
+    return keys
 
 
 def _lengths(content: bytes, manifest: Manifest) -> NDArray[np.float32]:

@@ -4,11 +4,12 @@ manifest.json        what the index is made of: model, grid, gallery, prior, par
 cells.npy            coarse H3 cells, uint64, sorted
 lengths.npy          float16 a coarse cell: length of the mean of its children's vectors before normalisation
 slopes.bin           coded slopes a coarse cell: how its children's vectors differ, see `index/storage/slopes.py`
+nodes.npy, nodes.bin keys, int64, and coded vectors: the encoder's smooth part on a grid, see `index/storage/nodes.py`
 prior.npy            float32 a coarse cell: log prior probability
 gallery.parquet      coordinates with counts, sorted by cell
 start.safetensors    float16 vectors of the start level
-level-R.lists        FAISS inverted lists of the scalar-quantised representatives of the cells of resolution R
-level-R.safetensors  their sizes and checksums, and the ranges of the quantiser
+level-R.lists        FAISS inverted lists: quantised representatives of the cells of resolution R, less their parents'
+level-R.safetensors  their sizes and checksums, and the spread that the quantiser takes its steps from
 SHA256SUMS           of every other file; `sha256sum -c` reads it
 """
 
@@ -24,6 +25,7 @@ from index.storage.manifest import MANIFEST, SUMS, BadIndexError, Manifest, pars
 
 CELLS, LENGTHS, PRIOR, SLOPES = "cells.npy", "lengths.npy", "prior.npy", "slopes.bin"
 GALLERY, START = "gallery.parquet", "start.safetensors"
+NODE_KEYS, NODES = "nodes.npy", "nodes.bin"
 
 _ABOUT_BYTES = 1 << 20
 """The manifest and the list of digests are a few kilobytes; what is longer is something else."""

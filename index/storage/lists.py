@@ -1,11 +1,13 @@
-"""Inverted lists of scalar-quantised vectors on disk, searched by FAISS: one level of the stored H3 tree.
+"""Inverted lists of scalar-quantised residuals on disk, searched by FAISS: one level of the stored H3 tree.
 
-A level holds the representatives of the cells of one resolution; its lists are their parents. FAISS scans the lists
-it is told to (`search_preassigned`), so nothing is trained but the range of each dimension. The lists are written in
-FAISS's on-disk layout, as a stream, and are memory-mapped: neither writing nor opening needs memory for all of them.
+A level holds the representatives of the cells of one resolution; its lists are their parents'. Stored of a vector is
+its difference from what is stored of the parent, which needs few bits; a search adds the parent's score to those of its
+list. FAISS scans the lists it is told to (`search_preassigned`), so nothing is trained but the spread of each number.
+The lists are written in FAISS's on-disk layout, as a stream, and are memory-mapped: neither writing nor opening needs
+memory for all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
@@ -17,24 +19,33 @@ from numpy.typing import DTypeLike, NDArray
 from safetensors.numpy import save
 
 from index.files import written_whole
+from index.grid.sides import cell_rows
 from index.storage.arrays import tensors
 from index.storage.manifest import BadIndexError
 
 _ID_BYTES = 8
+_EVEN_SPREADS = 2.7
+"""Half the range of a number of four bits in standard deviations: for numbers like a Gaussian's, 16 steps over it err
+least."""
 _PARTS: dict[str, tuple[DTypeLike, int]] = {
     "sizes": (np.uint32, 1),
     "checksums": (np.uint32, 1),
-    "low": (np.float32, 1),
-    "high": (np.float32, 1),
+    "centre": (np.float32, 1),
+    "spread": (np.float32, 1),
     "bits": (np.uint8, 1),
+    "twice": (np.uint32, 1),
 }
 
 
 class Bits(IntEnum):
-    """Bits of a stored number; a vector of 512 takes 512 or 256 bytes."""
+    """Bits of a stored number; a vector of 512 takes 256, 192 or 128 bytes.
 
-    EIGHT = 8
+    Two and three bits are the levels that err least for numbers like a Gaussian's (Max 1960), four are 16 even steps.
+    """
+
     FOUR = 4
+    THREE = 3
+    TWO = 2
 
 
 class ListBatch(NamedTuple):
@@ -48,36 +59,49 @@ class ListBatch(NamedTuple):
     """(n,) the list of each vector, ascending, over all batches too."""
 
 
-class Ranges(NamedTuple):
-    """The smallest and largest value of each dimension, (dim,) each: where quantisation takes its steps from."""
+class Spread(NamedTuple):
+    """Mean and standard deviation of each dimension, (dim,) each: where quantisation takes its steps from."""
 
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
 
 
-def write_lists(path: Path, batches: Iterable[ListBatch], list_count: int, ranges: Ranges, bits: Bits) -> None:
+def write_lists(
+    path: Path,
+    batches: Iterable[ListBatch],
+    list_count: int,
+    spread: Spread,
+    bits: Bits,
+    *,
+    twice: NDArray[np.uint32],
+    on_decoded: Callable[[ListBatch, NDArray[np.float32]], object] | None = None,
+) -> None:
     """Write the lists to `path`, and what is needed to open them to `path` with the suffix .safetensors.
 
     Args:
         path: ends in .lists.
         batches: whole lists in ascending order.
         list_count: how many lists there are; those that no batch names are empty.
-        ranges: of the values that come; values beyond are clipped.
+        spread: of the numbers that come; numbers far beyond are clipped.
         bits: of a stored number.
+        twice: ascending rows of the cells of the level that have two vectors; see `index/grid/sides.py`.
+        on_decoded: is given each batch and what will be read of it, (n, dim).
     """
-    quantizer = _trained(ranges, bits)
+    quantizer = _Quantizer(spread, bits)
     sizes, checksums = np.zeros((2, list_count), dtype=np.uint32)
     with written_whole(path) as temporary, temporary.open("wb") as file:
         for batch in batches:
             numbers, counts = np.unique(batch.lists, return_counts=True)
-            codes = quantizer.compute_codes(np.ascontiguousarray(batch.vectors))
+            codes = quantizer.coded(batch.vectors)
             content = memoryview(_in_layout(codes, batch.ids, batch.lists))
             ends = np.cumsum(counts) * (quantizer.code_size + _ID_BYTES)
             sizes[numbers] = counts
             checksums[numbers] = [crc32(content[a:b]) for a, b in pairwise([0, *ends.tolist()])]
             file.write(content)
-    parts: dict[str, NDArray[Any]] = {"sizes": sizes, "checksums": checksums, "low": ranges.low, "high": ranges.high}
-    parts["bits"] = np.array([bits], dtype=np.uint8)
+            if on_decoded is not None:
+                on_decoded(batch, quantizer.decoded(codes))
+    parts: dict[str, NDArray[Any]] = {"sizes": sizes, "checksums": checksums, "twice": twice}
+    parts |= {**spread._asdict(), "bits": np.array([bits], dtype=np.uint8)}
     with written_whole(path.with_suffix(".safetensors")) as temporary:
         temporary.write_bytes(save(parts))
 
@@ -88,8 +112,8 @@ class Lists:
     Args:
         path: of the .lists file, for messages.
         about: the content of the .safetensors file beside it.
-        count: how many lists there are.
-        cells: how many cells the level has: ids are below that.
+        count: how many lists there are: one for each vector of the level above.
+        cells: how many cells the level has.
         dim: of the vectors.
         mapped: what is opened, where that is another name of the file.
 
@@ -106,17 +130,24 @@ class Lists:
         self.sizes, self.dim = parts["sizes"].astype(np.uint64), dim
         if parts["sizes"].shape != (count,) or parts["checksums"].shape != (count,):
             raise ValueError(f"it describes {len(self.sizes)} lists, expected {count}")
-        low, high = parts["low"], parts["high"]
-        if low.shape != (dim,) or high.shape != (dim,) or not ((low >= -2) & (low <= high) & (high <= 2)).all():
-            raise ValueError(f"its ranges are not those of {dim} numbers of unit vectors")
+        spread = Spread(parts["centre"], parts["spread"])
+        if not all(part.shape == (dim,) for part in spread):
+            raise ValueError(f"its spread is not that of {dim} numbers")
+        if not ((np.abs(spread.centre) <= 2) & (spread.spread > 0) & (spread.spread <= 2)).all():
+            raise ValueError("its spread is not that of unit vectors")
         if parts["bits"].tolist() not in [[bits] for bits in Bits]:
             raise ValueError(f"its numbers have {parts['bits'].tolist()} bits")
-        quantizer = _trained(Ranges(low, high), Bits(int(parts["bits"][0])))
+        twice = parts["twice"].astype(np.int64)
+        if (twice >= cells).any() or (twice[1:] <= twice[:-1]).any():
+            raise ValueError(f"it names cells with two vectors that are not among {cells}, each once")
+        self.rows = cell_rows(cells, twice)
+        """Of each vector of the level, the row of its cell."""
+        quantizer = _Quantizer(spread, Bits(int(parts["bits"][0])))
         expected = int(self.sizes.sum()) * (quantizer.code_size + _ID_BYTES)
         mapped = path if mapped is None else mapped
         if mapped.stat().st_size != expected:
             raise ValueError(f"{path.name} has {mapped.stat().st_size} bytes; its lists take {expected}")
-        self._path, self._cells = path, cells
+        self._path, self._vectors = path, len(self.rows)
         self._content = np.memmap(mapped, np.uint8, "r") if expected else np.zeros(0, np.uint8)
         self._ends = np.append(np.uint64(0), np.cumsum(self.sizes)) * np.uint64(quantizer.code_size + _ID_BYTES)
         self._checksums, self._unchecked = parts["checksums"], np.ones(count, dtype=bool)
@@ -134,9 +165,9 @@ class Lists:
         # the bias of a list to its scores.
         self._coarse = faiss.IndexFlatIP(self.dim)
         self._index: Any = faiss.IndexIVFScalarQuantizer(
-            self._coarse, self.dim, len(self.sizes), quantizer.qtype, faiss.METRIC_INNER_PRODUCT, True
+            self._coarse, self.dim, len(self.sizes), quantizer.faiss.qtype, faiss.METRIC_INNER_PRODUCT, True
         )
-        self._index.sq, self._index.is_trained = quantizer, True
+        self._index.sq, self._index.is_trained = quantizer.faiss, True
         self._index.replace_invlists(stored, False)
         self._index.ntotal = int(self.sizes.sum())
         self._stored, self._quantizer = stored, quantizer
@@ -160,7 +191,7 @@ class Lists:
             queries: (N, dim) float32.
             lists: (N, P) numbers of lists; -1 is none.
             k: how many.
-            bias: (N, P) added to the score of every vector of a list.
+            bias: (N, P) added to the score of every vector of a list: the parent's score, where lists hold differences.
             allowed: a bitmap over ids, least significant bit first; others are passed over.
 
         Returns:
@@ -177,9 +208,10 @@ class Lists:
         if not count or not probes:
             return scores, ids
         options = {} if allowed is None else {"sel": library.IDSelectorBitmap(allowed)}
-        queries, lists = np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(lists, np.int64)
+        lists = np.ascontiguousarray(lists, np.int64)
         self._check(lists)
-        bias = np.zeros(lists.shape, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+        queries, offsets = self._quantizer.queries(np.ascontiguousarray(queries, np.float32))
+        bias = np.repeat(offsets[:, None], probes, axis=1) + (0 if bias is None else bias.astype(np.float32))
         self._index.search_preassigned_c(
             count,
             faiss.swig_ptr(queries),
@@ -196,7 +228,7 @@ class Lists:
         return scores, ids
 
     def vectors(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vectors (n, dim), as stored, and ids (n,) of some lists, for exact engines and tests.
+        """Return what is stored, (n, dim), and the ids (n,) of some lists, for exact engines and tests.
 
         Raises:
             BadIndexError: a list is damaged.
@@ -211,7 +243,7 @@ class Lists:
                 codes.append(faiss.rev_swig_ptr(stored.get_codes(number), size * width).reshape(size, width))
                 ids.append(faiss.rev_swig_ptr(stored.get_ids(number), size))
         self._check_ids(joined := np.concatenate(ids), least=0)
-        return self._quantizer.decode(np.concatenate(codes)), joined
+        return self._quantizer.decoded(np.concatenate(codes)), joined
 
     def _check(self, lists: NDArray[np.int64]) -> None:
         """Compare lists that have not been read yet with their checksums."""
@@ -226,7 +258,7 @@ class Lists:
             self._unchecked[number] = False
 
     def _check_ids(self, ids: NDArray[np.int64], least: int) -> None:
-        if ((ids < least) | (ids >= self._cells)).any():
+        if ((ids < least) | (ids >= self._vectors)).any():
             raise BadIndexError(f"{self._path} names cells that the index does not have; build the index again.")
 
 
@@ -244,11 +276,30 @@ def _in_layout(codes: NDArray[np.uint8], ids: NDArray[np.int64], lists: NDArray[
     return buffer.tobytes()
 
 
-def _trained(ranges: Ranges, bits: Bits) -> Any:
-    """Return FAISS's quantizer for numbers in the ranges; what it learns is the ranges and nothing else."""
-    import faiss
+class _Quantizer:
+    """FAISS's quantizer of numbers of a known spread; what it learns is the spread and nothing else."""
 
-    kinds = {Bits.EIGHT: faiss.ScalarQuantizer.QT_8bit, Bits.FOUR: faiss.ScalarQuantizer.QT_4bit}
-    quantizer = faiss.ScalarQuantizer(len(ranges.low), kinds[bits])
-    quantizer.train(np.ascontiguousarray(np.stack(ranges), dtype=np.float32))
-    return quantizer
+    def __init__(self, spread: Spread, bits: Bits) -> None:
+        import faiss
+
+        library: Any = faiss
+        kinds = library.ScalarQuantizer
+        kind = {Bits.FOUR: kinds.QT_4bit, Bits.THREE: kinds.QT_3bit_tqmse, Bits.TWO: kinds.QT_2bit_tqmse}[bits]
+        dim = len(spread.centre)
+        self._centre, self._unit = spread.centre, spread.spread * np.float32(np.sqrt(dim))
+        self.faiss: Any = library.ScalarQuantizer(dim, kind)
+        width = np.float32(_EVEN_SPREADS / np.sqrt(dim))
+        self.faiss.train(np.stack((np.full(dim, -width), np.full(dim, width))).astype(np.float32))
+        self.code_size = int(self.faiss.code_size)
+
+    def coded(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+        codes: NDArray[np.uint8] = self.faiss.compute_codes(np.ascontiguousarray((vectors - self._centre) / self._unit))
+        return codes
+
+    def decoded(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self.faiss.decode(codes) * self._unit + self._centre
+        return vectors
+
+    def queries(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return queries whose product with a code is a score, but for what is returned beside them, (N,)."""
+        return np.ascontiguousarray(queries * self._unit), np.einsum("nd,d->n", queries, self._centre)

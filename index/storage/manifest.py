@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from index.schema import first_problem
 
-FORMAT = 2
+FORMAT = 3
 KIND = "geoclip-planet index"
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 
@@ -82,6 +82,10 @@ class Manifest:
     cells: Annotated[int, Field(ge=1, le=1 << 31)]
     """Coarse cells."""
     encodings: Count
+    rests: bool
+    """Whether what the slopes leave of children's vectors is stored."""
+    nodes: Annotated[int, Field(ge=0, le=1 << 31)]
+    """At which the encoder's smooth part is stored."""
     grid: Digest
     """Of the coarse cells."""
     region: RegionAbout | None

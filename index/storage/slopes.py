@@ -2,100 +2,132 @@
 
 The children of an H3 cell are one at its centre and six around it, in directions that their digits name. The two terms
 of the plane that fits their vectors best say, with the mean, about where a child's vector lies: enough to rank children
-without encoding them. A number keeps its sign, and each term one scale. A cell's bytes end with their own checksum.
+without encoding them. A number keeps its sign, and each term one scale. An index whose build encodes few cells keeps
+the rest, too: what the plane leaves of each child's vector, again by signs and a scale.
 """
 
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.grid.siblings import DIRECTIONS
 from index.storage.manifest import BadIndexError
+from index.storage.rows import Rows, with_sums
 
 _FIT = np.ascontiguousarray(DIRECTIONS.T) / np.float32(3)
-_SCALE_BYTES = _SUM_BYTES = 4
+_SCALE_BYTES = 2
+TERMS, CHILDREN = 2, 7
 
 
-def slope_bytes(dim: int) -> int:
-    """Return how many bytes a cell takes."""
-    return 2 * dim // 8 + _SCALE_BYTES + _SUM_BYTES
+def _width(dim: int, vectors: int) -> int:
+    return vectors * (dim // 8 + _SCALE_BYTES)
 
 
-def coded_slopes(families: NDArray[np.float32]) -> NDArray[np.uint8]:
+def slope_bytes(dim: int, *, rests: bool = False) -> int:
+    """Return how many bytes a cell takes, without its checksum: of its slopes, or also of its children's rests."""
+    return _width(dim, TERMS + CHILDREN * rests)
+
+
+def coded_slopes(families: NDArray[np.float32], *, rests: bool = False) -> NDArray[np.uint8]:
     """Return the coded slopes (N, `slope_bytes`) of the vectors (N, 7, dim) of cells' children."""
     slopes = np.matmul(_FIT, families)
-    scales = np.abs(slopes).mean(axis=2).astype(np.float16)
-    bits = np.packbits(slopes > 0, axis=2).reshape(len(families), 2 * families.shape[2] // 8)
-    return _with_sums(np.concatenate((bits, scales.view(np.uint8)), axis=1))
+    bits, scales = _signs(slopes)
+    if rests:
+        told = np.matmul(DIRECTIONS, np.where(slopes > 0, 1, -1) * scales[:, :, None].astype(np.float32))
+        means = families.mean(axis=1, keepdims=True)
+        rest_bits, rest_scales = _signs(families - means - told)
+        bits, scales = np.concatenate((bits, rest_bits), axis=1), np.concatenate((scales, rest_scales), axis=1)
+    signs = bits.reshape(len(families), bits.shape[1] * bits.shape[2])
+    return np.concatenate((signs, scales.view(np.uint8)), axis=1)
 
 
-def no_slopes(count: int, dim: int) -> NDArray[np.uint8]:
+def no_slopes(count: int, dim: int, *, rests: bool = False) -> NDArray[np.uint8]:
     """Return coded slopes of 0: of pentagons, and of cells astride the antimeridian."""
-    return _with_sums(np.zeros((count, slope_bytes(dim) - _SUM_BYTES), np.uint8))
+    return np.zeros((count, slope_bytes(dim, rests=rests)), np.uint8)
+
+
+def slopes_on_disk(codes: NDArray[np.uint8]) -> bytes:
+    """Return coded slopes as a file of them holds them."""
+    return with_sums(codes).tobytes()
+
+
+def _signs(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Return the signs (N, V, dim / 8) of vectors (N, V, dim), and how large their numbers are (N, V)."""
+    return np.packbits(vectors > 0, axis=2), np.abs(vectors).mean(axis=2).astype(np.float16)
 
 
 class Slopes:
-    """The slopes of all coarse cells, mapped into memory. A cell's are checked when they are first read.
+    """The slopes of all coarse cells, mapped into memory.
 
     Args:
         path: of the file, for messages.
         cells: how many there are.
         dim: of the vectors.
+        rests: whether the children's rests are there.
         mapped: what is opened, where that is another name of the file.
 
     Raises:
         ValueError: the file has another size.
     """
 
-    def __init__(self, path: Path, cells: int, dim: int, *, mapped: Path | None = None) -> None:
-        mapped = mapped or path
-        expected = cells * slope_bytes(dim)
-        if mapped.stat().st_size != expected:
-            raise ValueError(f"it has {mapped.stat().st_size} bytes; the slopes of {cells} cells take {expected}")
-        self._path = path
-        self._content = np.memmap(mapped, np.uint8, "r", shape=(cells, slope_bytes(dim)))
-        self._unchecked = np.ones(cells, np.bool_)
+    def __init__(self, path: Path, cells: int, dim: int, *, rests: bool = False, mapped: Path | None = None) -> None:
+        self._rows = Rows(path, cells, slope_bytes(dim, rests=rests), mapped=mapped)
+        self._vectors, self._dim = TERMS + CHILDREN * rests, dim
 
     def of(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return the coded slopes (R, bytes without the checksum) of some cells.
+        """Return the coded slopes (R, bytes) of some cells.
+
+        Raises:
+            BadIndexError: some are damaged, or not finite.
+        """
+        codes = self._rows.of(rows)
+        if not np.isfinite(self._scales(codes)).all():
+            raise BadIndexError(f"{self._rows.path} holds slopes that are not finite; build the index again.")
+        return codes
+
+    def told(
+        self, rows: NDArray[np.integer], queries: NDArray[np.float32], owners: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return what the children of cells score above their mean, about.
+
+        Args:
+            rows: (R,) of the cells.
+            queries: (N, dim).
+            owners: (R,) ascending, which of the queries asks about each cell.
+
+        Returns:
+            (R, 7) scores, by digit, and (R,) which cells have slopes.
 
         Raises:
             BadIndexError: some are damaged.
         """
-        content = self._content[rows]
-        codes = np.ascontiguousarray(content[:, :-_SUM_BYTES])
-        sums = np.ascontiguousarray(content[:, -_SUM_BYTES:]).view(np.uint32)[:, 0]
-        for at in np.flatnonzero(self._unchecked[rows]).tolist():
-            if crc32(codes[at]) != sums[at]:
-                raise BadIndexError(
-                    f"{self._path} is damaged: cell {rows[at]} differs from its checksum; copy the index again or "
-                    "build it again."
-                )
-        if not np.isfinite(codes[:, -_SCALE_BYTES:].copy().view(np.float16)).all():
-            raise BadIndexError(f"{self._path} holds slopes that are not finite; build the index again.")
-        self._unchecked[rows] = False
-        return codes
+        scores, known = np.zeros((len(rows), CHILDREN), np.float32), np.zeros(len(rows), np.bool_)
+        bounds = np.searchsorted(owners, np.arange(len(queries) + 1))
+        for number, query in enumerate(queries):
+            own = slice(bounds[number], bounds[number + 1])
+            codes = self.of(rows[own])
+            scales = self._scales(codes).astype(np.float32)
+            terms = _products(codes[:, : self._vectors * self._dim // 8], query).reshape(-1, self._vectors) * scales
+            scores[own] = terms[:, :TERMS] @ DIRECTIONS.T
+            if self._vectors > TERMS:
+                scores[own] += terms[:, TERMS:]
+            known[own] = scales[:, :TERMS].any(axis=1)
+        return scores, known
+
+    def _scales(self, codes: NDArray[np.uint8]) -> NDArray[np.float16]:
+        scales: NDArray[np.float16] = np.ascontiguousarray(codes[:, self._vectors * self._dim // 8 :]).view(np.float16)
+        return scales
 
 
-def told_by(codes: NDArray[np.uint8], query: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return what the children of cells score above their mean, about.
-
-    Args:
-        codes: (R, bytes) of `Slopes.of`.
-        query: (dim,).
-
-    Returns:
-        (R, 7) scores, by digit, and (R,) which cells have slopes.
-    """
-    scales = np.ascontiguousarray(codes[:, -_SCALE_BYTES:]).view(np.float16).astype(np.float32)
-    signs = np.unpackbits(codes[:, :-_SCALE_BYTES], axis=1).reshape(2 * len(codes), len(query))
-    terms = (2 * (signs.astype(np.float32) @ query) - query.sum()).reshape(-1, 2) * scales
-    scores: NDArray[np.float32] = terms @ DIRECTIONS.T
-    return scores, np.asarray(scales.any(axis=1))
+_SIGNS = (2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) - 1).astype(np.float32)
+"""(256, 8) the eight signs that a byte holds."""
 
 
-def _with_sums(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    sums = np.array([crc32(row) for row in np.ascontiguousarray(codes)], np.uint32)
-    return np.concatenate((codes, sums.view(np.uint8).reshape(-1, _SUM_BYTES)), axis=1)
+def _products(signs: NDArray[np.uint8], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sums over `dim` signs each of sign times query, one after the other, from the sums for every byte."""
+    width = len(query) // 8
+    table = query.reshape(width, 8) @ _SIGNS.T
+    at = signs.reshape(-1, width) + np.arange(width) * 256
+    products: NDArray[np.float32] = table.reshape(-1)[at].sum(axis=1)
+    return products

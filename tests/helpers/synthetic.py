@@ -1,7 +1,6 @@
 """A location encoder that costs nothing, and small indexes made with it."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 
 from index.building.build import Request, build
 from index.building.working_folder import save_grid, working_folder
+from index.encoder import Encode, StoredNodes
 from index.grid.cells import cells_at, centres
 from index.grid.region import Region
 from index.storage.gallery import Gallery
 from tests.helpers.shared import made_once
-
-Encode = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 DIM = 64
 TAU = 39.687
@@ -61,10 +59,34 @@ class SyntheticEncoder:
         """See `Encoder.exactly`."""
         return self.exact(lat_lng)
 
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
+    def quickly(self, lat_lng: NDArray[np.float64], nodes: StoredNodes | None = None) -> NDArray[np.float32]:
+        """See `Encoder.quickly`; what is stored at nodes is only looked at."""
+        vectors = self.quick(lat_lng)
+        if nodes is not None and len(lat_lng):
+            keys = np.unique(_keys(lat_lng))
+            rows = nodes.rows(keys)
+            values = nodes.values(np.maximum(rows, 0))
+            assert np.abs(values[rows >= 0] - self.values_at(keys[rows >= 0])).max(initial=0) < 0.01
+        return vectors
+
+    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:
         """See `Encoder.nearby`."""
-        del spacing_km, few
+        del spacing_km
         return self.quick(lat_lng)
+
+    def nodes_around(self, lat_lng: NDArray[np.float64]) -> NDArray[np.int64]:
+        """See `Encoder.nodes_around`: one node for each tenth of a degree."""
+        return np.unique(_keys(lat_lng))
+
+    def values_at(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Encoder.values_at`."""
+        return _encoded(np.stack((keys // 10_000 / 10 - 90, keys % 10_000 / 10 - 180), axis=1)) / np.float32(2)
+
+
+def _keys(lat_lng: NDArray[np.float64]) -> NDArray[np.int64]:
+    tenths = np.rint((lat_lng + np.array([90.0, 180.0])) * 10).astype(np.int64)
+    keys: NDArray[np.int64] = tenths[:, 0] * 10_000 + tenths[:, 1]
+    return keys
 
 
 encode = SyntheticEncoder()

@@ -75,7 +75,7 @@ class ExactCoarse:
     def _decoded(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         lists = self._tree.coarse_lists
         for at in range(0, len(lists.sizes), _LISTS):
-            vectors, rows = lists.vectors(np.arange(at, min(at + _LISTS, len(lists.sizes))))
+            vectors, rows = self._tree.decoded(np.arange(at, min(at + _LISTS, len(lists.sizes))))
             if len(rows):
                 yield torch.from_numpy(vectors).to(self._device), torch.from_numpy(rows).to(self._device)
 
@@ -105,7 +105,7 @@ class FaissGpuCoarse:
         rows = []
         lists = tree.coarse_lists
         for at in range(0, len(lists.sizes), _LISTS):
-            vectors, numbers = lists.vectors(np.arange(at, min(at + _LISTS, len(lists.sizes))))
+            vectors, numbers = tree.decoded(np.arange(at, min(at + _LISTS, len(lists.sizes))))
             self._index.add(vectors)
             rows.append(numbers)
         self._rows = np.concatenate(rows)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells
+from index.grid.sides import parent_vectors
 from index.search.engine import CoarseHits, checked_queries
 from index.storage.contents import IndexContents
 from index.storage.lists import Lists
@@ -27,9 +28,16 @@ class TreeEngine:
 
     def __init__(self, contents: IndexContents) -> None:
         self.cells, self.levels, self.start = contents.cells, contents.levels, contents.start
-        self._parent_rows = contents.parent_rows
         self._first_children = [np.flatnonzero(np.diff(rows, prepend=-1)) for rows in contents.parent_rows]
         self._lists = contents.lists
+        self._rows = [contents.start.rows.astype(np.int32), *(lists.rows for lists in contents.lists)]
+        self._parents = [
+            parent_vectors(cells, rows, parent_rows, above)
+            for cells, rows, parent_rows, above in zip(
+                contents.levels[1:], self._rows[1:], contents.parent_rows, self._rows[:-1], strict=True
+            )
+        ]
+        """For the vectors of each level but the first the numbers of their parents'."""
         self._start_vectors = torch.from_numpy(contents.start.vectors)
         self.twice = len(self.coarse_lists) - len(self.cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
@@ -65,12 +73,13 @@ class TreeEngine:
         widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
         priors, masks = self._carried_prior(log_prior), self._carried_mask(allowed)
         start_scores = self._scored_starts(array)
-        rows = self._best_starts(start_scores, priors[0], masks[0], widths[0])
-        scores = start_scores
+        numbers = self._best_starts(start_scores, priors[0], masks[0], widths[0])
+        scores = np.take_along_axis(start_scores, np.maximum(numbers, 0), axis=1)
         for depth in range(len(self._lists)):
             wanted = widths[depth + 1] if depth < len(self._lists) - 1 else k + min(k, self.twice)
-            wanted = min(wanted, 2 * len(self.levels[depth + 1]))
-            rows, scores = self._children(array, _walked(rows), depth, wanted, priors, masks)
+            wanted = min(wanted, len(self._rows[depth + 1]))
+            numbers, scores = self._children(array, *_walked(numbers, scores), depth, wanted, priors, masks)
+        rows = np.where(numbers >= 0, self._rows[-1][numbers].astype(np.int64), -1)
         return distinct_hits(self.cells, rows, scores, k, start_scores)
 
     def _scored_starts(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,6 +97,20 @@ class TreeEngine:
         """The lists of the coarse level."""
         return self._lists[-1]
 
+    def decoded(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the coarse vectors (n, dim), as stored, of some ascending lists, and the rows of their cells (n,)."""
+        vectors, numbers = self._decoded(lists, len(self._lists) - 1)
+        return vectors, self._rows[-1][numbers].astype(np.int64)
+
+    def _decoded(self, lists: NDArray[np.int64], depth: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        vectors, numbers = self._lists[depth].vectors(lists)
+        above = self._parents[depth][numbers]
+        if depth == 0:
+            return vectors + self.start.vectors[above], numbers
+        bases, found = self._decoded(np.unique(self._parents[depth - 1][lists]), depth - 1)
+        order = np.argsort(found)
+        return vectors + bases[order[np.searchsorted(found[order], above)]], numbers
+
     def _best_starts(
         self,
         scores: NDArray[np.float32],
@@ -95,52 +118,53 @@ class TreeEngine:
         mask: NDArray[np.bool_] | None,
         width: int,
     ) -> NDArray[np.int64]:
-        """Return the rows (N, width) of the best start cells; -1 where there are fewer."""
-        rows = self.start.rows
-        ranked = scores if prior is None else scores + prior[rows]
+        """Return the numbers (N, width) of the best vectors of the start level; -1 where there are fewer."""
+        ranked = scores if prior is None else scores + prior
         if mask is not None:
-            ranked = np.where(mask[rows], ranked, -np.inf)
-        width = min(width, len(rows))
+            ranked = np.where(mask, ranked, -np.inf)
+        width = min(width, scores.shape[1])
         best = np.argpartition(-ranked, width - 1, axis=1)[:, :width]
-        kept: NDArray[np.int64] = rows[best]
-        kept[np.isneginf(np.take_along_axis(ranked, best, axis=1))] = -1
-        return kept
+        best[np.isneginf(np.take_along_axis(ranked, best, axis=1))] = -1
+        return best
 
     def _children(
         self,
         queries: NDArray[np.float32],
         kept: NDArray[np.int64],
+        kept_scores: NDArray[np.float32],
         depth: int,
         wanted: int,
         priors: list[NDArray[np.float32] | None],
         masks: list[NDArray[np.bool_] | None],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the best children (N, wanted) of the kept cells, best first, and their scores without the prior."""
+        """Return the best children (N, wanted) of the kept vectors, best first, and their scores without the prior."""
         above, prior, mask = priors[depth], priors[depth + 1], masks[depth + 1]
         # With a prior, FAISS ranks by the parent's, which no child's exceeds; four times as many leave room for that.
-        k = min(wanted if prior is None else 4 * wanted, max(kept.shape[1], 1) * 14)  # 7 children, on 2 sides at most
-        scores, rows = self._lists[depth].scan(
+        k = min(wanted if prior is None else 4 * wanted, max(kept.shape[1], 1) * 7)
+        scores, numbers = self._lists[depth].scan(
             queries,
             kept,
             k,
-            bias=None if above is None else np.where(kept >= 0, above[kept], np.float32(0)),
+            bias=kept_scores if above is None else kept_scores + np.where(kept >= 0, above[kept], np.float32(0)),
             allowed=None if mask is None else np.packbits(mask, bitorder="little"),
         )
         if above is not None and prior is not None:
-            scores -= np.where(rows >= 0, above[self._parent_rows[depth][rows]], np.float32(0))
-            ranked = np.where(rows >= 0, scores + prior[rows], -np.inf)
+            scores -= np.where(numbers >= 0, above[self._parents[depth][numbers]], np.float32(0))
+            ranked = np.where(numbers >= 0, scores + prior[numbers], -np.inf)
             order = np.argsort(-ranked, axis=1, kind="stable")[:, :wanted]
-            rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
-        gap = ((0, 0), (0, max(wanted - rows.shape[1], 0)))
-        return np.pad(rows, gap, constant_values=-1), np.pad(scores, gap, constant_values=-np.inf)
+            numbers, scores = np.take_along_axis(numbers, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        gap = ((0, 0), (0, max(wanted - numbers.shape[1], 0)))
+        return np.pad(numbers, gap, constant_values=-1), np.pad(scores, gap, constant_values=-np.inf)
 
     def _upwards(self, values: NDArray[T] | None, combine: np.ufunc) -> list[NDArray[T] | None]:
-        """Return values of the coarse cells for all levels, each cell's combined from those of its children."""
-        result: list[NDArray[T] | None] = [values]
-        for first in reversed(self._first_children):
-            values = None if values is None else combine.reduceat(values, first)
-            result.insert(0, values)
-        return result
+        """Return values of the coarse cells for the vectors of all levels, combined upwards from cells' children."""
+        if values is None:
+            return [None] * len(self._rows)
+        result = [values[self._rows[-1]]]
+        for first, rows in zip(reversed(self._first_children), reversed(self._rows[:-1]), strict=True):
+            values = combine.reduceat(values, first)
+            result.insert(0, values[rows])
+        return list(result)
 
 
 class _KeptForTheLast(Generic[T]):
@@ -158,14 +182,12 @@ class _KeptForTheLast(Generic[T]):
         return last[1]
 
 
-def _walked(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rows in ascending order, which is their order on disk, each once; then -1, no more than needed."""
+def _walked(numbers: NDArray[np.int64], scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return numbers with their scores in ascending order, as on disk; then -1, no more than needed."""
     none = np.iinfo(np.int64).max
-    rows = np.sort(np.where(rows < 0, none, rows), axis=1)
-    rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = none
-    rows = np.sort(rows, axis=1)
-    rows = rows[:, : int((rows < none).sum(axis=1).max(initial=0))]
-    return np.where(rows == none, -1, rows)
+    order = np.argsort(np.where(numbers < 0, none, numbers), axis=1, kind="stable")
+    order = order[:, : int((numbers >= 0).sum(axis=1).max(initial=0))]
+    return np.take_along_axis(numbers, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def distinct_hits(

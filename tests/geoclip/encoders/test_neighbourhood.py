@@ -66,7 +66,7 @@ def test_below_float32_as_close_as_its_own_rounding(encoder: LocationEncoder, re
 @pytest.mark.slow
 def test_the_same_bytes_in_any_block_and_on_any_number_of_threads(either: LocationEncoder) -> None:
     lat_lng = np.concatenate([around(*PLACES["Alps"]), around(*PLACES["Fiji, astride the antimeridian"])])
-    ways = (partial(either.nearby, spacing_km=SPACING_KM), partial(either.nearby, spacing_km=np.inf, few=True))
+    ways = (partial(either.nearby, spacing_km=SPACING_KM), either.quickly)
     wholes = [(encode, encode(lat_lng)) for encode in (*ways, either.exactly)]
     order = np.random.default_rng(0).permutation(len(lat_lng))
     before = torch.get_num_threads()
@@ -117,7 +117,7 @@ def test_new_weights_are_used(release: Release) -> None:
     ],
 )
 def test_which_capsules_are_interpolated(sigma: list[float], spacing_km: float, interpolated: list[int]) -> None:
-    levels, computed = grids(sigma, spacing_km)
+    levels, computed = grids(dict(enumerate(sigma)), spacing_km)
     found = [number for level in levels for number in level.capsules]
     assert sorted(found) == interpolated
     assert sorted((*found, *computed)) == list(range(len(sigma)))

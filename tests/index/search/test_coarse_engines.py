@@ -31,8 +31,7 @@ def tree(region: Region) -> TreeEngine:
 @cache
 def stored(region: Region) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """All vectors of the coarse level as stored, and the row of each one's cell."""
-    lists = tree(region).coarse_lists
-    vectors, rows = lists.vectors(np.arange(len(lists.sizes)))
+    vectors, rows = tree(region).decoded(np.arange(len(tree(region).coarse_lists.sizes)))
     return vectors.astype(np.float64), rows
 
 

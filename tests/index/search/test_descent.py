@@ -41,11 +41,7 @@ class CountingEncoder:
     def __init__(self) -> None:
         self.waves: list[NDArray[np.float64]] = []
 
-    def exactly(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
-        return self.nearby(lat_lng, 0.0)
-
-    def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float, *, few: bool = False) -> NDArray[np.float32]:
-        del spacing_km, few
+    def __call__(self, lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
         self.waves.append(lat_lng)
         return encode(lat_lng)
 
@@ -193,12 +189,18 @@ class Hints:
         self._error = error
 
     def children_scores(
-        self, query: NDArray[np.float32], cells: Cells, scores: NDArray[np.float32]
+        self,
+        cells: Cells,
+        scores: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        owners: NDArray[np.int64],
     ) -> NDArray[np.float32]:
         del scores
-        exact = encode(centres(children(cells, 7))) @ query
-        noise = np.random.default_rng(9).uniform(-self._error, self._error, len(exact))
-        return (exact + noise).astype(np.float32).reshape(-1, 7)
+        vectors = encode(centres(children(cells, 7))).reshape(len(cells), 7, -1)
+        exact = np.einsum("rcd,rd->rc", vectors, queries[owners])
+        noise = np.random.default_rng(9).uniform(-self._error, self._error, exact.shape)
+        about: NDArray[np.float32] = (exact + noise).astype(np.float32)
+        return about
 
 
 @pytest.mark.parametrize("error", [0.0, 0.02])

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from index.building.levels import BITS
 from index.grid.cells import cells_at
 from index.grid.region import Region
 from index.search.efforts import EffortName
@@ -68,7 +69,7 @@ def test_sealing_again_changes_nothing(folder: Path) -> None:
         ({"tau": "39"}, r"tau: Input should be a valid number \(it is '39'\)"),
         ({"tau": None}, r"tau: Input should be a valid number"),
         ({"dim": 64.5}, r"dim: Input should be a valid integer"),
-        ({"dim": 96}, r"expected \d+ of 96 numbers|those of 96 numbers"),
+        ({"dim": 96}, r"expected \d+ of 96 numbers|that of 96 numbers"),
         ({"dim": 1 << 40}, r"dim: Input should be less than"),
         ({"cells": 3}, r"expected 3 of <u8"),
         ({"cells": 1 << 62}, r"cells: Input should be less than"),
@@ -130,6 +131,10 @@ def cells(change: Callable[[NDArray[np.uint64]], NDArray[Any]]) -> Callable[[Pat
     return lambda folder: resealed(folder, files={"cells.npy": npy(change(np.load(folder / "cells.npy")))})
 
 
+def node_keys(change: Callable[[NDArray[np.int64]], NDArray[Any]]) -> Callable[[Path], None]:
+    return lambda folder: resealed(folder, files={"nodes.npy": npy(change(np.load(folder / "nodes.npy")))})
+
+
 def lengths(change: Callable[[NDArray[np.float16]], NDArray[Any]]) -> Callable[[Path], None]:
     return lambda folder: resealed(folder, files={"lengths.npy": npy(change(np.load(folder / "lengths.npy")))})
 
@@ -176,10 +181,15 @@ def around(parts: Arrays) -> None:
         (level(lambda p: p.update(sizes=p["sizes"][:-1])), r"it describes \d+ lists, expected"),
         (level(lambda p: p.update(checksums=p["checksums"][:-1])), r"it describes \d+ lists"),
         (level(lambda p: p.pop("checksums")), r"checksums is nothing, expected uint32"),
-        (level(lambda p: p.update(more=p["low"])), r"it holds .*more"),
-        (level(lambda p: but_first(p["low"], np.nan)), r"low holds values that are not finite"),
-        (level(lambda p: but_first(p["high"], 1e38)), r"its ranges are not those of 64 numbers"),
-        (level(lambda p: p.update(low=p["high"], high=p["low"])), r"its ranges are not"),
+        (level(lambda p: p.update(more=p["centre"])), r"it holds .*more"),
+        (level(lambda p: but_first(p["centre"], np.nan)), r"centre holds values that are not finite"),
+        (level(lambda p: but_first(p["spread"], 1e38)), r"its spread is not that of unit vectors"),
+        (level(lambda p: but_first(p["spread"], 0)), r"its spread is not that of unit vectors"),
+        (level(lambda p: p.update(spread=p["spread"][:-1])), r"its spread is not that of 64 numbers"),
+        (level(lambda p: p.update(twice=np.array([1 << 31], np.uint32))), r"it names cells with two vectors"),
+        (level(lambda p: p.update(twice=np.array([5, 5], np.uint32))), r"it names cells with two vectors"),
+        (node_keys(lambda k: k[::-1]), r"nodes\.npy .*its keys do not ascend"),
+        (node_keys(lambda k: k[1:]), r"it holds \d+ numbers"),
         (level(lambda p: but_first(p["bits"], 7)), r"its numbers have \[7\] bits"),
         (level(lambda p: p.update(bits=np.zeros(0, np.uint8))), r"its numbers have \[\] bits"),
         (start(lambda p: but_first(p["vectors"], np.nan)), r"start\.safetensors .*: vectors holds values"),
@@ -231,9 +241,9 @@ def test_lists_that_name_cells_of_nowhere(folder: Path, number: int) -> None:
     path = folder / "level-6.lists"
     parts = load_file(folder / "level-6.safetensors")
     content = np.fromfile(path, np.int64)
-    size = int(parts["sizes"][0])
-    content[size * DIM // 16 : size * (DIM // 16 + 1)] = number
-    parts["checksums"][0] = crc32(content[: size * (DIM // 16 + 1)].tobytes())
+    size, words = int(parts["sizes"][0]), DIM * BITS // 64
+    content[size * words : size * (words + 1)] = number
+    parts["checksums"][0] = crc32(content[: size * (words + 1)].tobytes())
     resealed(folder, files={"level-6.lists": content.tobytes(), "level-6.safetensors": save(parts)})
     planet = Planet.open(folder, encode)
     asked = queries(HERE)
