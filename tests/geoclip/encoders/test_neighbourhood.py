@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.neighbourhood import KM_PER_UNIT, NODE_TURNS, grids
+from geoclip.encoders.neighbourhood import KM_PER_UNIT, NODE_TURNS, STORED_SPACING, grids, stored_capsules
 from geoclip.encoders.projection import equal_earth
 from geoclip.release.directory import Release
 
@@ -133,3 +133,82 @@ def test_the_plane_has_the_area_of_the_earth() -> None:
     edge = equal_earth(torch.from_numpy(np.stack((np.degrees(lat), np.full(len(lat), 180 - 1e-9)), axis=1))).numpy()
     area = 2 * np.trapezoid(edge[:, 0], edge[:, 1])
     assert area * KM_PER_UNIT**2 == pytest.approx(4 * np.pi * 6371.0088**2, rel=1e-3)
+
+
+class Kept:
+    """Nodes in memory."""
+
+    def __init__(self, keys: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        self.keys, self._values = keys, values
+
+    def rows(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
+
+    def values(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._values[rows]
+
+
+EVERYWHERE = np.concatenate([around(*place, count=60) for place in PLACES.values()])
+
+
+@pytest.fixture(scope="module")
+def kept(encoder: LocationEncoder) -> Kept:
+    keys = encoder.nodes_around(EVERYWHERE)
+    return Kept(keys, encoder.values_at(keys))
+
+
+def test_from_stored_nodes_as_well_as_bf16(encoder: LocationEncoder, kept: Kept) -> None:
+    vectors, exact = encoder.quickly(EVERYWHERE, kept), encoder.exactly(EVERYWHERE)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    cosine = (vectors * exact).sum(axis=1)
+    assert cosine.min() > 0.999
+    assert 0.9998 < cosine.mean() < 1 - 1e-6
+    np.testing.assert_allclose(encoder.quickly(EVERYWHERE), exact, atol=1e-5)
+
+
+def test_at_a_node_what_is_stored_is_exact(encoder: LocationEncoder) -> None:
+    keys = encoder.nodes_around(np.array([[46.6, 8.2]]))
+    assert len(keys) == 4
+    assert (np.diff(keys) > 0).all()
+    values = encoder.values_at(keys)
+    again = encoder.values_at(keys[[2, 0]])
+    assert np.array_equal(again, values[[2, 0]])
+    x, y = (keys >> 31) - (1 << 30), (keys & ((1 << 31) - 1)) - (1 << 30)
+    plane = torch.from_numpy(np.stack((x, y), axis=1) * STORED_SPACING).float()
+    with torch.no_grad():
+        exact = encoder.capsules[0](plane) + encoder.capsules[1](plane)
+    assert np.linalg.norm(values - exact.numpy(), axis=1).max() < 0.01 * np.linalg.norm(values, axis=1).min()
+
+
+def test_where_a_node_is_missing_all_is_computed(encoder: LocationEncoder, kept: Kept) -> None:
+    part = Kept(kept.keys[::7], kept.values(np.arange(0, len(kept.keys), 7)))
+    assert np.array_equal(encoder.quickly(EVERYWHERE, part), encoder.quickly(EVERYWHERE))
+    most = np.delete(np.arange(len(kept.keys)), 11)
+    mixed = encoder.quickly(EVERYWHERE, Kept(kept.keys[most], kept.values(most)))
+    whole, none = encoder.quickly(EVERYWHERE, kept), encoder.quickly(EVERYWHERE)
+    own = (mixed == whole).all(axis=1)
+    assert 0 < (~own).sum() < len(own) / 2
+    assert np.array_equal(mixed[~own], none[~own])
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_few_points_are_the_same_among_others(
+    monkeypatch: pytest.MonkeyPatch, encoder: LocationEncoder, kept: Kept, alike: bool
+) -> None:
+    """Also where products of other shapes round in other ways."""
+    if not alike:
+        monkeypatch.setattr("geoclip.encoders.few._alike", {})
+        monkeypatch.setattr("geoclip.encoders.few._tried", lambda encoder, layers: False)
+    whole = encoder.quickly(EVERYWHERE, kept), encoder.exactly(EVERYWHERE)
+    for rows in ([3], [5, 400, 77], range(100, 171), range(470)):
+        some = EVERYWHERE[list(rows)]
+        assert np.array_equal(encoder.quickly(some, kept), whole[0][list(rows)])
+        assert np.array_equal(encoder.exactly(some), whole[1][list(rows)])
+
+
+@pytest.mark.parametrize(
+    ("sigma", "numbers"), [([1, 16, 256], [0, 1]), ([256, 1, 4096], [1]), ([64.0, 512], []), ([15, 17], [0])]
+)
+def test_which_capsules_are_stored(sigma: list[float], numbers: list[int]) -> None:
+    assert sorted(stored_capsules(sigma)) == numbers
