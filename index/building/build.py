@@ -126,7 +126,7 @@ def cost(request: Request, cells: Cells) -> Cost:
             areas_km2(cells[:1])[0] * len(cells) / KM2_A_NODE * (node_bytes(request.dim) + SUM_BYTES + 8)
         )
     index_bytes += len(request.gallery) * 20 + (17 << 20)
-    scratch = int((len(cells) + upper * 1.2) * (4 * request.dim + 12) + len(cells) * slopes)
+    scratch = int((len(cells) + upper * 2.4) * (2 * request.dim + 12) + len(cells) * slopes)
     memory = max(plan.block_cells * 7 * 64 * 4, len(cells) * 60) + (1600 << 20)  # the land raster, and the libraries
     return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
 

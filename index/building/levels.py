@@ -70,13 +70,14 @@ def write_levels(
     with written_whole(folder / START) as temporary:
         temporary.write_bytes(save(parts))
     for level in reversed(levels):
-        res = resolution(level.cells[:1])
-        vectors = _write_level(level, rows, vectors, folder / lists_name(res), scratch / f"stored-{res}.npy", bits)
+        path = folder / lists_name(resolution(level.cells[:1]))
+        below = None if level is levels[0] else scratch / f"{path.stem}.npy"
+        vectors = _write_level(level, rows, vectors, path, below, bits)
         rows = level.rows
 
 
 def _write_level(
-    level: _Level, above: Rows, bases: NDArray[np.float16], path: Path, scratch: Path, bits: Bits
+    level: _Level, above: Rows, bases: NDArray[np.float16], path: Path, scratch: Path | None, bits: Bits
 ) -> NDArray[np.float16]:
     """Write the lists of a level, and return what will be read of each vector.
 
@@ -85,17 +86,27 @@ def _write_level(
         above: the cells' rows of the vectors of the level above.
         bases: (K, dim) what will be read of those.
         path: of the lists.
-        scratch: a file for what is returned.
+        scratch: a file for what is returned; None where no level is below, and nothing is returned.
         bits: of a stored number.
     """
     batches = _Differences(level, above, bases)
-    stored = np.lib.format.open_memmap(scratch, "w+", np.float16, (len(level.rows), bases.shape[1]))
+    stored = np.zeros((0, bases.shape[1]), np.float16)
+    if scratch is not None:
+        stored = np.lib.format.open_memmap(scratch, "w+", np.float16, (len(level.rows), bases.shape[1]))
 
     def keep(batch: ListBatch, decoded: NDArray[np.float32]) -> None:
         stored[batch.ids] = decoded + bases[batch.lists].astype(np.float32)
 
     twice = level.rows[seconds(level.rows)].astype(np.uint32)
-    write_lists(path, batches.read(), len(above), batches.spread(), bits, twice=twice, on_decoded=keep)
+    write_lists(
+        path,
+        batches.read(),
+        len(above),
+        batches.spread(),
+        bits,
+        twice=twice,
+        on_decoded=None if scratch is None else keep,
+    )
     return stored
 
 
