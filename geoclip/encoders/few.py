@@ -32,9 +32,8 @@ def rows_a_product(count: int, encoder: "LocationEncoder", layers: Layers) -> tu
 
 
 def _rounds_alike(encoder: "LocationEncoder", layers: Layers) -> bool:
-    state = (layers.state, torch.get_num_threads())
+    state = (layers.hidden[0][0][1].dtype, encoder.config, torch.get_num_threads())
     if state not in _alike:
-        _alike.clear()  # other weights, or other threads
         _alike[state] = _tried(encoder, layers)
     return _alike[state]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from index.building.accuracy import chosen_spacing, smooth_from
 from index.building.blocks import encode_blocks, read_blocks
-from index.building.levels import BITS, write_levels
+from index.building.levels import BITS, UPPER_BITS, write_levels
 from index.building.plan import COARSEST, FINEST_COARSE, BuildPlan, block_cells_for
 from index.building.smooth import KM2_A_NODE, write_nodes
 from index.building.working_folder import BLOCKS, INDEX, SCRATCH, OtherBuildError, claim, locked, read_grid, save_grid
@@ -119,7 +119,7 @@ def cost(request: Request, cells: Cells) -> Cost:
     plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
     upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
     slopes = slope_bytes(request.dim, rests=request.rests) + SUM_BYTES
-    lists = (len(cells) + upper * 1.2) * (request.dim * BITS // 8 + 8)
+    lists = len(cells) * (request.dim * BITS // 8 + 8) + upper * 1.2 * (request.dim * UPPER_BITS // 8 + 8)
     index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slopes) + upper * 4)
     if request.nodes:
         index_bytes += int(

@@ -26,7 +26,9 @@ ReadLevel = Callable[[], Iterator[Representatives]]
 """Yields the representatives of one level in cell order; may be called again."""
 
 BITS = Bits.TWO
-"""Of a stored number: with the parent's vector, two are nearly as good as eight without."""
+"""Of a stored number of the coarse level: with the parent's vector, two are nearly as good as eight without."""
+UPPER_BITS = Bits.FOUR
+"""Above it, where there are few cells: a scan of four bits is three times as fast."""
 
 
 class _Level(NamedTuple):
@@ -50,7 +52,7 @@ def write_levels(
         start_res: the resolution that is stored plainly and searched exactly; coarser than the coarse one.
         folder: where the files of the index go.
         scratch: a folder for what lies between the levels; its old content is overwritten.
-        bits: of a stored number.
+        bits: of a stored number of the coarse level.
     """
     levels: list[_Level] = []
     read = source
@@ -72,7 +74,7 @@ def write_levels(
     for level in reversed(levels):
         path = folder / lists_name(resolution(level.cells[:1]))
         below = None if level is levels[0] else scratch / f"{path.stem}.npy"
-        vectors = _write_level(level, rows, vectors, path, below, bits)
+        vectors = _write_level(level, rows, vectors, path, below, UPPER_BITS if below else bits)
         rows = level.rows
 
 

@@ -57,28 +57,35 @@ class EffortName(StrEnum):
 
 _EFFORTS = {
     EffortName.FAST: Effort(
-        (512, 1024), 192, (Step(192, 0.06, 96), Step(6, 0.03, 42), Step(16, 0.03), Step(8, 0.01, 56))
+        (384, 512), 128, (Step(128, 0.06, 64), Step(6, 0.03, 42), Step(16, 0.03), Step(8, 0.01, 56))
     ),
     EffortName.DEFAULT: Effort(
-        (1024, 2048), 384, (Step(384, 0.08, 256), Step(10, 0.03, 70), Step(28, 0.03), Step(8, 0.01, 56))
+        (512, 768, 1024), 256, (Step(256, 0.08, 224), Step(10, 0.03, 70), Step(28, 0.03), Step(8, 0.01, 56))
     ),
     EffortName.THOROUGH: Effort(
-        (2048, 4096), 768, (Step(768, 0.12, 640), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
+        (1024, 2048), 768, (Step(768, 0.12, 640), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
     ),
     EffortName.EXHAUSTIVE: Effort((_ALL,), _ALL, (Step(_ALL, float("inf")),), encodes_all=True),
 }
 
 
 _MEASURED_RES = 6
+_COARSER = {
+    EffortName.FAST: (Step(128, 0.08, 48), Step(32, 0.06, 160)),
+    EffortName.DEFAULT: (Step(256, 0.08, 128), Step(96, 0.08, 448)),
+    EffortName.THOROUGH: (Step(512, 0.12, 384), Step(192, 0.1, 1024)),
+}
+"""Of an index of resolution 5 or coarser: the step from what is stored, and each that follows down to resolution 6, of
+which nothing is stored."""
 
 
 def named(effort: Effort | EffortName, coarse_res: int = _MEASURED_RES) -> Effort:
-    """Return the effort a name stands for, in an index of a coarse resolution.
-
-    Named efforts were measured on resolution 6. Of a coarser index nothing is stored of the levels down to there, so
-    each of them is opened as widely as the first.
-    """
+    """Return the effort a name stands for, in an index of a coarse resolution."""
     if isinstance(effort, Effort):
         return effort
     found = _EFFORTS[effort]
-    return replace(found, steps=(found.steps[0],) * max(_MEASURED_RES - coarse_res, 0) + found.steps)
+    if coarse_res >= _MEASURED_RES or effort not in _COARSER:
+        return found
+    stored, computed = _COARSER[effort]
+    steps = (stored, *(computed,) * (_MEASURED_RES - coarse_res), *found.steps[1:])
+    return replace(found, coarse=stored.beam, steps=steps)

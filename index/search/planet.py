@@ -43,7 +43,7 @@ class Planet:
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
         self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
         self._slopes = contents.slopes
-        self._encode = partial(encoder.quickly, nodes=contents.nodes)
+        self._encode = partial(encoder.quickly, nodes=contents.nodes if len(contents.nodes) else None)
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
         self._log_prior = lru_cache(maxsize=2)(self._make_log_prior)

@@ -24,6 +24,8 @@ from index.storage.arrays import tensors
 from index.storage.manifest import BadIndexError
 
 _ID_BYTES = 8
+_LEAST_SCORE = -1e30
+"""Below what any vector scores: all are wanted."""
 _EVEN_SPREADS = 2.7
 """Half the range of a number of four bits in standard deviations: for numbers like a Gaussian's, 16 steps over it err
 least."""
@@ -106,6 +108,16 @@ def write_lists(
         temporary.write_bytes(save(parts))
 
 
+class Scanned(NamedTuple):
+    """Scores of all vectors that were scanned for N queries, one query after the other."""
+
+    bounds: NDArray[np.int64]
+    """(N + 1,) where those of each query begin and end."""
+    scores: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    """The numbers of the vectors."""
+
+
 class Lists:
     """One level, opened for search. A list is checked against its checksum when it is first read.
 
@@ -180,22 +192,17 @@ class Lists:
         self,
         queries: NDArray[np.float32],
         lists: NDArray[np.int64],
-        k: int,
         *,
         bias: NDArray[np.float32] | None = None,
         allowed: NDArray[np.uint8] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the k vectors of largest inner product in the lists named for each query, best first.
+    ) -> "Scanned":
+        """Return the inner products with all vectors in the lists named for each query.
 
         Args:
             queries: (N, dim) float32.
             lists: (N, P) numbers of lists; -1 is none.
-            k: how many.
-            bias: (N, P) added to the score of every vector of a list: the parent's score, where lists hold differences.
-            allowed: a bitmap over ids, least significant bit first; others are passed over.
-
-        Returns:
-            Scores (N, k) and ids (N, k); -inf and -1 where there are fewer.
+            bias: (N, P) added to the score of every vector of a list: the parent's score.
+            allowed: a bitmap over vectors, least significant bit first; others are passed over.
 
         Raises:
             BadIndexError: a list is damaged.
@@ -204,28 +211,32 @@ class Lists:
 
         library: Any = faiss  # its stubs do not know the keyword forms
         count, probes = lists.shape
-        scores, ids = np.full((count, k), -np.inf, np.float32), np.full((count, k), -1, np.int64)
         if not count or not probes:
-            return scores, ids
+            return Scanned(np.zeros(count + 1, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
         options = {} if allowed is None else {"sel": library.IDSelectorBitmap(allowed)}
         lists = np.ascontiguousarray(lists, np.int64)
         self._check(lists)
         queries, offsets = self._quantizer.queries(np.ascontiguousarray(queries, np.float32))
         bias = np.repeat(offsets[:, None], probes, axis=1) + (0 if bias is None else bias.astype(np.float32))
-        self._index.search_preassigned_c(
+        bias = np.where(lists < 0, np.float32(0), bias)
+        result = library.RangeSearchResult(count)
+        self._index.range_search_preassigned_c(
             count,
             faiss.swig_ptr(queries),
-            k,
+            _LEAST_SCORE,
             faiss.swig_ptr(lists),
             faiss.swig_ptr(bias),
-            faiss.swig_ptr(scores),
-            faiss.swig_ptr(ids),
+            result,
             False,
             library.SearchParametersIVF(nprobe=probes, **options),
         )
-        self._check_ids(ids, least=-1)
-        scores[ids < 0] = -np.inf
-        return scores, ids
+        bounds = faiss.rev_swig_ptr(result.lims, count + 1).astype(np.int64)
+        total = int(bounds[-1])
+        if not total:
+            return Scanned(bounds, np.zeros(0, np.float32), np.zeros(0, np.int64))
+        scores, ids = faiss.rev_swig_ptr(result.distances, total), faiss.rev_swig_ptr(result.labels, total)
+        self._check_ids(ids, least=0)
+        return Scanned(bounds, scores.copy(), ids.copy())
 
     def vectors(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return what is stored, (n, dim), and the ids (n,) of some lists, for exact engines and tests.

@@ -5,6 +5,7 @@ exact search over the stored vectors.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from index.search.engine import CoarseHits, checked_queries
 from index.storage.contents import IndexContents
 from index.storage.lists import Lists
 
-_TOGETHER = 8
+_TOGETHER = 4
 """Queries whose scores with the start level are one product."""
 
 T = TypeVar("T", np.float32, np.bool_)
@@ -89,7 +90,7 @@ class TreeEngine:
             some = queries[at : at + _TOGETHER]
             block = torch.zeros(_TOGETHER, self.dim)
             block[: len(some)] = torch.from_numpy(some)
-            scores[at : at + len(some)] = (block @ self._start_vectors.T)[: len(some)].numpy()
+            scores[at : at + len(some)] = (self._start_vectors @ block.T).T[: len(some)].numpy()
         return scores
 
     @property
@@ -138,23 +139,17 @@ class TreeEngine:
         masks: list[NDArray[np.bool_] | None],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the best children (N, wanted) of the kept vectors, best first, and their scores without the prior."""
-        above, prior, mask = priors[depth], priors[depth + 1], masks[depth + 1]
-        # With a prior, FAISS ranks by the parent's, which no child's exceeds; four times as many leave room for that.
-        k = min(wanted if prior is None else 4 * wanted, max(kept.shape[1], 1) * 7)
-        scores, numbers = self._lists[depth].scan(
-            queries,
-            kept,
-            k,
-            bias=kept_scores if above is None else kept_scores + np.where(kept >= 0, above[kept], np.float32(0)),
-            allowed=None if mask is None else np.packbits(mask, bitorder="little"),
-        )
-        if above is not None and prior is not None:
-            scores -= np.where(numbers >= 0, above[self._parents[depth][numbers]], np.float32(0))
-            ranked = np.where(numbers >= 0, scores + prior[numbers], -np.inf)
-            order = np.argsort(-ranked, axis=1, kind="stable")[:, :wanted]
-            numbers, scores = np.take_along_axis(numbers, order, axis=1), np.take_along_axis(scores, order, axis=1)
-        gap = ((0, 0), (0, max(wanted - numbers.shape[1], 0)))
-        return np.pad(numbers, gap, constant_values=-1), np.pad(scores, gap, constant_values=-np.inf)
+        prior, mask = priors[depth + 1], masks[depth + 1]
+        allowed = None if mask is None else np.packbits(mask, bitorder="little")
+        scanned = self._lists[depth].scan(queries, kept, bias=kept_scores, allowed=allowed)
+        ranked = scanned.scores if prior is None else scanned.scores + prior[scanned.ids]
+        numbers, scores = np.full((len(queries), wanted), -1), np.full((len(queries), wanted), -np.inf, np.float32)
+        for query, (start, stop) in enumerate(pairwise(scanned.bounds.tolist())):
+            own = -ranked[start:stop]
+            best = np.argpartition(own, wanted)[:wanted] if wanted < len(own) else np.arange(len(own))
+            best = start + best[np.argsort(own[best], kind="stable")]
+            numbers[query, : len(best)], scores[query, : len(best)] = scanned.ids[best], scanned.scores[best]
+        return numbers, scores
 
     def _upwards(self, values: NDArray[T] | None, combine: np.ufunc) -> list[NDArray[T] | None]:
         """Return values of the coarse cells for the vectors of all levels, combined upwards from cells' children."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.storage.lists import Bits, ListBatch, Lists, Spread, write_lists
+from index.storage.lists import Bits, ListBatch, Lists, Scanned, Spread, write_lists
 from tests.helpers.oracles import unit
 
 DIM = 64
@@ -70,12 +70,9 @@ def brute_force(
     return scores
 
 
-def check(scores: NDArray[np.float32], ids: NDArray[np.int64], expected: dict[int, float], k: int) -> None:
-    order = sorted(expected, key=lambda found: -expected[found])[:k]
-    assert ids[: len(order)].tolist() == order
-    np.testing.assert_allclose(scores[: len(order)], [expected[found] for found in order], atol=2e-6)
-    assert (ids[len(order) :] == -1).all()
-    assert (scores[len(order) :] == -np.inf).all()
+def of_query(scanned: Scanned, row: int) -> dict[int, float]:
+    own = slice(scanned.bounds[row], scanned.bounds[row + 1])
+    return dict(zip(scanned.ids[own].tolist(), scanned.scores[own].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(("bits", "error"), [(Bits.FOUR, 0.02), (Bits.THREE, 0.05), (Bits.TWO, 0.16)])
@@ -109,45 +106,41 @@ def test_what_will_be_read_is_told_while_writing(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate(told), open_lists(path).vectors(np.arange(len(SIZES)))[0])
 
 
-@pytest.mark.parametrize("k", [1, 5, 200])
-def test_scan_equals_brute_force(opened: Lists, k: int) -> None:
+def test_scan_equals_brute_force(opened: Lists) -> None:
     data = Data()
     lists = np.array([[0, 3, 7, 9], [1, 2, 10, 6], [7, -1, -1, -1], [-1, -1, -1, -1], [-1, 5, -1, 4]])
     bias: NDArray[np.float32] = np.random.default_rng(1).normal(scale=0.3, size=lists.shape).astype(np.float32)
+    bias[2, 1:] = -np.inf  # of no list
     allowed = np.random.default_rng(2).random(COUNT) < 0.5
     bitmap = np.packbits(allowed, bitorder="little")
     for use_bias in (None, bias):
         for use_allowed in (None, allowed):
-            scores, ids = opened.scan(
-                data.queries, lists, k, bias=use_bias, allowed=None if use_allowed is None else bitmap
-            )
-            assert scores.shape == ids.shape == (5, k)
-            assert [str(scores.dtype), str(ids.dtype)] == ["float32", "int64"]
+            found = opened.scan(data.queries, lists, bias=use_bias, allowed=None if use_allowed is None else bitmap)
+            assert [str(found.scores.dtype), str(found.ids.dtype)] == ["float32", "int64"]
+            assert found.bounds[-1] == len(found.scores) == len(found.ids)
             for row in range(5):
                 own = None if use_bias is None else use_bias[row]
-                check(scores[row], ids[row], brute_force(opened, data.queries[row], lists[row], own, use_allowed), k)
+                expected = brute_force(opened, data.queries[row], lists[row], own, use_allowed)
+                assert of_query(found, row) == pytest.approx(expected, abs=2e-6)
 
 
 def test_a_query_alone_equals_the_query_in_a_batch(opened: Lists) -> None:
     queries = Data().queries
     lists = np.tile(np.arange(len(SIZES)), (5, 1))
-    whole = opened.scan(queries, lists, 9)
+    whole = opened.scan(queries, lists)
     for row in range(5):
-        scores, ids = opened.scan(queries[row : row + 1], lists[:1], 9)
-        assert np.array_equal(ids[0], whole[1][row])
-        assert np.array_equal(scores[0], whole[0][row])
+        assert of_query(opened.scan(queries[row : row + 1], lists[:1]), 0) == of_query(whole, row)
 
 
 def test_no_queries_and_no_lists(opened: Lists) -> None:
     queries = Data().queries
     for count, probes in ((0, 3), (5, 0), (0, 0)):
-        scores, ids = opened.scan(queries[:count], np.zeros((count, probes), np.int64), 4)
-        assert scores.shape == ids.shape == (count, 4)
-        assert (ids == -1).all()
-        assert (scores == -np.inf).all()
-    vectors, found = opened.vectors(np.zeros(0, np.int64))
+        found = opened.scan(queries[:count], np.zeros((count, probes), np.int64))
+        assert found.bounds.tolist() == [0] * (count + 1)
+        assert len(found.scores) == len(found.ids) == 0
+    vectors, ids = opened.vectors(np.zeros(0, np.int64))
     assert vectors.shape == (0, DIM)
-    assert found.shape == (0,)
+    assert ids.shape == (0,)
     assert len(opened.vectors(np.array([1, 2]))[1]) == 0
 
 
@@ -157,7 +150,7 @@ def test_lists_without_a_single_vector(tmp_path: Path) -> None:
     write_lists(path, [], 3, data.spread, Bits.TWO, twice=TWICE[:0])
     opened = open_lists(path, 3)
     assert len(opened) == 0
-    assert (opened.scan(data.queries, np.tile(np.arange(3), (5, 1)), 2)[1] == -1).all()
+    assert len(opened.scan(data.queries, np.tile(np.arange(3), (5, 1))).ids) == 0
 
 
 @pytest.mark.parametrize("bits", list(Bits))
