@@ -57,10 +57,10 @@ class EffortName(StrEnum):
 
 _EFFORTS = {
     EffortName.FAST: Effort(
-        (384, 512), 128, (Step(128, 0.06, 64), Step(6, 0.03, 42), Step(16, 0.03), Step(8, 0.01, 56))
+        (384, 768), 160, (Step(160, 0.06, 72), Step(6, 0.03, 42), Step(16, 0.03), Step(8, 0.01, 56))
     ),
     EffortName.DEFAULT: Effort(
-        (512, 768, 1024), 256, (Step(256, 0.08, 224), Step(10, 0.03, 70), Step(28, 0.03), Step(8, 0.01, 56))
+        (512, 768, 1024), 320, (Step(320, 0.08, 272), Step(14, 0.03, 98), Step(28, 0.03), Step(8, 0.01, 56))
     ),
     EffortName.THOROUGH: Effort(
         (1024, 2048), 768, (Step(768, 0.12, 640), Step(24, 0.06, 168), Step(64, 0.06), Step(12, 0.02, 84))
