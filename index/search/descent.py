@@ -241,9 +241,8 @@ def descend(
             level = opened
             continue
         if depth == 0 and hints is not None:
-            cells, scores = opened.scored.cells, opened.scored.scores
-            told = hints.children_scores(cells, scores, queries, opened.owners)
-            estimates = _Estimates(told, np.zeros(len(cells), np.bool_))
+            told = hints.children_scores(opened.scored.cells, opened.scored.scores, queries, opened.owners)
+            estimates = _Estimates(told, np.zeros(len(told), np.bool_))
         else:
             estimates = _from_siblings(opened, level, here, smooth=here >= smooth_res and not effort.encodes_all)
         level = _children(opened, estimates, ranking, step, k, len(queries))

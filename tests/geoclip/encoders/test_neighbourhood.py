@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from geoclip.encoders import few
 from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.neighbourhood import KM_PER_UNIT, NODE_TURNS, STORED_SPACING, grids, stored_capsules
 from geoclip.encoders.projection import equal_earth
@@ -198,8 +199,8 @@ def test_few_points_are_the_same_among_others(
 ) -> None:
     """Also where products of other shapes round in other ways."""
     if not alike:
-        monkeypatch.setattr("geoclip.encoders.few._alike", {})
-        monkeypatch.setattr("geoclip.encoders.few._tried", lambda encoder, layers: False)
+        monkeypatch.setattr(few, "_alike", {})
+        monkeypatch.setattr(few, "_tried", lambda encoder, layers: False)
     whole = encoder.quickly(EVERYWHERE, kept), encoder.exactly(EVERYWHERE)
     for rows in ([3], [5, 400, 77], range(100, 171), range(470)):
         some = EVERYWHERE[list(rows)]

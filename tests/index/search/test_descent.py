@@ -319,9 +319,14 @@ def test_the_last_step_stands_for_all_that_follow() -> None:
     assert all(isinstance(named(name), Effort) for name in EffortName)
 
 
-def test_a_coarser_index_opens_each_level_above_the_measured_one_as_widely_as_the_first() -> None:
+def test_a_coarser_index_has_steps_of_its_own_down_to_the_measured_resolution() -> None:
     measured = named(EffortName.DEFAULT)
-    coarser = named(EffortName.DEFAULT, 4)
-    assert coarser.steps == (measured.steps[0],) * 2 + measured.steps
+    for res in (3, 4, 5):
+        coarser = named(EffortName.DEFAULT, res)
+        assert len(coarser.steps) == len(measured.steps) + 6 - res
+        assert coarser.steps[7 - res :] == measured.steps[1:]
+        assert set(coarser.steps[1 : 7 - res]) == {coarser.steps[1]}
+        assert coarser.coarse == coarser.steps[0].beam
+    assert named(EffortName.EXHAUSTIVE, 4) == EXHAUSTIVE
     assert named(EffortName.DEFAULT, 6) == named(EffortName.DEFAULT, 7) == measured
     assert named(MODEST, 4) is MODEST
