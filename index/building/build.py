@@ -31,6 +31,7 @@ from index.grid.region import Region
 from index.storage.artifact import check_replaceable, seal
 from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery
+from index.storage.lists import Bits
 from index.storage.manifest import Manifest
 from index.storage.nodes import node_bytes
 from index.storage.prior import Prior
@@ -78,6 +79,11 @@ class Request:
         if self.dim < 32 or self.dim % 32:
             raise ValueError(f"The vectors have {self.dim} dimensions; the lists store multiples of 32.")
 
+    @property
+    def upper_bits(self) -> Bits:
+        """Bits of a stored number above the coarse level: few where the index is to be small."""
+        return BITS if self.rests else UPPER_BITS
+
     def described(self) -> dict[str, Any]:
         """Return what makes two requests the same, ready for JSON."""
         return {
@@ -119,7 +125,7 @@ def cost(request: Request, cells: Cells) -> Cost:
     plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
     upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
     slopes = slope_bytes(request.dim, rests=request.rests) + SUM_BYTES
-    lists = len(cells) * (request.dim * BITS // 8 + 8) + upper * 1.2 * (request.dim * UPPER_BITS // 8 + 8)
+    lists = len(cells) * (request.dim * BITS // 8 + 8) + upper * 1.2 * (request.dim * request.upper_bits // 8 + 8)
     index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slopes) + upper * 4)
     if request.nodes:
         index_bytes += int(
@@ -182,7 +188,9 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         _save(final / CELLS, cells)
         _save(final / PRIOR, prior.coarse_log_mass.astype(np.float32))
         report("Writing the index", 0, 0)
-        write_levels(lambda: read_blocks(plan, work / BLOCKS), cells, request.start_res, final, scratch)
+        write_levels(
+            lambda: read_blocks(plan, work / BLOCKS), cells, request.start_res, final, scratch, request.upper_bits
+        )
         report("Sealing", 0, 0)
         manifest = _manifest(request, plan, gallery, prior)
         measured = replace_fields(

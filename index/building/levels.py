@@ -42,7 +42,7 @@ class _Level(NamedTuple):
 
 
 def write_levels(
-    source: ReadLevel, cells: Cells, start_res: int, folder: Path, scratch: Path, bits: Bits = BITS
+    source: ReadLevel, cells: Cells, start_res: int, folder: Path, scratch: Path, upper: Bits = UPPER_BITS
 ) -> None:
     """Write the levels of an index.
 
@@ -52,7 +52,7 @@ def write_levels(
         start_res: the resolution that is stored plainly and searched exactly; coarser than the coarse one.
         folder: where the files of the index go.
         scratch: a folder for what lies between the levels; its old content is overwritten.
-        bits: of a stored number of the coarse level.
+        upper: bits of a stored number above the coarse level.
     """
     levels: list[_Level] = []
     read = source
@@ -74,7 +74,7 @@ def write_levels(
     for level in reversed(levels):
         path = folder / lists_name(resolution(level.cells[:1]))
         below = None if level is levels[0] else scratch / f"{path.stem}.npy"
-        vectors = _write_level(level, rows, vectors, path, below, UPPER_BITS if below else bits)
+        vectors = _write_level(level, rows, vectors, path, below, upper if below else BITS)
         rows = level.rows
 
 
