@@ -250,7 +250,7 @@ class PlaceColumnOptions(Options):
 class BuildOptions(PlaceColumnOptions):
     """What an index is made of."""
 
-    preset: Annotated[Preset, Help("lite stores H3 resolution 5 (0.4 GB); planet resolution 6 (2.6 GB).")] = (
+    preset: Annotated[Preset, Help("lite stores H3 resolution 5 (0.5 GB); planet resolution 6 (1.7 GB).")] = (
         Preset.PLANET
     )
     region: Annotated[

@@ -15,9 +15,9 @@ import numpy as np
 
 from geoclip import LocationEncoder
 from index.grid.cells import centres
-from index.search.descent import Ranking, descend
 from index.search.efforts import EffortName, named
 from index.search.planet import Planet
+from index.search.question import Question
 
 PLACE = (48.85837, 2.29448)
 
@@ -32,11 +32,9 @@ def main() -> None:
     noise = np.random.default_rng(4).standard_normal(512)
     query = encoder.embed([PLACE])[0] + 1.3 * noise / np.linalg.norm(noise)
     query = (query / np.linalg.norm(query)).astype(np.float32)[None]
-    effort = named(EffortName.DEFAULT)
+    effort = named(EffortName.DEFAULT, planet.manifest.coarse_res)
     coarse = planet.engine.search(query, effort.coarse, widths=effort.widths)
-    ranking = Ranking(planet.manifest.tau)
-    kept = ranking.scored(coarse.cells[0], coarse.scores[0])
-    (found,) = descend(query, [kept], 9, 10, encoder, ranking, effort)
+    found = next(planet.query_scores(query, Question(resolution=9))).result
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     levels: Any = planet.engine
@@ -61,10 +59,12 @@ def main() -> None:
     for level, size in zip(found.levels[1:], (90, 40, 12), strict=False):
         points = centres(level.cells)
         near = (np.abs(points - PLACE) < (0.06, 0.09)).all(axis=1)
-        ax.scatter(points[near, 1], points[near, 0], c=level.scores[near], s=size, marker="h", cmap="viridis")
+        own, told = near & level.sure, near & ~level.sure
+        ax.scatter(points[told, 1], points[told, 0], s=size, marker="h", facecolors="none", edgecolors="silver")
+        ax.scatter(points[own, 1], points[own, 0], c=level.scores[own], s=size, marker="h", cmap="viridis")
     ax.plot(PLACE[1], PLACE[0], "r+", ms=10)
     ax.set(
-        title=f"3  {found.encodings} encoded, to resolution 9",
+        title=f"3  {found.encodings} encoded (grey: ruled out by slopes)",
         xlim=(PLACE[1] - 0.09, PLACE[1] + 0.09),
         ylim=(PLACE[0] - 0.06, PLACE[0] + 0.06),
     )

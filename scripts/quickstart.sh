@@ -19,7 +19,7 @@ echo "2. Self-check: landmarks embedded by the trained location encoder, looked 
 "$PYTHON" scripts/self_check.py
 
 echo
-echo "3. The small index of the planet (0.4 GB, once)"
+echo "3. The small index of the planet (0.5 GB, once)"
 if [ ! -e "$planet" ]; then
   "${geoclip[@]}" build "$planet" --preset lite --dry-run
   "${geoclip[@]}" build "$planet" --preset lite
