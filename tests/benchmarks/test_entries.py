@@ -61,7 +61,7 @@ def index(release: Release) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_is_there(program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    name = f"{program}.__main__" if program in ("benchmarks", "benchmarks.parity") else program
+    name = f"{program}.__main__" if program in ("benchmarks", "benchmarks.parity", "benchmarks.faults") else program
     monkeypatch.setattr(sys, "argv", [program, "--help"])
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(name).main()
@@ -70,7 +70,7 @@ def test_help_is_there(program: str, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_all_programs_are_known() -> None:
-    assert len(PROGRAMS) == 16
+    assert len(PROGRAMS) == 18
     assert FULL.queries > QUICK.queries
 
 

@@ -45,7 +45,7 @@ def test_the_extras_are_those_of_the_distribution() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extra, names in extras.EXTRAS.items():
         wanted = " ".join(project["optional-dependencies"][extra])
-        assert all(name in wanted or "geoclip-planet[map]" in wanted for name in names)
+        assert all(name.replace("_", "-") in wanted or "geoclip-planet[map]" in wanted for name in names)
     always = " ".join(project["dependencies"])
     assert not any(name in always for name in ("matplotlib", '"pip', "lightning"))
 
