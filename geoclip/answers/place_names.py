@@ -85,8 +85,8 @@ class PlaceNames:
         """Return the most probable continents, countries, regions and cities, each with the probability of its cells.
 
         A cell counts where its centre lies; a heavy one that is coarse is divided evenly among its descendants, a
-        light one that is very fine counts where its ancestor does. A region is never more probable than its country, nor a
-        city than its region; all countries together have all the probability, unless there is no country.
+        light one that is very fine counts where its ancestor does. A region is never more probable than its country,
+        nor a city than its region; all countries together have all the probability, unless there is no country.
 
         Args:
             cells: (L,) of any resolutions.
