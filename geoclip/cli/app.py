@@ -65,6 +65,7 @@ def fetch(
     "geoclip locate holiday.jpg --country FR,ES --map answer.html",
     "geoclip locate a.jpg b.jpg c.jpg --index planet/ --together --crops 10",
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]",
+    "geoclip locate photos/ -o answers.csv --xmp beside     [dim]# sidecars, marked as estimates[/dim]",
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv",
     'geoclip locate --text "a red double-decker bus"',
 )
@@ -147,7 +148,7 @@ def search(
             "or - for one of these on stdin.",
         ),
     ],
-    output: OutputOptions,
+    output: Annotated[OutputOptions, "output", "format", "map_file", "resume", "overwrite"],
     index: IndexOptions,
     search: SearchOptions,
     photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],

@@ -9,12 +9,13 @@ import typer
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
-from geoclip.cli.terminal import progress
+from geoclip.cli.terminal import progress, say
 from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
 from geoclip.photos.decode import photo_key
 from geoclip.writers import Output
+from geoclip.writers.sidecars import Sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,11 @@ def run(
         raise InputError("--together needs photos; name those of one place.")
     if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
-    answer_map = MapFile(output.map_file, photo, machine)
+    if output.xmp and (together or not beside_photos):
+        raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
+    if output.xmp and output.xmp.is_file():
+        raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
+    answer_map, sidecars = MapFile(output.map_file, photo, machine), Sidecars(output.xmp, say)
     inputs = _some(photo_inputs(photos, from_list, photo.exclude)) if beside_photos or not words.text else iter(())
     embedder = open_embedder(photo, model, machine)
     locator = open_locator(embedder, index, search, machine, photos=beside_photos, words=bool(words.text))
@@ -67,7 +72,7 @@ def run(
     known = len(photos) if from_list is None and all(Path(each).is_file() for each in photos) else None
     inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
     stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
-    raise typer.Exit(_streamed(stream, known, target, answer_map))
+    raise typer.Exit(_streamed(stream, known, target, answer_map, sidecars))
 
 
 def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
@@ -81,17 +86,20 @@ def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
     return chain([first], photos)
 
 
-def _streamed(stream: "Iterator[Answer]", known: int | None, target: Output, answer_map: MapFile) -> int:
+def _streamed(
+    stream: "Iterator[Answer]", known: int | None, target: Output, answer_map: MapFile, sidecars: Sidecars
+) -> int:
     """Write answers as they come, `known` in number; return the exit code."""
     counts = RunCounts()
     with target, progress("Locating", known, beside_answers=target.to_stdout) as update:
         for answer in stream:
+            sidecars.add(answer)  # first: a run that is stopped in between answers for the photo again
             target.write(answer)
             if counts.count(answer):
                 answer_map.add(answer)
             update(counts.answered + counts.failed, known)
     answer_map.finish()
-    return counts.exit_code("answered")
+    return max(counts.exit_code("answered"), 1 if sidecars.left else 0)
 
 
 def _written(answer: "Answer", failed: "list[Answer]", target: Output, answer_map: MapFile) -> int:

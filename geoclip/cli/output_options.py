@@ -35,6 +35,15 @@ class OutputOptions(Options):
     map_file: Annotated[
         Path | None, Help("Also draw a map: .html, which needs no network, or .png.", names=("--map",), metavar="FILE")
     ] = None
+    xmp: Annotated[
+        Path | None,
+        Help(
+            "Also write an XMP sidecar IMG.jpg.xmp for each photo without a position, marked as an estimate: "
+            "beside the photos, or in a folder.",
+            Panel.OUTPUT,
+            metavar="beside|DIR",
+        ),
+    ] = None
     resume: Annotated[bool, Help("Go on with a stopped run of the same inputs and options.", Panel.OUTPUT)] = False
     overwrite: Annotated[bool, Help("Replace --output if it exists.", Panel.OUTPUT)] = False
 
