@@ -5,10 +5,11 @@
     python -m benchmarks.faults hostile --count 300     indexes, releases, checkpoints of a stranger: refused, answered?
     python -m benchmarks.faults exchanged --count 1000  an index opened while others take its name: one of the two?
     python -m benchmarks.faults full --count 100        disks that are too small: said, nothing lost?
+    python -m benchmarks.faults fuzzed --count 60       every reader of files so many seconds, by atheris if installed
     python -m benchmarks.faults all
 
-Prints how many tries ended in which way. Exit code 1 where one ended as none should; each is named. Quarter of an hour
-for all, on two cores; weights as of `geoclip fetch`.
+Prints how many tries ended in which way. Exit code 1 where one ended as none should; each is named. Three quarters of
+an hour for all, on two cores; weights as of `geoclip fetch`.
 """
 
 import random
@@ -23,14 +24,16 @@ from benchmarks.faults.outcome import Outcome
 from benchmarks.harness import parser
 from benchmarks.results import Results
 
-USUAL = {"killed": 200, "flipped": 1000, "hostile": 300, "exchanged": 1000, "full": 100}
+USUAL = {"killed": 200, "flipped": 1000, "hostile": 300, "exchanged": 1000, "full": 100, "fuzzed": 60}
 
 
 def main() -> int:
     """Run campaigns; return the exit code."""
     options = parser(__doc__, index=False)
     options.add_argument("campaign", nargs="+", choices=(*USUAL, "all"))
-    options.add_argument("--count", type=int, help=f"tries of a campaign; default: {USUAL}")
+    options.add_argument(
+        "--count", type=int, help=f"tries of a campaign, of fuzzing seconds a reader; default: {USUAL}"
+    )
     options.add_argument("--only", help="kinds of a campaign whose name has this")
     options.add_argument("--seed", type=int, default=0)
     arguments = options.parse_args()
@@ -112,12 +115,23 @@ def _full(count: int, work: Path, seed: int) -> Runs:
     }
 
 
+def _fuzzed(count: int, work: Path, seed: int) -> Runs:
+    from benchmarks.faults.fuzzed import fuzzed
+    from benchmarks.faults.readers import READERS
+
+    return {
+        name: partial(fuzzed, name, seconds=float(count), folder=_new(work, f"fuzzed {name}"), seed=seed)
+        for name in READERS
+    }
+
+
 CAMPAIGNS: dict[str, Callable[[int, Path, int], Runs]] = {
     "killed": _killed,
     "flipped": _flipped,
     "hostile": _hostile,
     "exchanged": _exchanged,
     "full": _full,
+    "fuzzed": _fuzzed,
 }
 
 

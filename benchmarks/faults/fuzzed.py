@@ -10,13 +10,15 @@ import logging
 import os
 import random
 import re
-import subprocess
 import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
+from benchmarks.faults.children import forkserver
 from benchmarks.faults.mutations import changed, flipped
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.readers import READERS, Reader
@@ -80,19 +82,23 @@ def fuzzed(name: str, *, seconds: float, folder: Path, seed: int = 0) -> Outcome
         folder: to work in.
         seed: of the changes.
     """
-    arguments = [sys.executable, "-m", "benchmarks.faults.fuzzed", name, str(folder), str(seconds), str(seed)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, errors="replace")
-    outcome = Outcome()
-    log = done.stderr + done.stdout
+    outcome, path = Outcome(), folder.with_suffix(".log")
+    child = forkserver("benchmarks.faults.fuzzed").Process(target=_fuzz, args=(name, folder, seconds, seed, path))
+    child.start()
+    child.join()
+    log = path.read_text(encoding="utf-8", errors="replace")
     if found := re.findall(r"^counts (\{.*\})$", log, re.MULTILINE):
         outcome.counts.update(json.loads(found[-1]))
-    if done.returncode:
-        outcome.wrong.append(f"{name}: ended with {done.returncode}: {log[-1500:]}")
+    if child.exitcode:
+        outcome.wrong.append(f"{name}: ended with {child.exitcode}: {log[-1500:]}")
     return outcome
 
 
-def _main(name: str, folder: Path, seconds: float, seed: int) -> None:
+def _fuzz(name: str, folder: Path, seconds: float, seed: int, log: Path) -> None:
     """Fuzz until the time is over; the counts are printed at the end."""
+    with log.open("wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
     reader, rng = READERS[name], random.Random(seed)
     files = corpus(reader, rng)
     counts = {"corpus": len(files), "tries": 0, "read": 0, "refused": 0}
@@ -116,7 +122,8 @@ def _main(name: str, folder: Path, seconds: float, seed: int) -> None:
 
     for number, content in enumerate(files):
         (folder / f"{number:04}").write_bytes(content)
-    atheris.instrument_all()
+    for function in _functions():
+        atheris.instrument_func(function)
     until = time.monotonic() + seconds
 
     def once(content: bytes) -> None:
@@ -130,5 +137,11 @@ def _main(name: str, folder: Path, seconds: float, seed: int) -> None:
     atheris.Fuzz()
 
 
-if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+def _functions() -> Iterator[FunctionType]:
+    """Yield this project's functions and methods, as far as they are imported."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in ("geoclip", "index")]
+    for module in modules:
+        for value in list(vars(module).values()):
+            if getattr(value, "__module__", None) == module.__name__:
+                found = list(vars(value).values()) if isinstance(value, type) else [value]
+                yield from (each for each in found if isinstance(each, FunctionType))

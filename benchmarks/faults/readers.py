@@ -25,6 +25,7 @@ from geoclip.encoders.clip_checkpoint import Tower, read_tower
 from geoclip.errors import GeoclipError
 from geoclip.evaluation.predictions import read_answers
 from geoclip.journal import Journal
+from geoclip.options import Candidates
 from geoclip.photos.decode import DecodeLimits, read_gps, read_photo
 from geoclip.photos.find import listed_photos
 from geoclip.photos.sidecars import position_beside
@@ -35,7 +36,7 @@ from geoclip.tables.labels import Labels
 from geoclip.tables.vector_file import VectorFile
 from geoclip.train.checkpoints import config_in, read_checkpoint
 from index.grid.geojson_polygons import geojson_polygons
-from index.storage.contents import IndexContents, StartLevel
+from index.storage.contents import IndexContents
 from index.storage.gallery import Gallery
 from index.storage.manifest import MANIFEST, SUMS, BadIndexError, Manifest, parse_sums
 from tests.helpers.hostile_files import valid_files
@@ -91,17 +92,12 @@ def _in_an_index(name: str) -> Callable[[bytes], object]:
         try:
             contents = IndexContents.open(folder)
             for lists in contents.lists:
-                lists.vectors(np.arange(2))
+                lists.vectors(np.arange(1))
             return contents.slopes.of(np.arange(3))
         finally:
             (folder / name).write_bytes(_index_file(name))
 
     return read
-
-
-def _start_level(content: bytes) -> object:
-    rows = np.load(io.BytesIO(_index_file("cells.npy")))
-    return StartLevel.parse(content, len(rows), 64)
 
 
 # -- models -----------------------------------------------------------------------------------------------------------
@@ -300,7 +296,7 @@ def _lists(rng: random.Random) -> list[bytes]:
 
 def _calibrations(rng: random.Random) -> list[bytes]:
     given = {"temperature": 1.2, "prior_weight": 0.5, "level_50": 0.4, "level_90": 0.8, "model": "m"}
-    return [Calibration(**given, candidates="planet", photos=9).model_dump_json().encode()]  # type: ignore[arg-type]
+    return [Calibration(**given, candidates=Candidates.PLANET, photos=9).model_dump_json().encode()]
 
 
 def _journals(rng: random.Random) -> list[bytes]:
@@ -326,7 +322,9 @@ READERS: dict[str, Reader] = {
     "manifest": Reader(Manifest.parse, _one(MANIFEST), OF_AN_INDEX),
     "digests": Reader(parse_sums, _one(SUMS), OF_AN_INDEX),
     "cells": Reader(_in_an_index("cells.npy"), _one("cells.npy"), INDEX),
-    "start level": Reader(_start_level, _one("level-3.safetensors"), OF_AN_INDEX),
+    "start level": Reader(_in_an_index("start.safetensors"), _one("start.safetensors"), INDEX),
+    "lengths": Reader(_in_an_index("lengths.npy"), _one("lengths.npy"), INDEX),
+    "slopes": Reader(_in_an_index("slopes.bin"), _one("slopes.bin"), INDEX),
     "level": Reader(_in_an_index("level-6.safetensors"), _one("level-6.safetensors"), INDEX),
     "lists": Reader(_in_an_index("level-6.lists"), _one("level-6.lists"), INDEX),
     "prior": Reader(_in_an_index("prior.npy"), _one("prior.npy"), INDEX),

@@ -1,10 +1,12 @@
-"""Hostile indexes, releases and checkpoints in a small form; `python -m benchmarks.faults` tries more."""
+"""Hostile files, and changes of all files that are read, in a small form; `python -m benchmarks.faults` tries more."""
 
 from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.fuzzed import FILES, replayed
 from benchmarks.faults.hostile import hostile
+from benchmarks.faults.readers import READERS
 
 
 @pytest.mark.slow
@@ -14,3 +16,12 @@ def test_hostile_files_are_refused_in_words_or_answered_from(kind: str, tries: i
     assert outcome.wrong == []
     assert outcome.counts["refused"] > tries / 3
     assert outcome.counts["answered"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", READERS)
+def test_whatever_is_read_is_read_or_refused_in_words(reader: str) -> None:
+    outcome = replayed(reader, 120, seed=1)
+    assert outcome.wrong == []
+    assert outcome.counts["tries"] >= FILES + 120
+    assert outcome.counts["read"] + outcome.counts["refused"] == outcome.counts["tries"]
