@@ -37,7 +37,7 @@ COMMANDS = (
     Written(("embed", "photos", "--workers", "1"), "o.parquet", True),
     Written(("search", "a.npy", "-k", "2", "-f", "csv"), "o.html", option="--map"),
 )
-"""The first three are what a test tries."""
+"""The first two are what a test tries."""
 
 
 @contextmanager

@@ -295,8 +295,10 @@ def _lists(rng: random.Random) -> list[bytes]:
 
 
 def _calibrations(rng: random.Random) -> list[bytes]:
-    given = {"temperature": 1.2, "prior_weight": 0.5, "level_50": 0.4, "level_90": 0.8, "model": "m"}
-    return [Calibration(**given, candidates=Candidates.PLANET, photos=9).model_dump_json().encode()]
+    fitted = Calibration(
+        temperature=1.2, prior_weight=0.5, level_50=0.4, level_90=0.8, model="m", candidates=Candidates.PLANET, photos=9
+    )
+    return [fitted.model_dump_json().encode()]
 
 
 def _journals(rng: random.Random) -> list[bytes]:

@@ -88,7 +88,8 @@ def sidecar(answer: Answer) -> bytes:
     for name, value in values.items():
         ET.SubElement(about, _name(name)).text = value
     ET.indent(whole)
-    return ET.tostring(whole, encoding="utf-8", xml_declaration=True) + b"\n"
+    text: bytes = ET.tostring(whole, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def _is_ours(path: Path) -> bool:

@@ -150,7 +150,17 @@ def test_the_command(tmp_path: Path) -> None:
     photos = [make_photo(tmp_path / f"photos/{name}.jpg", number) for number, name in enumerate("ab")]
     (tmp_path / "photos/b.jpg.xmp").write_text(FOREIGN)
     before = [photo.read_bytes() for photo in photos]
-    asked = ["locate", tmp_path / "photos", "-i", "none", "-f", "csv", "--workers", "1", *small.options]
+    asked: list[str | Path] = [
+        "locate",
+        tmp_path / "photos",
+        "-i",
+        "none",
+        "-f",
+        "csv",
+        "--workers",
+        "1",
+        *small.options,
+    ]
     done = geoclip(*asked, "--xmp", "beside")
     assert done.exit_code == 1
     assert "b.jpg.xmp is a sidecar of another program" in done.stderr
