@@ -9,6 +9,7 @@ import {Service} from "./service.js"
 import {Where} from "./where.js"
 
 const SECONDS_SAID = 8
+const NO_PHOTOS = "This server was started for vectors only and takes no photos."
 const element = id => document.getElementById(id)
 let saidTimer = null
 
@@ -36,7 +37,7 @@ const photos = new Photos(service, {parameters, limits: () => served.limits, sho
 const where = new Where(viewer, () => photos.searchAgain(), say)
 
 listenForPhotos((files, passed) => {
-  if (!served.photos) return say("This server answers vectors only; it was started without photos.")
+  if (!served.photos) return say(NO_PHOTOS)
   photos.add(files, passed)
 })
 offerDownloads(service, photos, {parameters, notice: () => served.notice, say})
@@ -81,10 +82,21 @@ async function start() {
   if (used) element("served").textContent = `Searched: ${used.candidates === "planet" ? `the index ${used.name}` : "the gallery of known places"}.`
   for (const {name} of served.indexes) add(element("index"), "option", name, {value: name, selected: name === served.default})
   element("index-row").hidden = served.indexes.length < 2
-  element("index").onchange = event => {
-    index = event.target.value
-    photos.searchAgain().catch(error => say(error.message))
+  element("index").onchange = event => chooseIndex(event.target.value)
+  if (!served.photos) {
+    element("intake").querySelectorAll("button").forEach(button => (button.disabled = true))
+    element("intake").firstElementChild.textContent = NO_PHOTOS
   }
+}
+
+// Vectors are of one model: those of another's photos mean nothing in this index.
+function chooseIndex(name) {
+  const model = wanted => served.indexes.find(one => one.name === wanted)?.model
+  const same = model(name) === model(index ?? served.default)
+  index = name
+  if (same) return photos.searchAgain().catch(error => say(error.message))
+  photos.clear()
+  say("This index was built with another model. Add the photos again.")
 }
 
 start().catch(error => {

@@ -18,7 +18,7 @@ export class Photos {
     this.all = []
     this.chosen = null
     this.running = 0
-    this.counted = 0 // names of this visit, for pictures without one
+    this.searching = Promise.resolve() // searches go one after the other, so that the last one asked for is shown
     element("clear").onclick = () => this.clear()
     element("together").onclick = () => this.together().catch(error => hooks.say(error.message))
   }
@@ -61,8 +61,13 @@ export class Photos {
   }
 
   // Searches all vectors again, with other options; the photos are not sent.
-  async searchAgain() {
-    const located = this.located
+  searchAgain() {
+    const search = this.searching.then(() => this.#search(this.located))
+    this.searching = search.catch(() => {})
+    return search
+  }
+
+  async #search(located) {
     const parameters = this.hooks.parameters()
     for (let i = 0; i < located.length; i += VECTORS_AT_ONCE) {
       const some = located.slice(i, i + VECTORS_AT_ONCE)
@@ -71,7 +76,7 @@ export class Photos {
       answers.forEach((answer, j) => this.#take(some[j], answer))
       this.hooks.say(`Searched ${Math.min(i + some.length, located.length)} of ${located.length} again.`)
     }
-    if (this.chosen) this.choose(this.chosen)
+    if (located.includes(this.chosen)) this.choose(this.chosen)
     if (located.length === 1) this.hooks.say(verdict(this.answerOf(located[0])))
   }
 
@@ -97,11 +102,13 @@ export class Photos {
     this.#mark(photo, "sent")
     try {
       thumbnail(photo.file).then(image => this.#setThumbnail(photo, image))
-      const {answer, vector} = await this.service.locate(photo.file, photo.name, this.hooks.parameters())
+      const asked = this.hooks.parameters()
+      const {answer, vector} = await this.service.locate(photo.file, photo.name, asked)
       photo.vector = vector
       photo.gps = answer.gps
       this.#take(photo, answer)
       this.#mark(photo, "done")
+      if (String(asked) !== String(this.hooks.parameters())) await this.#search([photo]) // changed in the meantime
     } catch (error) {
       photo.error = error.message
       this.#mark(photo, "failed")
