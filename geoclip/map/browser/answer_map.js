@@ -137,7 +137,8 @@ export class AnswerMap {
         id: "cells", type: "fill", source: "cells",
         paint: {"fill-color": ["interpolate", ["linear"], ["get", "shade"], ...shades], "fill-outline-color": colours.cell},
       },
-      {id: "circles-halo", type: "line", source: "circles", paint: {"line-color": colours.halo2, "line-width": 4.5, "line-opacity": 0.8}},
+      {id: "areas", type: "line", source: "circles", filter: ["==", ["get", "share"], 0], paint: {"line-color": colours.text, "line-width": 1.3, "line-opacity": 0.8}},
+      {id: "circles-halo", type: "line", source: "circles", filter: [">", ["get", "share"], 0], paint: {"line-color": colours.halo2, "line-width": 4.5, "line-opacity": 0.8}},
       {id: "circle-90", type: "line", source: "circles", filter: ["==", ["get", "share"], 0.9], paint: {"line-color": colours.point, "line-width": 2.2, "line-dasharray": [3, 2]}},
       {id: "circle-50", type: "line", source: "circles", filter: ["==", ["get", "share"], 0.5], paint: {"line-color": colours.point, "line-width": 2.2}},
       {id: "drawn", type: "line", source: "drawn", paint: {"line-color": colours.drawn, "line-width": 2.5, "line-dasharray": [1.5, 1.5]}},
@@ -152,10 +153,10 @@ export class AnswerMap {
 
   #circles() {
     if (!this.answer) return []
-    const {predictions: [best], radius_50_km: half, radius_90_km: most} = this.answer
-    return [[0.9, most], [0.5, half]]
-      .filter(([, km]) => km !== null && km > 0.01)
-      .map(([share, km]) => feature("LineString", circleLine(best, km), {share}))
+    const {predictions: [best, ...others], radius_50_km: half, radius_90_km: most} = this.answer
+    return [[0.9, best, most], [0.5, best, half], ...others.map(place => [0, place, place.radius_km])]
+      .filter(([, , km]) => km !== null && km > 0.01)
+      .map(([share, place, km]) => feature("LineString", circleLine(place, km), {share}))
       .filter(({geometry}) => geometry.coordinates.length)
   }
 

@@ -1,6 +1,6 @@
 // The answer in words, and the legend. All text goes in as text, never as markup.
 import {COLOURS} from "./base_map.js"
-import {chance, coordinates, notes, percent, placeName, searchedLine, verdict} from "./words.js"
+import {areasLine, chance, coordinates, exactCoordinates, notes, percent, placeName, searchedLine, verdict} from "./words.js"
 
 const MOST_AREAS = 5
 
@@ -21,24 +21,24 @@ export function describe(answer, panel, {photo = null, onPlace, onCopy}) {
     add(panel, "p", verdict(answer), {className: "warning"})
     return
   }
-  if (answer.localizable === false)
-    add(panel, "p", "This photo says little about where it was taken. Do not rely on the places below.", {className: "warning"})
-  add(panel, "p", verdict(answer), {className: "verdict"})
-  shares(panel, "Countries", answer.countries)
+  add(panel, "p", verdict(answer), {className: answer.localizable === false ? "verdict warning" : "verdict"})
+  shares(panel, "Countries", answer.countries, true)
   places(panel, answer, onPlace, onCopy)
+  shares(panel, "Continents", answer.continents)
   shares(panel, "Regions", answer.regions)
+  shares(panel, "Cities", answer.cities)
   notes(answer).forEach(text => add(panel, "p", text))
   add(panel, "p", searchedLine(answer), {className: "faint"})
 }
 
-function shares(panel, title, areas) {
+function shares(panel, title, areas, open = false) {
   if (!areas.length) return
-  const box = add(panel, "details", "", {open: title === "Countries"})
+  const box = add(panel, "details", "", {open})
   add(box, "summary", title)
   const list = add(box, "ul", "", {className: "shares"})
   areas.slice(0, MOST_AREAS).forEach(area => {
     const row = add(list, "li")
-    add(row, "span", area.within && title !== "Countries" ? `${area.name}, ${area.within}` : area.name, {dir: "auto"})
+    add(row, "span", area.within ? `${area.name}, ${area.within}` : area.name, {dir: "auto"})
     add(row, "span", percent(area.probability), {className: "number"})
     const bar = add(row, "span", "", {className: "bar", ariaHidden: "true"})
     add(bar, "span").style.width = `${Math.max(100 * area.probability, 0.5)}%`
@@ -47,7 +47,7 @@ function shares(panel, title, areas) {
 
 function places(panel, answer, onPlace, onCopy) {
   const box = add(panel, "section")
-  add(box, "h3", answer.predictions.length > 1 ? "Best point and alternatives" : "Best point")
+  add(box, "h3", answer.predictions.length > 1 ? "Most probable areas" : "Best point")
   const list = add(box, "ol", "", {className: "places"})
   answer.predictions.forEach((place, i) => {
     const row = add(list, "li")
@@ -58,13 +58,14 @@ function places(panel, answer, onPlace, onCopy) {
     add(text, "span", chance(place), {className: "faint"})
     button.onclick = () => onPlace(place)
     const more = add(row, "span", "", {className: "links"})
-    const copy = add(more, "button", coordinates(place), {type: "button", className: "plain", title: "Copy the coordinates", ariaLabel: `Copy the coordinates ${coordinates(place)}`})
-    copy.onclick = () => onCopy(coordinates(place))
+    const copy = add(more, "button", coordinates(place), {type: "button", className: "plain", title: `Copy ${exactCoordinates(place)}`, ariaLabel: `Copy the coordinates ${coordinates(place)}`})
+    copy.onclick = () => onCopy(exactCoordinates(place))
     add(more, "a", "OpenStreetMap", {
       href: `https://www.openstreetmap.org/?mlat=${place.lat}&mlon=${place.lng}#map=15/${place.lat}/${place.lng}`,
       target: "_blank", rel: "noopener", title: "Opens openstreetmap.org, which learns this place", ariaLabel: `${placeName(place)} in OpenStreetMap (online)`,
     })
   })
+  add(box, "p", areasLine(answer), {className: "faint"})
 }
 
 export function legend(box, dark) {
@@ -75,7 +76,7 @@ export function legend(box, dark) {
   const ticks = add(box, "div", "", {className: "ticks"})
   for (let power = -5; power <= 0; power++) add(ticks, "span", `${Number((100 * 10 ** power).toPrecision(1))} %`)
   const level = add(box, "div", "", {className: "faint"})
-  for (const [kind, sign, text] of [["best", "★", "best point"], ["alternative", "2", "alternatives"], ["gps", "◆", "the photo's own GPS"], ["l50", "", "holds 50 % of the probability"], ["l90", "", "holds 90 %"]]) {
+  for (const [kind, sign, text] of [["best", "★", "best point"], ["alternative", "2", "best of another area"], ["gps", "◆", "the photo's own GPS"], ["l50", "", "holds 50 % of the probability"], ["l90", "", "holds 90 %"], ["area", "", "holds half of another area"]]) {
     const row = add(box, "div", "", {className: "key"})
     add(row, "i", sign, {className: kind, ariaHidden: "true"})
     add(row, "span", text)

@@ -10,8 +10,14 @@ export function kilometres(km) {
   return km < 9.95 ? `${km.toFixed(1)} km` : `${Number(km.toPrecision(3)).toLocaleString("en")} km`
 }
 
-export function coordinates({lat, lng}, decimals = 5) {
+// As exactly as the place is known: digits below a tenth of the radius are left out.
+export function coordinates({lat, lng, radius_km: radius = null}) {
+  const decimals = radius === null ? 5 : Math.min(Math.max(Math.round(2 - Math.log10(Math.max(radius, 1e-6) / 10)), 1), 5)
   return `${lat.toFixed(decimals)}, ${lng.toFixed(decimals)}`
+}
+
+export function exactCoordinates({lat, lng}) {
+  return `${lat.toFixed(5)}, ${lng.toFixed(5)}`
 }
 
 export function placeName(prediction) {
@@ -30,6 +36,12 @@ export function chance(prediction) {
   if (prediction.share === null) return percent(prediction.probability)
   const half = prediction.radius_km === null ? "" : `, half of it within ${kilometres(prediction.radius_km)}`
   return `${percent(prediction.share)}${half}`
+}
+
+// What the shares of the predictions are of.
+export function areasLine(answer) {
+  if (answer.area_km === null) return "Each share is of the place alone."
+  return `A share is the probability within ${kilometres(answer.area_km)} of a place, without what those above it hold.`
 }
 
 export function notes(answer) {
