@@ -209,6 +209,53 @@ def test_each_format_is_downloaded(chromium: "Browser", page: "Page", work: Serv
     other.context.close()
 
 
+def test_the_keyboard_is_enough(page: "Page", work: ServedWork) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to("#choose-files")
+    page.evaluate(
+        """() => document.querySelector("#files").addEventListener("click", event => {
+          event.preventDefault()
+          document.body.dataset.asked = "files"
+        })"""
+    )
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-asked=files]")  # where the system's chooser would open
+    page.set_input_files("#files", [str(path) for path in work.photos[:2]])
+    page.wait_for_selector("#progress", state="hidden")
+    tab_to("#chooser li:last-child > button:first-child")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#answer .query") == "1.png"
+    tab_to("#country")
+    page.keyboard.type("France")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#areas button")
+    tab_to(".where summary")
+    page.keyboard.press("Enter")
+    tab_to("[name=lat]")
+    for text in ("47,6", "7.5", "20"):
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#areas li:nth-child(2)")
+    assert "within 20 km of 47.6, 7.5" in page.inner_text("#areas")
+    tab_to(".maplibregl-canvas")
+    before = page.inner_text(".maplibregl-ctrl-scale")
+    for _ in range(3):
+        page.keyboard.press("-")
+    page.wait_for_selector(f".maplibregl-ctrl-scale:not(:text-is('{before}'))")
+    tab_to(".places li button")
+    page.keyboard.press("Enter")
+    tab_to("[data-format=json]")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
 def test_nothing_spills_from_a_small_phone_to_4k(chromium: "Browser", address: str, work: ServedWork) -> None:
     with opened(chromium, address, 400, 800, color_scheme="dark") as page:
         add_photos(page, work.photos[:1])
