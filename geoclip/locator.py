@@ -77,7 +77,7 @@ class Locator:
         if not isinstance(release, Release):
             release = released() if release is None else Release.open(release)
         embedder = PhotoEmbedder(release, device=device, precision=precision, clip_path=clip_path, limits=limits)
-        source = SearchSource.find(release.model_digest, index, candidates, calibration)
+        source = SearchSource.find(release.model_digest, index, candidates, calibration, crops=limits.crops)
         answerer = Answerer.open(
             release, source, engine=engine, device=embedder.device, precision=precision, on_progress=on_progress
         )

@@ -107,6 +107,21 @@ class RecordedGps(NamedTuple):
     """Of the position as it is written, where it is not WGS 84: up to some hundred metres away from it."""
 
 
+class Promise(NamedTuple):
+    """What the circles of a calibrated answer promise, and how well that is known.
+
+    Of photos like the calibrated ones, half and nine tenths lie inside; as so few were seen, the true shares may be as
+    low and as high as here: nine times of ten they are between.
+    """
+
+    photos: Annotated[int, Written(least=1)]
+    """Labelled photos that the circles rest on: those that say about as much as this one does."""
+    low_50: Probability
+    high_50: Probability
+    low_90: Probability
+    high_90: Probability
+
+
 @dataclass(frozen=True)
 class Searched:
     """What was searched, and how: everything needed to understand or repeat an answer."""
@@ -131,6 +146,8 @@ class Searched:
     """How the best point was chosen."""
     calibrated: bool = False
     """Whether temperature, prior weight and radii come from `geoclip calibrate`."""
+    calibration_photos: Annotated[int, Written(least=0)] = 0
+    """How many labelled photos that rests on."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,6 +190,8 @@ class Answer:
     """Whether the entropy is below `threshold_bits`: whether the photo says where it was taken at all."""
     estimated: Probability = 0.0
     """Share of the probability that lies in cells which were not scored one by one at the finest resolution."""
+    promise: Promise | None = None
+    """What the circles of a calibrated answer promise."""
     gps: RecordedGps | None = None
     searched: Searched = field(default_factory=lambda: Searched(Candidates.GALLERY))
 

@@ -81,6 +81,8 @@ class Answerer:
                 searcher = GallerySearcher(gallery, float(release.logit_scale().exp()), device)
         except ValueError as error:
             raise InputError(str(error)) from error
+        if source.calibration is not None:
+            source.calibration.check(index=searcher.index_digest)
         return cls(searcher, encoder.exactly, source)
 
     def search(self, vectors: ArrayLike, asked: Asked | None = None) -> FoundPlaces:
@@ -136,7 +138,8 @@ class Answerer:
             prior_weight=question.prior_weight,
             temperature=question.temperature,
             point=how.point,
-            calibrated=how.calibrated,
+            calibrated=how.calibrated > 0,
+            calibration_photos=how.calibrated,
         )
 
 

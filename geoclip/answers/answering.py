@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Searched
+from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Promise, Searched
 from geoclip.answers.areas import areas, scale_km
 from geoclip.answers.looked_at import LookedAt
 from geoclip.answers.place_names import PlaceNames
@@ -32,6 +33,16 @@ LEAST_CELL = 0.001
 POINTS = "all, cell, geoscore or a distance in km, such as 25"
 
 
+class Circles(NamedTuple):
+    """The circles of answers with a spatial entropy up to a limit."""
+
+    up_to_bits: float = math.inf
+    level_50: float = 0.5
+    """Probability that the 50 % circle holds; calibration chooses it so that half of all true places lie inside."""
+    level_90: float = 0.9
+    promise: Promise | None = None
+
+
 @dataclass(frozen=True)
 class AnswerOptions:
     """How an answer is read off a posterior.
@@ -47,11 +58,11 @@ class AnswerOptions:
     apart_km: float | None = None
     """Radius of the areas that predictions stand for; None takes what suits the distribution, 0 lists the best-ranked
     places, however close."""
-    level_50: float = 0.5
-    """Probability that the 50 % circle holds; calibration chooses it so that half of all true places lie inside."""
-    level_90: float = 0.9
+    circles: tuple[Circles, ...] = (Circles(),)
+    """By entropy, ascending."""
     threshold_bits: float = THRESHOLD_BITS
-    calibrated: bool = False
+    calibrated: int = 0
+    """How many photos circles, temperature and prior weight were fitted to."""
 
     def __post_init__(self) -> None:
         if self.point not in ("all", "cell", "geoscore"):
@@ -63,9 +74,13 @@ class AnswerOptions:
                 raise InputError(f"The point is {self.point!r}; choose {POINTS} (above 0, up to 20000).")
         if self.apart_km is not None and not 0 <= self.apart_km <= 5_000:
             raise InputError(f"Predictions are to be {self.apart_km} km apart; choose 0 to 5000.")
-        for level in (self.level_50, self.level_90):
+        for level in [level for each in self.circles for level in each[1:3]]:
             if not 0 < level <= 1:
                 raise InputError(f"A circle is to hold a probability of {level}; choose above 0, up to 1.")
+
+    def circles_at(self, entropy_bits: float) -> Circles:
+        """Return the circles of an answer with this entropy."""
+        return next((each for each in self.circles if entropy_bits <= each.up_to_bits), self.circles[-1])
 
     @property
     def gain(self) -> Gain | None:
@@ -120,12 +135,14 @@ class AnswerMaker:
     def _described(self, answer: Answer, discs: Discs, posterior: Posterior) -> Answer:
         """Return an answer with all that is read off the distribution, and with its verdict."""
         entropy = entropy_bits(posterior)
+        circles = self._how.circles_at(entropy)
         shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
         best = np.array([answer.best.lat, answer.best.lng])
         answer = replace(
             answer,
-            radius_50_km=discs.radius(best, self._how.level_50),
-            radius_90_km=discs.radius(best, self._how.level_90),
+            radius_50_km=discs.radius(best, circles.level_50),
+            radius_90_km=discs.radius(best, circles.level_90),
+            promise=circles.promise,
             continents=shares.continents,
             countries=shares.countries,
             regions=shares.regions,

@@ -3,7 +3,8 @@
 1. Temperature and prior weight: those under which the true places are most likely. The likelihood is that of the H3
    cells of several resolutions that hold the true place: it matters to be right about the country and about the street.
 2. The probability that a circle must hold so that half (nine tenths) of the true places lie inside: split conformal
-   prediction (Papadopoulos et al. 2002; Angelopoulos and Bates, arXiv 2107.07511), whatever the model gets wrong.
+   prediction (Papadopoulos et al. 2002; Angelopoulos and Bates, arXiv 2107.07511), whatever the model gets wrong. Where
+   there are enough photos, each class of spatial entropy has its own: a night shot and a street sign are not alike.
 """
 
 import math
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answerer import Answerer
-from geoclip.answers.calibration import Calibration
+from geoclip.answers.answering import entropy_bits
+from geoclip.answers.calibration import Calibration, EntropyClass
 from geoclip.answers.source import Asked
 from geoclip.distance import haversine_km
 from geoclip.errors import InputError
@@ -44,6 +46,8 @@ class Measured:
     coverage_50: float
     """Share of true places inside the 50 % circle."""
     coverage_90: float
+    coverage_by_entropy: tuple[tuple[int, float, float], ...]
+    """Of the third with the lowest spatial entropy, the next and the last: photos, coverage of both circles."""
     error: float
     """Expected calibration error of the claims "within d km of the best point": ten bins, all distances together."""
     reliability: tuple[tuple[float, float, int], ...]
@@ -52,7 +56,7 @@ class Measured:
 
 
 def calibrate(
-    answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats, *, seed: int = 0
+    answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats, *, seed: int = 0, crops: int = 1
 ) -> Calibration:
     """Fit and measure.
 
@@ -62,6 +66,7 @@ def calibrate(
         vectors: (N, dim) of the labelled photos.
         lat_lng: (N, 2) degrees, where they were taken.
         seed: of the division into halves.
+        crops: of each photo; only recorded.
 
     Raises:
         InputError: there are fewer than 20 labelled queries.
@@ -79,30 +84,34 @@ def calibrate(
         lambda t, w: _log_likelihood(posteriors_at(t, w), lat_lng[few]), question.prior_weight, on_planet
     )
     chosen = replace(question, temperature=temperature, prior_weight=weight if on_planet else 0.0)
-    tuned = Asked(chosen, replace(asked.how, level_50=0.5, level_90=0.9))
-    reached = _reached(answerer, tuned, vectors[fitting], lat_lng[fitting])
-    level_50, level_90 = (_level(reached, share) for share in (0.5, 0.9))
-    final = Asked(chosen, replace(asked.how, level_50=level_50, level_90=level_90))
-    before, after = (measure(answerer, each, vectors[held_out], lat_lng[held_out]) for each in (asked, final))
-    return Calibration(
+    reached, bits = _reached(answerer, Asked(chosen, asked.how), vectors[fitting], lat_lng[fitting])
+    fitted = Calibration(
         temperature=temperature,
         prior_weight=chosen.prior_weight,
-        level_50=level_50,
-        level_90=level_90,
+        classes=_classes(reached, bits),
         model=answerer.source.model,
         candidates=searcher.candidates,
+        index=searcher.index_digest,
+        resolution=question.resolution,
+        effort=str(question.effort),
+        point=asked.how.point,
+        crops=crops,
         photos=len(vectors),
-        report={"before": asdict(before), "after": asdict(after)},
     )
+    final = Asked(*fitted.applied(*asked))
+    before, after = (measure(answerer, each, vectors[held_out], lat_lng[held_out]) for each in (asked, final))
+    return fitted.model_copy(update={"report": {"before": asdict(before), "after": asdict(after)}})
 
 
 def measure(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats) -> Measured:
     """Compare what is answered for vectors (N, dim) with where they belong (N, 2)."""
-    claims, truths, away, inside, likelihood = [], [], [], [], []
+    claims, truths, away, inside, likelihood, bits = [], [], [], [], [], []
     for (posterior, discs, best), truth in zip(_looked_up(answerer, asked, vectors), lat_lng, strict=True):
         km = float(haversine_km(best, truth))
         away.append(km)
-        inside.append([km <= discs.radius(best, p) for p in (asked.how.level_50, asked.how.level_90)])
+        bits.append(entropy_bits(posterior))
+        circles = asked.how.circles_at(bits[-1])
+        inside.append([km <= discs.radius(best, p) for p in (circles.level_50, circles.level_90)])
         claims += [float(discs.within(best[None], d)[0]) for d in DISTANCES_KM]
         truths += [km <= d for d in DISTANCES_KM]
         likelihood.append(_log_likelihood(iter([posterior]), truth[None]))
@@ -113,6 +122,11 @@ def measure(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_
         log_likelihood=float(np.mean(likelihood)),
         coverage_50=float(coverage[0]),
         coverage_90=float(coverage[1]),
+        coverage_by_entropy=tuple(
+            (len(third), *np.array(inside)[third].mean(axis=0).tolist())
+            for third in np.array_split(np.argsort(bits, kind="stable"), 3)
+            if len(third)
+        ),
         error=error,
         reliability=reliability,
         median_km=float(np.median(away)),
@@ -134,12 +148,35 @@ def _looked_up(
 _TOGETHER = 64  # posteriors in memory at once
 
 
-def _reached(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats) -> Floats:
-    """Return for each vector the probability inside the circle around the best point that reaches the true place."""
-    reached = []
-    for (_, discs, best), truth in zip(_looked_up(answerer, asked, vectors), lat_lng, strict=True):
+def _reached(answerer: Answerer, asked: Asked, vectors: NDArray[np.float32], lat_lng: Floats) -> tuple[Floats, Floats]:
+    """Return for each vector the probability in the circle around the best point that reaches the true place.
+
+    And the entropy in bits.
+    """
+    reached, bits = [], []
+    for (posterior, discs, best), truth in zip(_looked_up(answerer, asked, vectors), lat_lng, strict=True):
         reached.append(float(discs.within(best[None], max(float(haversine_km(best, truth)), 1e-3))[0]))
-    return np.array(reached)
+        bits.append(entropy_bits(posterior))
+    return np.array(reached), np.array(bits)
+
+
+def _classes(reached: Floats, bits: Floats) -> tuple[EntropyClass, ...]:
+    """Return circles for as many classes of entropy, equally large, as have enough photos; at least one."""
+    count = min(max(len(reached) // _OF_A_CLASS, 1), _CLASSES)
+    parts = np.array_split(np.argsort(bits, kind="stable"), count)
+    limits = [float(bits[after[0]]) for after in parts[1:]]
+    return tuple(
+        EntropyClass(
+            up_to_bits=limit,
+            level_50=_level(reached[part], 0.5),
+            level_90=_level(reached[part], 0.9),
+            photos=len(part),
+        )
+        for part, limit in zip(parts, [*limits, None], strict=True)
+    )
+
+
+_OF_A_CLASS, _CLASSES = 50, 3
 
 
 def _level(reached: Floats, share: float) -> float:

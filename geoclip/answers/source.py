@@ -42,6 +42,8 @@ class SearchSource:
         index: str | Path | None = None,
         candidates: Candidates | str | None = None,
         calibration: str | Path | None = None,
+        *,
+        crops: int = 1,
     ) -> Self:
         """Find what is meant.
 
@@ -51,6 +53,7 @@ class SearchSource:
                 released gallery. None is the finest index in the cache that was built with the model, or the gallery.
             candidates: None is `planet` with an index, `gallery` without.
             calibration: a file of `geoclip calibrate`.
+            crops: of each photo.
 
         Raises:
             InputError: there is no such index, it is of another model, or the calibration is of something else.
@@ -67,7 +70,7 @@ class SearchSource:
         fitted = None
         if calibration is not None:
             fitted = Calibration.load(Path(calibration))
-            fitted.check(model, chosen)
+            fitted.check(model=model, candidates=chosen, crops=crops)
         return cls(model, chosen, folder, fitted)
 
     def asked(self, options: SearchOptions) -> Asked:
@@ -96,7 +99,10 @@ class SearchSource:
         if not on_planet:  # a gallery's best places, however close, as the released package lists them
             apart_km, point = 0.0 if apart_km is None else apart_km, point or "cell"
         how = AnswerOptions(point or AnswerOptions.point, apart_km)
-        return Asked(*self.calibration.applied(question, how)) if self.calibration else Asked(question, how)
+        if self.calibration is None:
+            return Asked(question, how)
+        self.calibration.check(resolution=question.resolution, effort=str(question.effort), point=how.point)
+        return Asked(*self.calibration.applied(question, how))
 
 
 def built_index(name: str) -> Path:

@@ -190,6 +190,7 @@ def labels(
 
 
 @command(
+    "geoclip calibrate photos/ -o calibration.json     [dim]# your own photos that carry GPS[/dim]",
     "geoclip calibrate labels.csv photos/ --index planet/ -o calibration.json",
     "geoclip calibrate labels.csv vectors.parquet --index planet/ -o calibration.json",
     "geoclip locate holiday.jpg --index planet/ --calibration calibration.json",
@@ -198,12 +199,10 @@ def calibrate(
     labels: Annotated[
         Path,
         typer.Argument(
-            metavar="LABELS",
-            help="A table of true places: a name (photo, image, file, IMG_FILE ...), lat and lng.",
+            metavar="LABELS | FOLDER | PHOTO",
+            help="A table of true places: a name (photo, image, file, IMG_FILE ...), lat and lng. Or photos that carry "
+            "GPS, or a folder of such.",
         ),
-    ],
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="PHOTO... | FOLDER | VECTORS", help="The photos, or a file of their vectors.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.json", help="Where to keep the result.")],
     index: Annotated[IndexOptions, "index", "candidates", "engine"],
@@ -212,6 +211,12 @@ def calibrate(
     columns: Annotated[ColumnOptions, "label_name_column", "label_lat_column", "label_lng_column", "by_order"],
     model: ModelOptions,
     machine: MachineOptions,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PHOTO... | FOLDER | VECTORS", help="The photos of a table, or a file of their vectors."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make probabilities honest: fit temperature, prior weight and circles to photos whose places are known."""

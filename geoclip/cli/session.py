@@ -48,7 +48,9 @@ def open_locator(
     from geoclip.locator import Locator
 
     release = embedder.release
-    source = SearchSource.find(release.model_digest, index.index, index.candidates, index.calibration)
+    source = SearchSource.find(
+        release.model_digest, index.index, index.candidates, index.calibration, crops=embedder.limits.crops
+    )
     source.asked(search)
     if photos or words:
         with progress("Loading CLIP"):

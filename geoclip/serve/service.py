@@ -152,7 +152,13 @@ class Service:
         for text in served.index or (None,):
             name, folder = _named(text)
             own = _model_of(folder, models)
-            source = SearchSource.find(own.embedder.release.model_digest, folder, index.candidates, index.calibration)
+            source = SearchSource.find(
+                own.embedder.release.model_digest,
+                folder,
+                index.candidates,
+                index.calibration,
+                crops=own.embedder.limits.crops,
+            )
             answerer = Answerer.open(
                 own.embedder.release,
                 source,

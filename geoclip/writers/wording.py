@@ -22,7 +22,13 @@ def notes(answer: Answer) -> list[str]:
         where = f"{answer.gps.lat:.5f}, {answer.gps.lng:.5f}"
         datum = f" (datum {answer.gps.datum})" if answer.gps.datum else ""
         result.append(f"Its EXIF says {where}{datum}, {distance(answer.gps.distance_km)} from the best place.")
-    if not answer.searched.calibrated:
+    if (promise := answer.promise) is not None:
+        between = f"between {percent(promise.low_90)} and {percent(promise.high_90)}"
+        result.append(
+            f"Calibrated: nine tenths of photos like the {promise.photos} that were compared lie inside the 90 % "
+            f"circle (from so few, {between})."
+        )
+    elif not answer.searched.calibrated:
         result.append("Probabilities are the model's own, uncalibrated.")
     return result
 

@@ -1,6 +1,6 @@
 """A made-up calibration."""
 
-from geoclip.answers.calibration import Calibration
+from geoclip.answers.calibration import Calibration, EntropyClass
 from geoclip.options import Candidates
 
 
@@ -9,9 +9,13 @@ def a_calibration(model: str) -> Calibration:
     return Calibration(
         temperature=2.5,
         prior_weight=0.7,
-        level_50=0.4,
-        level_90=0.95,
+        classes=(EntropyClass(up_to_bits=None, level_50=0.4, level_90=0.95, photos=50),),
         model=model,
         candidates=Candidates.PLANET,
+        index="",
+        resolution=9,
+        effort="default",
+        point="all",
+        crops=1,
         photos=100,
     )

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer, Searched
 from geoclip.answers.answerer import Answerer
-from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, entropy_bits
-from geoclip.answers.calibration import Calibration
+from geoclip.answers.answering import ENTROPY_RES, LEAST_CELL, AnswerMaker, AnswerOptions, Circles, entropy_bits
 from geoclip.answers.looked_at import leaf_at
 from geoclip.answers.place_names import shared_place_names
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
@@ -32,6 +31,7 @@ from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.search.posterior import Posterior
 from index.search.question import Question
+from tests.helpers.calibrations import a_calibration
 from tests.helpers.synthetic import DIM, TAU, encode, queries, small_index
 
 Floats = NDArray[np.float64]
@@ -265,7 +265,7 @@ def test_best_is_the_first_prediction() -> None:
 
 @pytest.mark.parametrize("levels", [(0.5, 0.9), (0.25, 0.97), (0.04, 0.41)])
 def test_radii_hold_the_probability_of_their_levels(levels: tuple[float, float]) -> None:
-    (answer,) = answered(places_of(SIX), 2, level_50=levels[0], level_90=levels[1], calibrated=True)
+    (answer,) = answered(places_of(SIX), 2, circles=(Circles(math.inf, *levels),), calibrated=1)
     away = haversine_km(points(answer)[0], centres(SIX.cells))
     order = np.argsort(away)
     for level, radius in zip(levels, (answer.radius_50_km, answer.radius_90_km), strict=True):
@@ -437,10 +437,10 @@ def test_points_that_are_none(point: str) -> None:
         ("apart_km", -1.0, "-1.0 km apart; choose 0 to 5000"),
         ("apart_km", 6000.0, "6000.0 km apart; choose 0 to 5000"),
         ("apart_km", math.nan, "nan km apart"),
-        ("level_50", 0.0, "a probability of 0.0; choose above 0, up to 1"),
-        ("level_90", 0.0, "a probability of 0.0"),
-        ("level_90", 1.01, "a probability of 1.01"),
-        ("level_50", math.nan, "a probability of nan"),
+        ("circles", (Circles(9.0, 0.0),), "a probability of 0.0; choose above 0, up to 1"),
+        ("circles", (Circles(9.0, 0.5, 0.0),), "a probability of 0.0"),
+        ("circles", (Circles(9.0, 0.5, 1.01),), "a probability of 1.01"),
+        ("circles", (Circles(9.0), Circles(10.0, math.nan)), "a probability of nan"),
     ],
 )
 def test_readings_that_are_none(field: str, value: float, said: str) -> None:
@@ -449,21 +449,13 @@ def test_readings_that_are_none(field: str, value: float, said: str) -> None:
 
 
 def test_readings_at_the_limits() -> None:
-    assert AnswerOptions(point="20000", apart_km=5000.0, level_50=1e-9, level_90=1.0).level_90 == 1.0
+    assert AnswerOptions("20000", 5000.0, (Circles(0.0, 1e-9, 1.0),)).circles_at(9.0).level_90 == 1.0
     assert AnswerOptions(point="0.5", apart_km=0.0).apart_km == 0.0
 
 
 def test_an_answer_says_what_was_asked() -> None:
     """All of it in one place, so that the answer can be understood and repeated."""
-    fitted = Calibration(
-        temperature=2.0,
-        prior_weight=0.7,
-        level_50=0.4,
-        level_90=0.95,
-        model="synthetic",
-        candidates=Candidates.PLANET,
-        photos=100,
-    )
+    fitted = a_calibration("synthetic").model_copy(update={"resolution": 8, "effort": "fast", "point": "25"})
     source = SearchSource("synthetic", Candidates.PLANET, None, fitted)
     made = Answerer(PlanetSearcher(planet()), encode, source)
     asked = made.asked(SearchOptions().changed(near=(46.05, 8.9, 30), resolution=8, effort="fast", point="25"))
@@ -478,6 +470,7 @@ def test_an_answer_says_what_was_asked() -> None:
         temperature=2.0,
         point="25",
         calibrated=True,
+        calibration_photos=100,
     )
     plain = Answerer(gallery_search(), encode, SearchSource("synthetic", Candidates.GALLERY))
     assert plain.searched(plain.asked()) == Searched(Candidates.GALLERY, point="cell")

@@ -1,6 +1,7 @@
 """Calibration on made-up truth: places drawn from a distribution whose temperature and prior weight are known."""
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 import geoclip.answers.fitting as module
 from geoclip.answers.answerer import Answerer
-from geoclip.answers.answering import AnswerOptions
-from geoclip.answers.calibration import Calibration
+from geoclip.answers.answering import AnswerOptions, Circles
+from geoclip.answers.calibration import Calibration, EntropyClass
 from geoclip.answers.fitting import DISTANCES_KM, LEAST, SCALES, Measured, calibrate, measure
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher
 from geoclip.answers.source import Asked, SearchSource
@@ -210,7 +211,7 @@ def test_circles_hold_what_they_say_where_no_temperature_is_right() -> None:
     assert after["coverage_90"] == pytest.approx(0.9, abs=0.06)
     answerer, asked = in_gallery()
     question, how = fitted.applied(*asked)
-    uncorrected = Asked(question, replace(how, level_50=0.5, level_90=0.9))
+    uncorrected = Asked(question, replace(how, circles=(Circles(),)))
     assert measure(answerer, uncorrected, vectors, truth).coverage_50 < 0.4
 
 
@@ -358,7 +359,7 @@ def test_reliability_is_what_a_loop_over_bins_says() -> None:
 def test_measuring_by_hand() -> None:
     """A gallery of exact places: what lies within a distance can be counted."""
     vectors, logits, truth = drawn_from_gallery(HOT, 41)
-    asked = Asked(Question(temperature=2.0), AnswerOptions(apart_km=0.0, level_50=0.5, level_90=0.9))
+    asked = Asked(Question(temperature=2.0), AnswerOptions("cell", 0.0))
     found = measure(in_gallery()[0], asked, vectors, truth)
     probabilities = softmax(logits / 2.0)
     best = places()[logits.argmax(axis=1)]
@@ -399,18 +400,55 @@ def test_a_calibration_is_applied() -> None:
     fitted = a_calibration("synthetic")
     question, how = fitted.applied(Question(k=3, resolution=8), AnswerOptions(point="geoscore"))
     assert question == Question(k=3, resolution=8, temperature=2.5, prior_weight=0.7)
-    assert how == AnswerOptions(point="geoscore", level_50=0.4, level_90=0.95, calibrated=True)
+    promise = fitted.classes[0].promise()
+    assert how == AnswerOptions("geoscore", circles=(Circles(math.inf, 0.4, 0.95, promise),), calibrated=100)
     question, _ = fitted.model_copy(update={"candidates": Candidates.GALLERY}).applied(Question(), AnswerOptions())
     assert question == Question(temperature=2.5)
 
 
 def test_another_model_or_other_candidates_are_refused() -> None:
     fitted = a_calibration("m" * 64)
-    fitted.check("m" * 64, Candidates.PLANET)
-    with pytest.raises(InputError, match=r"fitted with the model mmmmmmmmmmmm, not with oooooooooooo; calibrate again"):
-        fitted.check("o" * 64, Candidates.PLANET)
-    with pytest.raises(InputError, match="fitted on a planet, this search is on a gallery; calibrate again"):
-        fitted.check("m" * 64, Candidates.GALLERY)
+    same: dict[str, str | int] = {"index": "", "resolution": 9, "effort": "default", "point": "all", "crops": 1}
+    fitted.check(model="m" * 64, candidates=Candidates.PLANET, **same)
+    changes: tuple[tuple[dict[str, str | int], str], ...] = (
+        ({"model": "o" * 64}, "the model mmmmmmmmmmmm, this search has oooooooooooo; search as it was fitted"),
+        ({"candidates": Candidates.GALLERY}, "the candidates planet, this search has gallery"),
+        ({"index": "abc"}, "the index none, this search has abc"),
+        ({"resolution": 8}, "the resolution 9, this search has 8"),
+        ({"effort": "fast"}, "the effort default, this search has fast"),
+        ({"point": "25"}, "the choice of the point all, this search has 25"),
+        ({"crops": 10}, "the number of crops 1, this search has 10"),
+    )
+    for change, said in changes:
+        with pytest.raises(InputError, match=said):
+            fitted.check(**change)
+
+
+def test_a_promise_is_as_wide_as_the_photos_are_few() -> None:
+    """Of so many new circles as the Beta distribution says: by drawing calibrations of uniform scores."""
+    rng = np.random.default_rng(0)
+    for photos in (20, 50, 400):
+        promise = EntropyClass(up_to_bits=None, level_50=0.5, level_90=0.9, photos=photos).promise()
+        scores = np.sort(rng.random((20_000, photos)), axis=1)
+        for share, low, high in ((0.5, promise.low_50, promise.high_50), (0.9, promise.low_90, promise.high_90)):
+            drawn = scores[:, min(math.ceil((photos + 1) * share), photos) - 1]  # the share of new photos inside
+            assert (low, high) == pytest.approx(tuple(np.quantile(drawn, (0.05, 0.95))), abs=0.01)
+    assert promise.photos == 400
+
+
+def test_each_class_of_entropy_has_circles_of_its_own() -> None:
+    rng = np.random.default_rng(1)
+    bits = rng.uniform(0, 12, 600)
+    reached = np.clip(rng.random(600) * np.where(bits < 4, 0.5, 1.0), 0, 1)  # the sure ones need half as much
+    classes = module._classes(reached, bits)
+    assert [each.photos for each in classes] == [200, 200, 200]
+    assert [each.up_to_bits is None for each in classes] == [False, False, True]
+    assert classes[0].level_50 == pytest.approx(0.25, abs=0.05)
+    assert classes[2].level_50 == pytest.approx(0.5, abs=0.08)
+    how = AnswerOptions(circles=tuple(Circles(each.up_to_bits or math.inf, each.level_50) for each in classes))
+    for each, own in zip(classes, np.array_split(np.argsort(bits), 3), strict=True):
+        assert {how.circles_at(float(b)).level_50 for b in bits[own]} == {each.level_50}
+    assert len(module._classes(reached[:99], bits[:99])) == 1
 
 
 GOOD = a_calibration("m").model_dump(mode="json")
@@ -427,14 +465,15 @@ GOOD = a_calibration("m").model_dump(mode="json")
         (b"[]", "cannot be read"),
         (json.dumps(GOOD | {"kind": "geoclip-calibration/9"}).encode(), "'geoclip-calibration/9'"),
         (json.dumps(GOOD | {"more": 1}).encode(), "more"),
-        (json.dumps({k: v for k, v in GOOD.items() if k != "level_50"}).encode(), "level_50"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "crops"}).encode(), "crops"),
         (json.dumps(GOOD | {"model": 5}).encode(), r"model: .*it is 5"),
         (json.dumps(GOOD | {"photos": "many"}).encode(), r"photos: .*it is 'many'"),
         (json.dumps(GOOD | {"temperature": 0}).encode(), r"temperature: .*it is 0"),
         (json.dumps(GOOD | {"temperature": float("nan")}).encode(), r"temperature: .*it is nan"),
         (json.dumps(GOOD | {"temperature": "hot"}).encode(), r"temperature: .*it is 'hot'"),
         (json.dumps(GOOD | {"prior_weight": None}).encode(), r"prior_weight: .*it is None"),
-        (json.dumps(GOOD | {"level_90": 1.5}).encode(), "1.5"),
+        (json.dumps(GOOD | {"classes": [GOOD["classes"][0] | {"level_90": 1.5}]}).encode(), "1.5"),
+        (json.dumps(GOOD | {"classes": []}).encode(), "classes"),
         (json.dumps(GOOD | {"candidates": "moon"}).encode(), "'moon'"),
     ],
 )

@@ -75,9 +75,9 @@ def test_a_calibration_of_something_else_is_refused(cache: Path) -> None:
     lite, path = built(cache / "lite"), cache / "c.json"
     a_calibration(MODEL).save(path)
     assert SearchSource.find(MODEL, calibration=path).calibration == a_calibration(MODEL)
-    with pytest.raises(InputError, match="fitted on a planet, this search is on a gallery"):
+    with pytest.raises(InputError, match="the candidates planet, this search has gallery"):
         SearchSource.find(MODEL, "none", calibration=path)
-    with pytest.raises(InputError, match="fitted with the model synthetic"):
+    with pytest.raises(InputError, match="the model synthetic"):
         SearchSource.find("m" * 64, lite, calibration=path)
 
 

@@ -97,6 +97,7 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
         "threshold_bits": 7.0,
         "localizable": False,
         "estimated": 0.0123457,
+        "promise": None,
         "gps": {"lat": 45.7, "lng": 4.8, "distance_km": 7.65, "datum": ""},
         "calibrated": True,
         "searched": {
@@ -110,6 +111,7 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
             "temperature": 1.25,
             "point": "mode",
             "calibrated": True,
+            "calibration_photos": 0,
         },
     }
     predictions = record.pop("predictions")
