@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoclip.answers.answer import Answer, RecordedGps
 from geoclip.answers.answerer import Answerer
+from geoclip.answers.choosing import Chooser
+from geoclip.answers.outsiders import outsiders
 from geoclip.answers.source import Asked, SearchSource
 from geoclip.distance import haversine_km
 from geoclip.embedder import PhotoEmbedder, Photos, Words
@@ -119,10 +121,11 @@ class Locator:
         workers: int | Decoders = 0,
         words: Words | None = None,
         asked: Asked | None = None,
+        choose: Chooser | None = None,
         **options: Any,
     ) -> list[Answer]:
         """Answer for one photo or several; see `stream`."""
-        return list(self.stream(photos, k, workers=workers, words=words, asked=asked, **options))
+        return list(self.stream(photos, k, workers=workers, words=words, asked=asked, choose=choose, **options))
 
     def stream(
         self,
@@ -132,6 +135,7 @@ class Locator:
         workers: int | Decoders = 0,
         words: Words | None = None,
         asked: Asked | None = None,
+        choose: Chooser | None = None,
         **options: Any,
     ) -> Iterator[Answer]:
         """Yield an answer for each photo, in order and as they come; memory does not grow with their number.
@@ -143,6 +147,7 @@ class Locator:
                 one. Or a pool of such, which stays open.
             words: said about every photo.
             asked: by `Locator.asked`, in place of `k` and options.
+            choose: weighs the areas of each answer, see `geoclip.choose`.
             options: as for `asked`.
 
         Yields:
@@ -153,7 +158,11 @@ class Locator:
         for batch in self.embedder.batches(photos, workers=workers):
             good = [(decoded.name, mixed(vector)) for decoded, vector in batch if vector is not None]
             names, vectors = [name for name, _ in good], [vector for _, vector in good]
-            found = iter(self.answerer.answers(names, np.stack(vectors), asked) if good else ())
+            found: Iterator[Answer] = iter(())
+            if good and choose is None:
+                found = iter(self.answerer.answers(names, np.stack(vectors), asked))
+            elif good and choose is not None:
+                found = iter(self.answerer.answers_chosen(names, np.stack(vectors), asked, choose))
             for decoded, vector in batch:
                 if vector is None:
                     yield Answer(decoded.name, error=decoded.error)
@@ -175,31 +184,33 @@ class Locator:
         The vectors' mean is searched, not brought to length 1 again: its logits are the means of the photos' logits.
 
         Returns:
-            The answer, and one with `error` for each photo that could not be read.
+            The answer, which names the photos that do not seem to belong; and one with `error` for each photo that
+            could not be read.
 
         Raises:
             InputError: no photo could be read.
         """
         asked = asked or self.asked(k, **options)
         mixed = self.embedder.mixed_with(words)
-        total: NDArray[np.float64] | None = None
+        vectors: list[NDArray[np.float32]] = []
         used: list[str] = []
         failed: list[Answer] = []
         for decoded, vector in self.embedder.embed(photos, workers=workers):
             if vector is None:
                 failed.append(Answer(decoded.name, error=decoded.error))
             else:
-                total = vector.astype(np.float64) + (0.0 if total is None else total)
+                vectors.append(vector)
                 used.append(decoded.name)
-        if total is None:
+        if not vectors:
             raise InputError(
                 f"None of the {len(failed)} photos could be read; the first: {failed[0].error}"
                 if failed
                 else "There are no photos to answer for."
             )
-        mean = mixed((total / len(used)).astype(np.float32))
+        mean = mixed(np.stack(vectors).astype(np.float64).mean(axis=0).astype(np.float32))
         name = used[0] if len(used) == 1 else f"{used[0]} and {len(used) - 1} more"
-        return self.answerer.answers([name], mean[None], asked)[0], failed
+        (answer,) = self.answerer.answers([name], mean[None], asked)
+        return replace(answer, outsiders=outsiders(self.answerer, used, np.stack(vectors), asked)), failed
 
     def locate_text(
         self, texts: str | Sequence[str], k: int | None = None, *, asked: Asked | None = None, **options: Any

@@ -59,6 +59,7 @@ ROOMS = {
         "index.search",
         "index.storage",
     },
+    "geoclip.choose": {"geoclip.answers", "geoclip.map"},
     "geoclip.locator": {
         "geoclip.answers",
         "geoclip.distance",

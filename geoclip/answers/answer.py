@@ -77,6 +77,24 @@ class Prediction(NamedTuple):
     """Of the circle around the place that holds half of its area's share."""
 
 
+class Candidate(NamedTuple):
+    """An area where a photo may have been taken, as a chooser sees it (`geoclip.choose`)."""
+
+    rank: int
+    """From 1 on."""
+    name: str
+    """Of its best place."""
+    code: str
+    """ISO 3166 alpha-2 of the country."""
+    share: float
+    """Its probability."""
+    lat: float
+    """Of its best place."""
+    lng: float
+    area_km: float
+    """Radius of the area; NaN where it is one place alone."""
+
+
 class Area(NamedTuple):
     """A continent, country, region or city with the probability of all its cells together."""
 
@@ -120,6 +138,16 @@ class Promise(NamedTuple):
     high_50: Probability
     low_90: Probability
     high_90: Probability
+
+
+class Outsider(NamedTuple):
+    """One of several photos of one place that does not seem to show it."""
+
+    query: str
+    share: Probability
+    """Of its own probability, what lies in the circle that holds 90 % of what all the other photos say."""
+    points_to: Annotated[PlaceName | None, Written(name="place")] = None
+    """Where it seems to have been taken instead."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +220,8 @@ class Answer:
     """Share of the probability that lies in cells which were not scored one by one at the finest resolution."""
     promise: Promise | None = None
     """What the circles of a calibrated answer promise."""
+    outsiders: tuple[Outsider, ...] = ()
+    """Of an answer to several photos together: those that do not seem to belong, the least fitting first."""
     gps: RecordedGps | None = None
     searched: Searched = field(default_factory=lambda: Searched(Candidates.GALLERY))
 
@@ -203,6 +233,13 @@ class Answer:
             IndexError: there is none; see `error`.
         """
         return self.predictions[0]
+
+    def candidates(self, count: int = 10) -> tuple[Candidate, ...]:
+        """Return the first areas of the answer; ask for as many places (`k=10`)."""
+        return tuple(
+            Candidate(rank, str(p.name or ""), p.name.code if p.name else "", p.share, p.lat, p.lng, self.area_km)
+            for rank, p in enumerate(self.predictions[:count], 1)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as strings, numbers, lists and dicts, as JSON Lines have it."""

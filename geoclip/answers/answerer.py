@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoclip.answers.answer import Answer, Searched
 from geoclip.answers.answering import AnswerMaker
+from geoclip.answers.choosing import Chooser
 from geoclip.answers.place_names import shared_place_names
 from geoclip.answers.searchers import GallerySearcher, PlanetSearcher, Searcher
 from geoclip.answers.source import Asked, SearchSource
@@ -26,6 +27,8 @@ from index.search.hits import FoundPlaces
 from index.search.planet import Planet
 from index.storage.contents import open_gallery
 
+CHOSEN_AMONG = 10
+"""Areas that a chooser weighs, at most."""
 LEAST_PLACES = 10
 """Places looked at for the best point of an answer, at least."""
 
@@ -105,6 +108,13 @@ class Answerer:
     def answers(self, names: Sequence[str], vectors: NDArray[np.float32], asked: Asked) -> list[Answer]:
         """Answer for vectors (N, dim) of length 1, or means of such, that are called `names` (N,)."""
         return self.read(names, vectors, self.found(vectors, asked), asked)
+
+    def answers_chosen(
+        self, names: Sequence[str], vectors: NDArray[np.float32], asked: Asked, choose: Chooser
+    ) -> list[Answer]:
+        """Answer as `answers` does, after a chooser has weighed the areas of each answer."""
+        places = self.maker(asked).chosen(names, self.found(vectors, asked), choose, CHOSEN_AMONG)
+        return self.read(names, vectors, places, asked)
 
     def found(self, vectors: NDArray[np.float32], asked: Asked) -> FoundPlaces:
         """Return what answers are read off: `LEAST_PLACES` or more, and the posteriors, inside the region."""

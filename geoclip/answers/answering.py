@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Promise, Searched
 from geoclip.answers.areas import areas, scale_km
+from geoclip.answers.choosing import Chooser, checked_weights, reweighed
 from geoclip.answers.looked_at import LookedAt
 from geoclip.answers.place_names import PlaceNames
 from geoclip.answers.verdict import verdict
@@ -20,7 +21,7 @@ from index.grid.cells import Cells, names, resolutions
 from index.grid.countries import ANYWHERE
 from index.grid.sphere import Floats
 from index.search.discs import Discs, Gain, Mean
-from index.search.hits import FoundPlaces
+from index.search.hits import FoundPlaces, joined_hits
 from index.search.posterior import Posterior
 from index.search.question import Question
 
@@ -117,20 +118,49 @@ class AnswerMaker:
             places: what the search found, with posteriors inside the region; of at least k places.
             searched: what was searched.
         """
-        found = [self._predictions(places, row, self._k) for row in range(len(queries))]
-        self._score([predictions for _, predictions, _ in found], vectors)
-        titles = iter(self._titles([predictions for _, predictions, _ in found]))
+        found = [self._read(places, row, self._k) for row in range(len(queries))]
+        self._score([each.predictions for each in found], vectors)
+        titles = iter(self._titles([each.predictions for each in found]))
         answers = []
-        for row, (query, (discs, predictions, area_km)) in enumerate(zip(queries, found, strict=True)):
+        for row, (query, (discs, predictions, area_km, _)) in enumerate(zip(queries, found, strict=True)):
             named = tuple(p._replace(name=next(titles)) for p in predictions)
             answer = Answer(query, named, area_km=area_km, estimated=float(places.estimated[row]), searched=searched)
             answers.append(self._described(answer, discs, places.posteriors[row]))
         return answers
 
+    def chosen(self, queries: Sequence[str], places: FoundPlaces, choose: Chooser, count: int) -> FoundPlaces:
+        """Return what was found as a chooser weighs it, area by area.
+
+        Args:
+            queries: (N,) what they are called.
+            places: what the search found.
+            choose: is asked once for each query.
+            count: how many areas it weighs at most.
+
+        Raises:
+            InputError: it returns something else than weights.
+        """
+        parts = []
+        for row, query in enumerate(queries):
+            _, predictions, area_km, middles = self._read(places, row, count)
+            if math.isnan(area_km):
+                raise InputError(
+                    "There are no areas to choose among where places are listed one by one; leave out 0 km."
+                )
+            titles = self._titles([predictions])
+            named = tuple(p._replace(name=title) for p, title in zip(predictions, titles, strict=True))
+            weights = choose(query, Answer(query, named, area_km=area_km).candidates(count))
+            parts.append(reweighed(places, row, middles, area_km, checked_weights(weights, len(middles), query)))
+        return joined_hits(parts) if parts else places
+
     def best(self, places: FoundPlaces, row: int) -> tuple[Discs, Prediction]:
         """Return a query's posterior as discs, and its best point; the score of a point no search scored is NaN."""
-        discs, predictions, _ = self._predictions(places, row, 1)
-        return discs, predictions[0]
+        read = self._read(places, row, 1)
+        return read.discs, read.predictions[0]
+
+    def title(self, prediction: Prediction) -> PlaceName:
+        """Return the name of a prediction's place."""
+        return self._titles([[prediction]])[0]
 
     def _described(self, answer: Answer, discs: Discs, posterior: Posterior) -> Answer:
         """Return an answer with all that is read off the distribution, and with its verdict."""
@@ -158,23 +188,21 @@ class AnswerMaker:
         )
         return replace(answer, verdict=verdict(answer))
 
-    def _predictions(self, places: FoundPlaces, row: int, k: int) -> tuple[Discs, list[Prediction], float]:
-        """Return the distribution as discs, the predictions, and the radius of their areas, NaN where they have none.
-
-        The score of those that no search scored is NaN.
-        """
+    def _read(self, places: FoundPlaces, row: int, k: int) -> "_Read":
+        """Return what is read off the distribution of a query."""
         posterior = places.posteriors[row]
         discs = Discs.of(posterior)
         looked = LookedAt.of(places, row, discs, self._region)
         if self._lists_hits:
-            return discs, self._listed(discs, looked, k), math.nan
+            return _Read(discs, self._listed(discs, looked, k), math.nan, looked.lat_lng[:0])
         looked, best, centre, km = self._first(discs, looked, posterior)
         found = areas(discs, looked, best, centre, km, max(k, 1))
         nearby = discs.within(looked.lat_lng[[area.row for area in found]], NEARBY_KM).tolist()
-        return discs, [
+        predictions = [
             looked.prediction(area.row)._replace(nearby=near, share=area.share, radius_km=area.radius_km)
             for area, near in zip(found, nearby, strict=True)
-        ], km  # fmt: skip
+        ]
+        return _Read(discs, predictions, km, looked.lat_lng[[area.middle for area in found]])
 
     def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, int, float]:
         """Return the places, the rows of the best one and of the first area's middle, and the radius of areas."""
@@ -227,6 +255,18 @@ class AnswerMaker:
     def _titles(self, found: list[list[Prediction]]) -> Sequence[PlaceName]:
         points = [(p.lat, p.lng) for listed in found for p in listed]
         return self._names.names(np.array(points), self._limits) if points else ()
+
+
+class _Read(NamedTuple):
+    """What is read off a distribution."""
+
+    discs: Discs
+    predictions: list[Prediction]
+    """The score of those that no search scored is NaN."""
+    area_km: float
+    """Radius of their areas; NaN where they have none."""
+    middles: Floats
+    """(A, 2) of the areas."""
 
 
 _AS_GOOD = 0.95

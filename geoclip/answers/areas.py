@@ -28,6 +28,8 @@ class FoundArea(NamedTuple):
 
     row: int
     """Of the best place in it, among the places that were looked at."""
+    middle: int
+    """The row of the place that it is around."""
     share: float
     """The probability in it and in no area before it."""
     radius_km: float
@@ -87,7 +89,8 @@ def areas(discs: Discs, looked: LookedAt, first: int, centre: int, km: float, co
         inside = free & (haversine_km(looked.lat_lng, looked.lat_lng[middles[at]]) <= km)
         chosen = best_of(looked, inside, claimed, int(middles[at])) if result else first
         share = float(claimed.sum())
-        result.append(FoundArea(chosen, share, replace(discs, mass=claimed).radius(looked.lat_lng[chosen], share / 2)))
+        radius_km = replace(discs, mass=claimed).radius(looked.lat_lng[chosen], share / 2)
+        result.append(FoundArea(chosen, int(middles[at]), share, radius_km))
         left -= claimed
         free &= ~inside
     return result

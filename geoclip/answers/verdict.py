@@ -46,7 +46,7 @@ def _within(answer: Answer) -> str:
     best = answer.best
     place = (best.name.city or best.name.region) if best.name else ""
     place = place or coordinates(best.lat, best.lng, answer.radius_50_km)
-    return f"within {distance(answer.radius_50_km)} of {place} with even odds"
+    return f"within {distance(float(f'{answer.radius_50_km:.3g}'))} of {place} with even odds"  # as it is recorded
 
 
 def _together(areas: tuple[Area, ...]) -> list[Area]:
@@ -66,4 +66,4 @@ def _distinct(areas: list[Area]) -> list[Area]:
 
 
 def _share(area: Area) -> str:
-    return f"{area.name} ({percent(area.probability)})"
+    return f"{area.name} ({percent(float(f'{area.probability:.6g}'))})"

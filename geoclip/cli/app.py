@@ -93,11 +93,20 @@ def locate(
             rich_help_panel=Panel.INPUT,
         ),
     ] = False,
+    by_time: Annotated[
+        float | None,
+        typer.Option(
+            "--by-time",
+            metavar="MINUTES",
+            help="Photos of one camera with pauses up to this show one place: one answer for each such scene.",
+            rich_help_panel=Panel.INPUT,
+        ),
+    ] = None,
 ) -> None:
     """Say where photos were taken: anywhere, with an index, or among the 100,000 places of the released gallery."""
     from geoclip.cli.locate import run
 
-    run(photos or [], from_list, together, words, output, index, search, photo, model, machine)
+    run(photos or [], from_list, together, by_time, words, output, index, search, photo, model, machine)
 
 
 @command(

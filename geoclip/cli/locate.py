@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from geoclip.answers.answer import Answer
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
@@ -14,13 +15,15 @@ from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
 from geoclip.photos.decode import photo_key
+from geoclip.photos.taken import scenes
 from geoclip.writers import Output
 from geoclip.writers.sidecars import Sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geoclip.answers.answer import Answer
+    from geoclip.answers.source import Asked
+    from geoclip.locator import Locator
     from geoclip.photos.decode import Photo
 
 
@@ -28,6 +31,7 @@ def run(
     photos: list[str],
     from_list: Path | None,
     together: bool,
+    by_time: float | None,
     words: WordOptions,
     output: OutputOptions,
     index: IndexOptions,
@@ -43,6 +47,8 @@ def run(
         raise InputError(f"{len(words.text)} --text are given beside photos; give one, about all of them.")
     if together and not beside_photos:
         raise InputError("--together needs photos; name those of one place.")
+    if by_time is not None and (together or not beside_photos or not by_time > 0 or target.resumes):
+        raise InputError(f"--by-time {by_time:g} needs photos and minutes above 0, without --together and --resume.")
     if together and target.resumes:
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     if output.xmp and (together or not beside_photos):
@@ -59,6 +65,10 @@ def run(
         with progress("Reading photos"):
             answer, failed = locator.locate_together(inputs, workers=machine.processes, words=said, asked=asked)
         raise typer.Exit(_written(answer, failed, target, answer_map))
+    if by_time is not None:
+        groups = scenes((str(path) for path in inputs), by_time, limits=photo.limits(), workers=machine.processes)
+        of_scenes = _of_scenes(groups, locator, machine.processes, said, asked)
+        raise typer.Exit(_streamed(of_scenes, None, target, answer_map))
     target.describe(options_of(locator, index, search, photo, model, words if beside_photos else None))
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
@@ -73,6 +83,20 @@ def run(
     inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
     stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
     raise typer.Exit(_streamed(stream, known, target, answer_map, sidecars))
+
+
+def _of_scenes(
+    groups: list[list[str]], locator: "Locator", workers: int, said: Words | None, asked: "Asked"
+) -> "Iterator[Answer]":
+    """Yield one answer for each group of photos, and one with an error for each that could not be read."""
+    for group in groups:
+        try:
+            answer, failed = locator.locate_together(group, workers=workers, words=said, asked=asked)
+        except InputError as error:
+            yield Answer(group[0], error=str(error))
+            continue
+        yield from failed
+        yield answer
 
 
 def _some(photos: "Iterator[Photo]") -> "Iterator[Photo]":
@@ -102,7 +126,7 @@ def _streamed(
     return max(counts.exit_code("answered"), 1 if sidecars.left else 0)
 
 
-def _written(answer: "Answer", failed: "list[Answer]", target: Output, answer_map: MapFile) -> int:
+def _written(answer: Answer, failed: list[Answer], target: Output, answer_map: MapFile) -> int:
     """Write the one answer for all photos; return the exit code."""
     counts = RunCounts()
     for photo in failed:

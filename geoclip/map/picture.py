@@ -29,6 +29,7 @@ from geoclip.writers.wording import one_line, share, title
 from index.grid.sphere import EARTH_RADIUS_KM
 
 WIDTH_PX, HEIGHT_PX, DPI = 1680, 945, 120
+AREA_PX = 480
 
 Box = tuple[float, float, float, float]
 WORLD_BOX: Box = (0.01, 0.42, 0.575, 0.535)
@@ -88,6 +89,21 @@ def write_png(answer: Answer, path: str | Path, *, thumbnail: bytes | None = Non
         _caption(figure, answer, photo)
         with written_whole(Path(path)) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI)
+
+
+def area_png(answer: Answer, rank: int) -> bytes:
+    """Return a picture of one area of an answer, 480 x 480 pixels: its cells, and coast and borders around it."""
+    place = answer.predictions[rank - 1]
+    reach_km = 1.3 * (answer.area_km if math.isfinite(answer.area_km) else 25.0)
+    half_lat = min(math.degrees(reach_km / EARTH_RADIUS_KM), 90.0)
+    half_lng = min(half_lat / max(math.cos(math.radians(place.lat)), 0.05), 180.0)
+    with style.context("default"):
+        figure = Figure(figsize=(AREA_PX / DPI, AREA_PX / DPI), dpi=DPI)
+        view = View(place.lat, place.lng, half_lat, half_lng)
+        _map(figure, (0.0, 0.0, 1.0, 1.0), view, contents.tree_of(answer.cells), answer)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
 
 
 def _map(figure: Figure, box: Box, view: View, tree: Tree, answer: Answer) -> Axes:

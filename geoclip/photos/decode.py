@@ -132,7 +132,7 @@ def read_photo(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
     Raises:
         PhotoError: the photo cannot be read, whatever the reason; the message is one sentence without the name.
     """
-    return _opened(photo, limits, _read)
+    return opened(photo, limits, _read)
 
 
 def read_gps(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
@@ -140,7 +140,7 @@ def read_gps(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Picture:
 
     Pixels are decoded only of PNG, whose metadata may stand behind them. Arguments and errors as for `read_photo`.
     """
-    return _opened(photo, limits, _gps_alone)
+    return opened(photo, limits, _gps_alone)
 
 
 class Upright(NamedTuple):
@@ -154,10 +154,10 @@ class Upright(NamedTuple):
 
 def upright(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> Upright:
     """Return a whole photo; arguments and errors as for `read_photo`."""
-    return _opened(photo, limits, _to_rgb)
+    return opened(photo, limits, _to_rgb)
 
 
-def _opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, DecodeLimits], T]) -> T:
+def opened(photo: Photo, limits: DecodeLimits, read: Callable[[Image.Image, DecodeLimits], T]) -> T:
     """Open a photo and read it; whatever goes wrong becomes a PhotoError."""
     try:
         if isinstance(photo, Image.Image):

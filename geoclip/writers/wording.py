@@ -18,6 +18,11 @@ def notes(answer: Answer) -> list[str]:
     if not answer.predictions:
         return []
     result = []
+    result += [
+        f"{one_line(each.query)} does not seem to belong: by itself it points to {each.points_to or 'another place'}; "
+        f"{percent(each.share)} of its probability lies where the others do."
+        for each in answer.outsiders
+    ]
     if answer.gps is not None:
         where = f"{answer.gps.lat:.5f}, {answer.gps.lng:.5f}"
         datum = f" (datum {answer.gps.datum})" if answer.gps.datum else ""

@@ -98,6 +98,7 @@ def test_json_lines_hold_the_whole_answer_rounded(tmp_path: Path) -> None:
         "localizable": False,
         "estimated": 0.0123457,
         "promise": None,
+        "outsiders": [],
         "gps": {"lat": 45.7, "lng": 4.8, "distance_km": 7.65, "datum": ""},
         "calibrated": True,
         "searched": {
