@@ -10,6 +10,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,7 +165,7 @@ def _classes(reached: Floats, bits: Floats) -> tuple[EntropyClass, ...]:
     """Return circles for as many classes of entropy, equally large, as have enough photos; at least one."""
     count = min(max(len(reached) // _OF_A_CLASS, 1), _CLASSES)
     parts = np.array_split(np.argsort(bits, kind="stable"), count)
-    limits = [float(bits[after[0]]) for after in parts[1:]]
+    limits = [float(bits[own[-1]] + bits[after[0]]) / 2 for own, after in pairwise(parts)]
     return tuple(
         EntropyClass(
             up_to_bits=limit,

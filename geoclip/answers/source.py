@@ -96,8 +96,15 @@ class SearchSource:
         except ValueError as error:
             raise InputError(str(error)) from error
         apart_km, point = options.apart_km, options.point
-        if not on_planet:  # a gallery's best places, however close, as the released package lists them
-            apart_km, point = 0.0 if apart_km is None else apart_km, point or "cell"
+        if not on_planet and apart_km is None and point in (None, "cell"):
+            apart_km = 0.0  # a gallery's best places, however close, as the released package lists them
+        if apart_km == 0:
+            if point not in (None, "cell"):
+                raise InputError(
+                    f"--apart 0 lists the best-ranked places one by one, and --point {point} chooses another; "
+                    "leave one out."
+                )
+            point = "cell"
         how = AnswerOptions(point or AnswerOptions.point, apart_km)
         if self.calibration is None:
             return Asked(question, how)

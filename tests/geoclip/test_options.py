@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from geoclip.answers.answer import Searched
 from geoclip.answers.answering import AnswerOptions
 from geoclip.cli.app import app
 from geoclip.cli.groups import with_groups
@@ -91,15 +92,16 @@ def test_another_default_changes_the_flag_and_its_help() -> None:
 
 
 def test_the_library_has_one_set_of_defaults() -> None:
-    """Another default for the best point is one line in `SearchOptions`."""
-    assert AnswerOptions.point == SearchOptions.point
+    """What the source decides has none on the command line: a planet's best point is another than a gallery's."""
+    assert SearchOptions.point is None
+    assert AnswerOptions.point == Searched(Candidates.PLANET).point == "all"
     assert Question.resolution == SearchOptions.resolution
     limits = PhotoOptions().limits()
     assert limits == DecodeLimits()
     shown = geoclip("locate", "--help").stdout
     for name, field in option_fields(SearchOptions).items():
         assert field.help.text.split()[0] in shown, name
-    assert f"[default: {SearchOptions.point}]" in shown
+    assert f"[default: {SearchOptions.prior_weight}]" in shown
 
 
 def test_only_a_planet_has_some_options() -> None:

@@ -50,10 +50,11 @@ def random_options(rng: np.random.Generator) -> SearchOptions:
     def one(*values: Any) -> Any:
         return values[rng.integers(len(values))]
 
+    apart_km = one(None, None, None, 0.0, 10.0, 40.0)
     return SearchOptions().changed(
         k=one(1, 3, 5, 12),
-        point=one(*POINTS),
-        apart_km=one(None, None, None, 0.0, 10.0, 40.0),
+        point=one(None, "cell") if apart_km == 0 else one(*POINTS),
+        apart_km=apart_km,
         resolution=one(7, 8, 9),
         effort=one("fast", "default", "thorough"),
         prior_weight=one(0.0, 0.25, 0.5, 1.0),

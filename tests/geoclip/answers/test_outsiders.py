@@ -1,11 +1,13 @@
 """Of photos of one place, those that were taken elsewhere are named."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from geoclip.answers.answerer import Answerer
 from geoclip.answers.outsiders import outsiders
 from geoclip.answers.searchers import PlanetSearcher
-from geoclip.answers.source import SearchSource
+from geoclip.answers.source import Asked, SearchSource
 from geoclip.options import Candidates, SearchOptions
 from index.grid.region import Region
 from index.search.planet import Planet
@@ -32,4 +34,7 @@ def test_the_photo_from_elsewhere_does_not_belong() -> None:
     assert outsiders(answerer, ["a", "c"], vectors[[0, 2]], asked) == ()  # nobody can say which
     noise = np.random.default_rng(0).normal(size=(1, DIM)).astype(np.float32)
     blurred = np.concatenate((vectors[[0, 1, 3]], 0.05 * noise / np.linalg.norm(noise)))
-    assert "e" not in [each.query for each in outsiders(answerer, ["a", "b", "d", "e"], blurred, asked)]
+    names = ["a", "b", "d", "e"]
+    assert [each.query for each in outsiders(answerer, names, blurred, asked)] == ["e"]
+    says_little = Asked(asked.question, replace(asked.how, threshold_bits=1.0))  # the index has few cells of 100 km
+    assert outsiders(answerer, names, blurred, says_little) == ()

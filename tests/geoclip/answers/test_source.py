@@ -100,6 +100,7 @@ def test_what_options_ask_of_a_planet_and_of_a_gallery() -> None:
     assert fitted.asked(SearchOptions()).question.temperature == 2.5
     for wrong, complaint in (
         (SearchOptions(prior_weight=0.2), "exclude each other"),
+        (SearchOptions(point="25", apart_km=0.0), "--apart 0 lists the best-ranked places one by one, and --point 25"),
         (SearchOptions(point="there"), "The point is 'there'; choose all, cell, geoscore"),
         (SearchOptions(resolution=5, mass_resolution=6), "choose 0 to 5"),
         (SearchOptions(country=("Atlantis",)), "--country: There is no country"),
