@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from benchmarks.faults.damaged import SMALL
-from geoclip.answers.calibration import Calibration
+from geoclip.answers.calibration import Calibration, EntropyClass
 from geoclip.encoders.clip_checkpoint import Tower, read_tower
 from geoclip.errors import GeoclipError
 from geoclip.evaluation.predictions import read_answers
@@ -296,7 +296,17 @@ def _lists(rng: random.Random) -> list[bytes]:
 
 def _calibrations(rng: random.Random) -> list[bytes]:
     fitted = Calibration(
-        temperature=1.2, prior_weight=0.5, level_50=0.4, level_90=0.8, model="m", candidates=Candidates.PLANET, photos=9
+        temperature=1.2,
+        prior_weight=0.5,
+        classes=(EntropyClass(up_to_bits=None, level_50=0.4, level_90=0.8, photos=5),),
+        model="m",
+        candidates=Candidates.PLANET,
+        index="",
+        resolution=9,
+        effort="default",
+        point="all",
+        crops=1,
+        photos=9,
     )
     return [fitted.model_dump_json().encode()]
 

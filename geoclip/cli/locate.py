@@ -43,18 +43,7 @@ def run(
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
     target = output.checked()
     beside_photos = bool(photos or from_list)
-    if beside_photos and len(words.text) > 1:
-        raise InputError(f"{len(words.text)} --text are given beside photos; give one, about all of them.")
-    if together and not beside_photos:
-        raise InputError("--together needs photos; name those of one place.")
-    if by_time is not None and (together or not beside_photos or not by_time > 0 or target.resumes):
-        raise InputError(f"--by-time {by_time:g} needs photos and minutes above 0, without --together and --resume.")
-    if together and target.resumes:
-        raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
-    if output.xmp and (together or not beside_photos):
-        raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
-    if output.xmp and output.xmp.is_file():
-        raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
+    _check(photos, beside_photos, together, by_time, words, output, target)
     answer_map, sidecars = MapFile(output.map_file, photo, machine), Sidecars(output.xmp, say)
     inputs = _some(photo_inputs(photos, from_list, photo.exclude)) if beside_photos or not words.text else iter(())
     embedder = open_embedder(photo, model, machine)
@@ -68,7 +57,7 @@ def run(
     if by_time is not None:
         groups = scenes((str(path) for path in inputs), by_time, limits=photo.limits(), workers=machine.processes)
         of_scenes = _of_scenes(groups, locator, machine.processes, said, asked)
-        raise typer.Exit(_streamed(of_scenes, None, target, answer_map))
+        raise typer.Exit(_streamed(of_scenes, None, target, answer_map, sidecars))
     target.describe(options_of(locator, index, search, photo, model, words if beside_photos else None))
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
@@ -83,6 +72,32 @@ def run(
     inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
     stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
     raise typer.Exit(_streamed(stream, known, target, answer_map, sidecars))
+
+
+def _check(
+    photos: list[str],
+    beside_photos: bool,
+    together: bool,
+    by_time: float | None,
+    words: WordOptions,
+    output: OutputOptions,
+    target: Output,
+) -> None:
+    """Refuse options that exclude each other, before anything is opened."""
+    if beside_photos and len(words.text) > 1:
+        raise InputError(f"{len(words.text)} --text are given beside photos; give one, about all of them.")
+    if together and not beside_photos:
+        raise InputError("--together needs photos; name those of one place.")
+    if by_time is not None and (together or not beside_photos or "-" in photos or not by_time > 0 or target.resumes):
+        raise InputError(
+            f"--by-time {by_time:g} needs photos in files and minutes above 0, without --together and --resume."
+        )
+    if together and target.resumes:
+        raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
+    if output.xmp and (together or by_time is not None or not beside_photos):
+        raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
+    if output.xmp and output.xmp.is_file():
+        raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
 
 
 def _of_scenes(
