@@ -7,6 +7,7 @@ from geoclip.errors import InputError
 EXTRAS = {
     "fetch": ("pip",),
     "map": ("matplotlib",),
+    "mcp": ("mcp",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "train": ("lightning", "jsonargparse", "tensorboard", "webdataset", "matplotlib"),
 }

@@ -344,6 +344,7 @@ def export(
     run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)
 
 
-from geoclip.cli import serve as _serve  # noqa: E402, F401 - its commands stand last
+from geoclip.cli import mcp as _mcp  # noqa: E402, F401 - their commands stand last
+from geoclip.cli import serve as _serve  # noqa: E402, F401
 
 __all__ = ["app"]

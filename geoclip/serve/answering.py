@@ -83,10 +83,6 @@ class Desk:
         if len(answers) == len(bad) == 1:
             raise ProblemError(422, f"{answers[0].query}: {answers[0].error}")
 
-    def close(self) -> None:
-        """End the threads when they are done."""
-        self._threads.shutdown()
-
 
 class _Streamed(StreamingResponse):
     """Lines of JSON; whoever takes them holds a place, and loses it with the last line or by not taking any."""

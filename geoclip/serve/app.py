@@ -1,7 +1,6 @@
 """The application: addresses, what each takes and gives. Everything it does is the library's, through `Service`."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,26 +21,20 @@ from geoclip.serve.guard import Guard
 from geoclip.serve.info import ServiceInfo
 from geoclip.serve.openapi import EMBED, INDEX, LOCATE, PLAIN, SEARCH, described
 from geoclip.serve.page_files import add_page
-from geoclip.serve.parameters import EmbedParameters, LocateParameters, SearchParameters, sentence, with_query
+from geoclip.serve.parameters import EmbedParameters, LocateParameters, SearchParameters
 from geoclip.serve.problems import ProblemError
+from geoclip.serve.queries import sentence, with_query
 from geoclip.serve.service import Job, Service
 
 OF_ONE_CALLER = "unknown"
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the application of an opened service. It closes the service when it ends."""
+    """Return the application of an opened service, which is the caller's to close."""
     api = _Api(service)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        api.close()
-
     app = FastAPI(
         title="geoclip-planet",
         version=__version__,
-        lifespan=lifespan,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         description="Where was this photo taken? Photos or vectors in, places with probabilities out.",
@@ -72,11 +65,6 @@ class _Api:
         self._service, self._settings = service, service.settings
         self._admission = Admission(service.settings, service.metrics)
         self._desk = Desk(service.settings.queue + 1, service.metrics)
-
-    def close(self) -> None:
-        """End everything, when all requests are answered."""
-        self._desk.close()
-        self._service.close()
 
     async def locate(self, request: Request, query: Any) -> Response:
         """Say where photos were taken."""

@@ -19,8 +19,6 @@ from geoclip.serve.settings import ServeOptions
 from geoclip.serve.vector_bodies import JSON, NPY, PARQUET, VectorBody
 
 MULTIPART, BYTES = "multipart/form-data", "application/octet-stream"
-BODY_S = 60.0
-"""The whole body must be there in this time."""
 
 
 class JsonPhoto(Record):
@@ -104,7 +102,7 @@ async def _chunks(request: Request, place: Place, settings: ServeOptions) -> Asy
         raise too_large
     received = 0
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(settings.upload_s):
             async for chunk in request.stream():
                 received += len(chunk)
                 if received > settings.upload_bytes:
@@ -112,7 +110,7 @@ async def _chunks(request: Request, place: Place, settings: ServeOptions) -> Asy
                 place.take(len(chunk))
                 yield chunk
     except TimeoutError as error:
-        raise ProblemError(408, f"The body was not there after {BODY_S:.0f} s; send it faster.") from error
+        raise ProblemError(408, f"The body was not there after {settings.upload_s:g} s; send it faster.") from error
 
 
 async def _whole(request: Request, place: Place, settings: ServeOptions) -> bytes:

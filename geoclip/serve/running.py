@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,14 +14,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from geoclip.errors import InputError
 from geoclip.serve.settings import ServeOptions
 
-HEADERS_S = 20.0
-"""A connection whose next request is not there after this time is closed; so are idle ones, after less."""
 FINISHING_S = 120
 """What runs when the service is told to stop may take so long."""
 
 
 class _Protocol(H11Protocol):
     """HTTP/1.1; who sends half of a request's head does not keep a connection."""
+
+    upload_s: ClassVar[float]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,7 +38,7 @@ class _Protocol(H11Protocol):
             if self.cycle is latest and not self.transport.is_closing():
                 self.transport.close()
 
-        self.loop.call_later(HEADERS_S, close)
+        self.loop.call_later(self.upload_s, close)
 
 
 def run(app: FastAPI, settings: ServeOptions, on_listening: Callable[[str], object] = lambda _: None) -> None:
@@ -58,7 +58,7 @@ def run(app: FastAPI, settings: ServeOptions, on_listening: Callable[[str], obje
     logging.getLogger("geoclip.serve").setLevel(logging.INFO)
     config: Any = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=type("_", (_Protocol,), {"upload_s": settings.upload_s}),
         ws="none",
         loop="asyncio",
         log_config=None,

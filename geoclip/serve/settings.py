@@ -45,6 +45,10 @@ class ServeOptions(Options):
     upload_mb: Annotated[
         int, Help("Size of a request's body, at most.", Panel.LIMITS, metavar="MB", least=1, most=4096)
     ] = 64
+    upload_s: Annotated[
+        float,
+        Help("Time for the head of a request, and for its body.", Panel.LIMITS, metavar="S", least=0.1, most=3600),
+    ] = 60.0
     photos: Annotated[int, Help("Photos of one request, at most.", Panel.LIMITS, least=1)] = 100
     vectors: Annotated[int, Help("Vectors of one request, at most.", Panel.LIMITS, least=1)] = 10_000
     batch_ms: Annotated[

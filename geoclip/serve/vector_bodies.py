@@ -119,8 +119,8 @@ def _of_json(content: bytes, asked: _Asked) -> tuple[list[str], NDArray[np.float
     names = [str(row) for row in range(len(given.vectors))] if given.names is None else given.names
     if len(names) != len(given.vectors):
         raise InputError(f"There are {len(names)} names and {len(given.vectors)} vectors; give a name for each.")
-    if wrong := next((row for row in given.vectors if len(row) != asked.dim), None):
-        raise InputError(f"A vector has {len(wrong)} numbers; {asked.dim} are expected.")
+    if wrong := [len(row) for row in given.vectors if len(row) != asked.dim]:
+        raise InputError(f"A vector has {wrong[0]} numbers; {asked.dim} are expected.")
     with np.errstate(over="ignore"):
         vectors = np.array(given.vectors).astype(np.float32).reshape(len(names), -1)
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)

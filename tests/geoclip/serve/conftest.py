@@ -44,3 +44,4 @@ def opened(work: ServedWork, settings: ServeOptions) -> Iterator[TestClient]:
     )
     with TestClient(create_app(service), base_url="http://localhost") as client:
         yield client
+    service.close()

@@ -163,6 +163,7 @@ def test_unusable_vectors_are_named_and_the_others_answered(client: TestClient, 
     [
         (b'{"vectors": [[1, 2]]}', 422, "2 numbers; 512"),
         (b'{"vectors": []}', 422, "at least 1"),
+        (b'{"vectors": [[]]}', 422, "0 numbers; 512"),
         (b'{"vectors": [["x"]]}', 422, "number"),
         (b'{"vectors": [[NaN]]}', 422, "not what is expected"),
         (b'{"vectors": [[1]], "naems": []}', 422, "naems"),

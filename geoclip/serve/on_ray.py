@@ -1,0 +1,63 @@
+"""The same application on many machines: Ray Serve places, routes, watches and scales its replicas.
+
+Each replica loads the model and maps the index; `ray.yaml` beside this file is a deployment to start from.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+
+from geoclip.errors import InputError
+from geoclip.option_groups import Options, option_fields
+from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions
+from geoclip.serve.app import create_app
+from geoclip.serve.service import Service
+from geoclip.serve.settings import ServedOptions, ServeOptions
+
+Group = TypeVar("Group", bound=Options)
+GROUPS: tuple[type[Options], ...] = (
+    ServedOptions,
+    IndexOptions,
+    PhotoOptions,
+    ModelOptions,
+    MachineOptions,
+    ServeOptions,
+)
+
+
+def app(args: Mapping[str, Any]) -> Application:
+    """Return the deployment `geoclip`: what `import_path` of a deployment file names.
+
+    Args:
+        args: options of `geoclip serve` by their names in Python, such as `index`, `clip_path`, `queue`. `host` says
+            who can reach Ray's proxy: others than this machine need a key.
+
+    Raises:
+        InputError: an option is unknown or not allowed.
+    """
+    known = {name for group in GROUPS for name in option_fields(group)}
+    if unknown := sorted(args.keys() - known):
+        raise InputError(f"There is no option {unknown[0]!r}; choose from {', '.join(sorted(known))}.")
+    settings = _options(ServeOptions, args)
+
+    def build() -> FastAPI:  # in each replica
+        service = Service.open(
+            _options(ServedOptions, args),
+            _options(IndexOptions, args, without="index"),
+            _options(PhotoOptions, args),
+            _options(ModelOptions, args, without="weights"),
+            _options(MachineOptions, args),
+            settings,
+        )
+        return create_app(service)
+
+    deployment = serve.deployment(serve.ingress(build)(), name="geoclip", max_ongoing_requests=settings.queue)
+    return deployment.bind()
+
+
+def _options(group: type[Group], args: Mapping[str, Any], *, without: str = "") -> Group:
+    """Return a group of options; those of `without` are another group's, of which there may be several."""
+    return group(**{name: args[name] for name in option_fields(group) if name in args and name != without})
