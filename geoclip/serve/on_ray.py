@@ -29,7 +29,12 @@ GROUPS: tuple[type[Options], ...] = (
 
 
 def app(args: Mapping[str, Any]) -> Application:
-    """Return the deployment `geoclip`: what `import_path` of a deployment file names.
+    """Return the application: what `import_path` of a deployment file names. Arguments as of `deployment`."""
+    return deployment(args).bind()
+
+
+def deployment(args: Mapping[str, Any]) -> serve.Deployment:
+    """Return the deployment `geoclip`, whose number of replicas and the like are Ray's options.
 
     Args:
         args: options of `geoclip serve` by their names in Python, such as `index`, `clip_path`, `queue`. `host` says
@@ -54,8 +59,10 @@ def app(args: Mapping[str, Any]) -> Application:
         )
         return create_app(service)
 
-    deployment = serve.deployment(serve.ingress(build)(), name="geoclip", max_ongoing_requests=settings.queue)
-    return deployment.bind()
+    made: serve.Deployment = serve.deployment(
+        serve.ingress(build)(), name="geoclip", max_ongoing_requests=settings.queue
+    )
+    return made
 
 
 def _options(group: type[Group], args: Mapping[str, Any], *, without: str = "") -> Group:

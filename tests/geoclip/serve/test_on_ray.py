@@ -1,0 +1,100 @@
+"""Two replicas under Ray Serve on this machine: one is killed, the other answers."""
+
+import http.client
+import json
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from geoclip.errors import InputError
+from tests.helpers.served import ServedWork
+
+ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+from ray import serve  # noqa: E402
+
+from geoclip.serve.on_ray import app, deployment  # noqa: E402
+
+PORT = 18431
+CALLERS = 4
+
+
+def replicas() -> list[psutil.Process]:
+    """The processes of the replicas."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ServeReplica"):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster(work: ServedWork) -> Iterator[None]:
+    """Ray with two replicas; stopped at the end."""
+    ray.init(num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR")
+    try:
+        serve.start(http_options={"host": "127.0.0.1", "port": PORT})
+        args = {"index": [str(work.basel)], "device": "cpu", "workers": 1, "vectors_only": True, "queue": 8}
+        serve.run(deployment(args).options(num_replicas=2).bind(), name="geoclip", route_prefix="/")
+        yield
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+    assert not replicas()
+
+
+def ask(body: bytes) -> tuple[int, bytes]:
+    """Return the status and content of one answer; status 0 where there was none."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    try:
+        headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
+        connection.request("POST", "/v1/search", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_replica_that_is_killed_loses_what_it_was_doing_and_no_more(work: ServedWork) -> None:
+    bodies = [json.dumps({"vectors": [vector]}).encode() for vector in work.vectors.tolist()]
+    expected = [ask(body) for body in bodies]
+    assert [status for status, _ in expected] == [200] * len(bodies)
+    failed: list[int] = []
+
+    def answered(number: int) -> bytes:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            status, content = ask(bodies[number % len(bodies)])
+            if status == 200:
+                return content
+            failed.append(status)
+        raise AssertionError(f"Request {number} was never answered: {failed}")
+
+    running = replicas()
+    assert len(running) == 2
+    with ThreadPoolExecutor(CALLERS) as callers:
+        asked = [callers.submit(answered, number) for number in range(60)]
+        asked[10].result()
+        running[0].send_signal(signal.SIGKILL)
+        for number, future in enumerate(asked):
+            assert future.result() == expected[number % len(bodies)][1]
+    assert len(failed) <= CALLERS, failed  # what it was doing, which is asked again
+    assert running[1].is_running()
+
+
+def test_options_are_those_of_the_command() -> None:
+    with pytest.raises(InputError, match="no option 'indxe'"):
+        app({"indxe": []})
+    with pytest.raises(InputError, match="GEOCLIP_API_KEY"):
+        app({"host": "0.0.0.0"})
