@@ -2,10 +2,10 @@
 
     python -m benchmarks.serve_load INDEX [--seconds 60] [--out FILE.jsonl]
 
-Simulated queries near the index's cells, as vectors: CLIP takes no part. First lookups per second, in turns: the library
-in this process, one vector or 32 a call, and the service asked by eight callers with as many a request. Then four times
-as many requests as were answered, for a minute, whether answers come or not: every accepted answer is compared byte for
-byte with the library's. The callers run on the same processors as the service and take their share.
+Simulated queries near the index's cells, as vectors: CLIP takes no part. First lookups per second, in turns: the
+library in this process, one vector or 32 a call, and the service asked by eight callers with as many a request. Then
+four times as many requests as were answered, for a minute, whether answers come or not: every accepted answer is
+compared byte for byte with the library's. The callers run on the same processors as the service and take their share.
 """
 
 import asyncio
@@ -126,8 +126,8 @@ def _drained(process: "subprocess.Popen[str]") -> None:
 def body(vectors: NDArray[np.float32], names: list[str]) -> bytes:
     """Return a request for vectors."""
     content = json.dumps({"vectors": vectors.tolist(), "names": names}).encode()
-    head = f"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-    return f"{head}\r\n\r\n".encode() + content
+    head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 def side_by_side(locator: Locator, port: int, vectors: NDArray[np.float32], together: int) -> Facts:
