@@ -86,11 +86,9 @@ class ServerProcess:
                 self._ready.set()
         self._ready.set()
 
-    def ask(
-        self, method: str, address: str, body: bytes | None = None, timeout_s: float = 120, **headers: str
-    ) -> tuple[int, bytes]:
+    def ask(self, method: str, address: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """Return the status and the content of one answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(
                 method, address, body, {name.replace("_", "-"): value for name, value in headers.items()}

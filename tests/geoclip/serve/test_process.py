@@ -36,7 +36,7 @@ HEAD = b"POST /v1/locate HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\
 @pytest.fixture(scope="module")
 def server(work: ServedWork) -> Iterator[ServerProcess]:
     """A service with little room and little patience."""
-    limits = ("--queue", "6", "--upload-mb", "4", "--upload-s", "1.5", "--photos", "40", "--workers", "2")
+    limits = ("--queue", "6", "--upload-mb", "4", "--upload-s", "3", "--photos", "40", "--workers", "2")
     running = ServerProcess("-i", work.basel, "--device", "cpu", *limits)
     yield running
     running.stop()
