@@ -61,12 +61,23 @@ class Connection:
             reader, writer = self._streams
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
-            size = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
-            content = await reader.readexactly(size)
+            if (said := re.search(rb"content-length: (\d+)", head)) is not None:
+                content = await reader.readexactly(int(said[1]))
+            else:
+                content = await _chunks(reader)
             return Reply(int(head[9:12]), content, time.perf_counter() - begun)
         except (OSError, asyncio.IncompleteReadError):
             self._streams = None
             return Reply(0, b"", time.perf_counter() - begun)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    parts = []
+    while size := int(await reader.readline(), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return b"".join(parts)
 
 
 def main() -> None:
@@ -101,9 +112,9 @@ def simulated(index: Path, count: int) -> NDArray[np.float32]:
     return queries(Kind.PHOTO_LIKE, places(inside, count, SEED), model.exact, SEED)
 
 
-def started(index: Path) -> tuple["subprocess.Popen[str]", int]:
+def started(index: Path, *, vectors_only: bool = True) -> tuple["subprocess.Popen[str]", int]:
     """Start the service; return it and its port."""
-    arguments = ["-i", str(index), "--port", "0", "--vectors-only", "--queue", str(QUEUE)]
+    arguments = ["-i", str(index), "--port", "0", "--queue", str(QUEUE), *["--vectors-only"] * vectors_only]
     environment = {**os.environ, "GEOCLIP_API_KEY": ""}
     command = [sys.executable, "-m", "geoclip", "serve", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -123,10 +134,11 @@ def _drained(process: "subprocess.Popen[str]") -> None:
     threading.Thread(target=process.stderr.read, daemon=True).start()
 
 
-def body(vectors: NDArray[np.float32], names: list[str]) -> bytes:
+def body(vectors: NDArray[np.float32], names: list[str], *, lines: bool = False) -> bytes:
     """Return a request for vectors."""
     content = json.dumps({"vectors": vectors.tolist(), "names": names}).encode()
     head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += "Accept: application/x-ndjson\r\n" * lines
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 

@@ -118,6 +118,8 @@ class _Api:
             )
         finally:
             place.release()
+        if len(embedded.errors) == 1 and embedded.errors[0]:
+            raise ProblemError(422, f"{embedded.names[0]}: {embedded.errors[0]}")
         self._service.metrics.count_stages(job.stages)
         headers = {"Server-Timing": job.stages.header, "Cache-Control": "no-store"}
         return Response(embedded.model_dump_json(), 200, headers, "application/json")

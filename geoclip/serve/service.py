@@ -173,7 +173,10 @@ class Service:
         return cls(indexes, pool, settings, metrics)
 
     def close(self) -> None:
-        """End the decoding workers."""
+        """End threads and workers, when all requests are answered."""
+        for index in self.indexes.values():
+            index.lookups.close()
+            index.model.encoding.close()
         self._reading.close()
         if self.pool:
             self.pool.close()

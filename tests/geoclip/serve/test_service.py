@@ -126,6 +126,7 @@ def test_embed_gives_vectors_of_the_model(client: TestClient, work: ServedWork) 
     assert "photo" in given["errors"][2]
     assert given["model"] == client.get("/v1/index").json()["indexes"][0]["model"]
     problem(client.post("/v1/embed"), 400, "empty")
+    problem(client.post("/v1/embed", content=b"\xff\xd8 x", headers=IMAGE), 422, "photo 0: ")
 
 
 # -- vectors ----------------------------------------------------------------------------------------------------------
