@@ -34,7 +34,7 @@ def test_an_assistant_is_told_what_the_command_line_says(work: ServedWork, tmp_p
     assert len(answers) == 3
     for answer, line in zip(answers, own.splitlines(), strict=True):
         expected = json.loads(line)
-        assert answer.pop("headline").startswith(expected["predictions"][0]["place"]["city"])
+        assert answer.pop("headline") == expected["verdict"]
         assert answer.pop("notes")
         del expected["cells"]
         assert answer == expected
