@@ -70,7 +70,7 @@ def test_help_is_there(program: str, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_all_programs_are_known() -> None:
-    assert len(PROGRAMS) == 18
+    assert len(PROGRAMS) == 20
     assert FULL.queries > QUICK.queries
 
 
