@@ -207,21 +207,21 @@ def test_point_750_is_the_point_with_the_most_probability_around_it(
 
 @pytest.mark.slow
 def test_apart(work: Work) -> None:
-    spread = work.search("-f", "jsonl", "-k", "5")
-    assert {len(record["predictions"]) for record in spread} == {1}  # the index is no 50 km across
+    spread = work.search("-f", "jsonl", "-k", "5", "--apart", "200")
+    assert {len(record["predictions"]) for record in spread} == {1}  # the index is no 200 km across
     close = work.search("-f", "jsonl", "-k", "5", "--apart", "0")
     for record in close:
         points = found_at(record)
         assert len(points) == 5
         assert (haversine_km(points[0], points[1:]) < 5).all()
-    for flags, least, most in ((("--apart", "300"), 300, 20_000), ((), 0, 300)):  # a gallery's places may be close
-        nearest = []
+    for flags, area_km in ((("--apart", "300"), 300), ((), None)):  # a gallery's places are listed one by one
         for record in records(geoclip("search", work.vague, "-f", "jsonl", "-k", "9", *flags)):
-            points = found_at(record)
-            assert len(points) == 9
-            between = haversine_km(points[:, None], points[None])
-            nearest.append(between[~np.eye(9, dtype=bool)].min())
-        assert least <= min(nearest) < most
+            assert record["area_km"] == area_km
+            shares = [p["share"] for p in record["predictions"]]
+            assert shares == sorted(shares, reverse=True)
+            assert (len(shares) == 9) if area_km is None else (2 <= len(shares) <= 9)
+    refused = geoclip("search", work.vague, "--apart", "0", "--point", "25")
+    assert_refused(refused, "--apart 0 lists the best-ranked places one by one, and --point 25 chooses another")
 
 
 @pytest.mark.slow
@@ -354,7 +354,7 @@ def test_a_calibration_by_photos_names_who_has_no_label(work: Work, tmp_path: Pa
     found = records(geoclip("search", work.vague, *places, "-f", "jsonl", "--calibration", tmp_path / "c.json"))
     assert found[0]["calibrated"]
     refused = geoclip("search", work.index, work.vectors, "--calibration", tmp_path / "c.json")
-    assert_refused(refused, "fitted on a gallery, this search is on a planet")
+    assert_refused(refused, "fitted with the candidates gallery, this search has planet")
 
 
 @pytest.mark.slow
