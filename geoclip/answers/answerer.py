@@ -30,7 +30,8 @@ from index.storage.contents import open_gallery
 CHOSEN_AMONG = 10
 """Areas that a chooser weighs, at most."""
 LEAST_PLACES = 10
-"""Places looked at for the best point of an answer, at least."""
+"""Places looked at for the best point of an answer, at least; on a planet, beside the scored cells."""
+LEAST_IN_GALLERY = 200
 
 
 class Answerer:
@@ -118,7 +119,8 @@ class Answerer:
 
     def found(self, vectors: NDArray[np.float32], asked: Asked) -> FoundPlaces:
         """Return what answers are read off: `LEAST_PLACES` or more, and the posteriors, inside the region."""
-        question = replace(asked.question, k=max(asked.question.k, LEAST_PLACES))
+        least = LEAST_PLACES if self.searcher.candidates is Candidates.PLANET else LEAST_IN_GALLERY
+        question = replace(asked.question, k=max(asked.question.k, least))
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         places = self.searcher.search(vectors, question, with_posteriors=True)
         if (region := question.region) is None:

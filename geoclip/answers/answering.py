@@ -234,10 +234,10 @@ class AnswerMaker:
 
     def _listed(self, discs: Discs, looked: LookedAt, k: int) -> list[Prediction]:
         """Return the hits as predictions that stand for their cells alone, the most probable first."""
-        nearby = discs.within(looked.lat_lng[: looked.hits], NEARBY_KM).tolist()
-        hits = [looked.prediction(row) for row in range(looked.hits)]
-        hits = [p._replace(nearby=near, share=p.probability) for p, near in zip(hits, nearby, strict=True)]
-        return sorted(hits, key=lambda hit: -hit.share)[:k]
+        rows = np.argsort(-looked.probabilities[: looked.hits], kind="stable")[:k]
+        nearby = discs.within(looked.lat_lng[rows], NEARBY_KM).tolist()
+        hits = [looked.prediction(row) for row in rows.tolist()]
+        return [p._replace(nearby=near, share=p.probability) for p, near in zip(hits, nearby, strict=True)]
 
     def _holds(self, lat_lng: Floats) -> bool:
         return self._region is None or bool(self._region.holds(lat_lng[None])[0])
