@@ -105,7 +105,7 @@ def test_exhaustive_answer_recall_and_posterior(index: Path, tmp_path: Path, mon
         ("latency", ("--singles", "2", "--batch", "4", "--efforts", "fast", "--cold"), 2),
         ("returns", ("--count", "10"), 2),
         ("constrained", ("--queries", "2", "--constraints", "continent"), 1),
-        ("answers", ("--queries", "20", "--points", "2"), 9),
+        ("answers", ("--queries", "20", "--weights", "0.5", "--tables", "point", "calibration", "localizable"), 20),
     ],
 )
 def test_an_index_is_measured(
