@@ -148,6 +148,10 @@ def test_a_worker_that_is_killed_costs_no_more_than_its_photo(server: ServerProc
     assert len(workers) >= 2
     for worker in workers:
         worker.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
+        assert time.monotonic() < deadline  # a photo that meets a dying worker is lost with it
+        time.sleep(0.02)
     answered(server, work)
     status, content = server.ask(
         "POST", "/v1/search", json.dumps({"vectors": work.vectors.tolist()}).encode(), Content_Type=JSON
