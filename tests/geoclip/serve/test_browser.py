@@ -128,8 +128,9 @@ def test_a_dropped_photo_is_located_and_its_name_stays_text(page: "Page", addres
     assert "located" in page.inner_text("#summary")
     assert page.locator(".places li").count() >= 1
     assert page.locator("#answer .photo").get_attribute("src").startswith("data:image/jpeg")  # type: ignore[union-attr]
-    said = page.inner_text("#status")
+    said = page.inner_text("#answer .verdict")
     assert "Switzerland" in said or "France" in said or "Germany" in said
+    assert page.get_attribute("#status", "aria-live") == "polite"
     drawn(page)
     assert page.locator(".marker.best").count() == 1
     assert (seen.errors, seen.outside(address)) == ([], [])
