@@ -57,16 +57,17 @@ def main() -> None:
     for precision in precisions:
         rates(results, precision, arguments.rounds)
     runs = np.random.default_rng(0).permutation(land)[: -(-arguments.points // RUN)]
-    exact = encoder_of("fp32")
-    for precision in precisions:
-        encoder, cosines = encoder_of(precision), []
-        for start in range(0, len(runs), 64):
-            points = centres(children(np.sort(runs[start : start + 64]), RES))
-            near = encoder.nearby(points, spacing_km(RES))
-            cosines.append(np.einsum("nd,nd->n", exact.embed(points), near))
-        all_cosines = np.concatenate(cosines)
-        values = {"least": float(all_cosines.min()), "mean": float(all_cosines.mean())}
-        results.add("neighbourhood", {"table": "cosine", "precision": precision, "points": len(all_cosines)}, values)
+    exact, encoders = encoder_of("fp32"), {precision: encoder_of(precision) for precision in precisions}
+    cosines: dict[str, list[NDArray[np.float32]]] = {precision: [] for precision in precisions}
+    for start in range(0, len(runs), 64):
+        points = centres(children(np.sort(runs[start : start + 64]), RES))
+        vectors = exact.embed(points)
+        for precision, encoder in encoders.items():
+            cosines[precision].append(np.einsum("nd,nd->n", vectors, encoder.nearby(points, spacing_km(RES))))
+    for precision, parts in cosines.items():
+        found = np.concatenate(parts)
+        values = {"least": float(found.min()), "mean": float(found.mean())}
+        results.add("neighbourhood", {"table": "cosine", "precision": precision, "points": len(found)}, values)
 
 
 def rates(results: Results, precision: str, rounds: int) -> None:
