@@ -61,7 +61,9 @@ def replayed(name: str, tries: int, *, seed: int = 0) -> Outcome:
 
 
 def _ending(reader: Reader, content: bytes) -> str:
-    logging.getLogger("geoclip").setLevel(logging.CRITICAL)  # of every row that cannot be used
+    log = logging.getLogger("geoclip")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # a line for every row that cannot be used would be many
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -70,6 +72,8 @@ def _ending(reader: Reader, content: bytes) -> str:
         return "refused" if "\n" not in str(error) else f"more than a line: {error!r:.300}"
     except Exception as error:
         return f"{error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"
+    finally:
+        log.setLevel(before)
     return "read"
 
 

@@ -177,6 +177,11 @@ def killed_training(arguments: list[str], kills: int, *, folder: Path, rng: rand
         child = begin(runs)
         enough = outcome.counts["kills"] >= kills
         child.join(ENDLESS_S if enough else rng.uniform(0, seconds))
+        until = time.monotonic() + ENDLESS_S
+        while not outcome.counts["kills"] and child.is_alive() and not any(runs.rglob("last.ckpt")):
+            if time.monotonic() > until:  # the first is killed when something was saved, so that one goes on at least
+                break
+            time.sleep(0.01)
         if child.is_alive():
             outcome.wrong += ["Training does not end"] * enough
             child.kill()

@@ -10,7 +10,7 @@ from geoclip.answers.answerer import Answerer
 from geoclip.answers.source import Asked
 from geoclip.evaluation.answer_table import AnswerTable
 from geoclip.evaluation.measures import MASSES, CellSet
-from index.grid.cells import Cells, cells_at, parents, resolutions
+from index.grid.cells import Cells, areas_km2, cells_at, parents, resolutions
 from index.grid.sphere import Floats
 from index.search.discs import Discs
 from index.search.posterior import Posterior
@@ -64,7 +64,7 @@ def smallest_sets(posterior: Posterior, lat_lng: Floats) -> tuple[NDArray[np.boo
     The cells are those of `Discs`: 99.9 % of the probability, the lightest joined into their parents.
     """
     discs = Discs.of(posterior)
-    areas = np.pi * discs.radii_km**2
+    areas = areas_km2(discs.cells)
     order = np.argsort(-discs.mass / areas, kind="stable")
     held = np.cumsum(discs.mass[order])
     counts = np.minimum(np.searchsorted(held, np.array(MASSES) - 1e-12) + 1, len(order))

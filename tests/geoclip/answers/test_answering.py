@@ -467,7 +467,7 @@ def test_an_answer_says_what_was_asked() -> None:
         resolution=8,
         effort="fast",
         prior_weight=0.7,
-        temperature=2.0,
+        temperature=2.5,
         point="25",
         calibrated=True,
         calibration_photos=100,

@@ -163,7 +163,7 @@ def drawn(posterior: Posterior, count: int, seed: int) -> Floats:
 
 @cache
 def of_gallery() -> Calibration:
-    vectors, _, truth = drawn_from_gallery(HOT, 400)
+    vectors, _, truth = drawn_from_gallery(HOT, 800)
     return calibrate(*in_gallery(), vectors, truth)
 
 
@@ -178,10 +178,10 @@ def test_circles_hold_what_they_say_on_a_gallery() -> None:
     fitted = of_gallery()
     before, after = fitted.report["before"], fitted.report["after"]
     assert fitted.temperature == pytest.approx(HOT, rel=0.1)
-    assert (fitted.prior_weight, fitted.candidates, fitted.photos, fitted.model) == (0.0, "gallery", 400, "synthetic")
-    assert before["photos"] == after["photos"] == 200
+    assert (fitted.prior_weight, fitted.candidates, fitted.photos, fitted.model) == (0.0, "gallery", 800, "synthetic")
+    assert before["photos"] == after["photos"] == 400
     assert before["coverage_90"] < 0.6
-    # 200 held-out places, and 200 that chose the circle: a standard error of 5 % and 3 %
+    # 400 held-out places, and 400 that chose the circle: a standard error of 3.5 % and 2 %
     assert after["coverage_50"] == pytest.approx(0.5, abs=0.1)
     assert after["coverage_90"] == pytest.approx(0.9, abs=0.06)
     assert after["error"] < 0.1
@@ -203,7 +203,7 @@ def test_circles_hold_what_they_say_on_a_planet() -> None:
 @pytest.mark.slow
 def test_circles_hold_what_they_say_where_no_temperature_is_right() -> None:
     """Every photo was taken at the place that scores ninth: no softmax is like that."""
-    vectors, logits, _ = drawn_from_gallery(HOT, 400)
+    vectors, logits, _ = drawn_from_gallery(HOT, 800)
     truth = places()[np.argsort(-logits, axis=1)[:, 8]]
     fitted = calibrate(*in_gallery(), vectors, truth)
     after = fitted.report["after"]

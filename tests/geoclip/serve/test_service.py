@@ -274,7 +274,7 @@ def test_options_that_are_not_allowed(
         ("locate", {"content": b"--", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
         ("locate", {"content": b"--b", "headers": {"Content-Type": "multipart/form-data; boundary=a"}}, 400, "proper"),
         ("search", {"content": b"x", "headers": IMAGE}, 415, "image/png"),
-        ("nothing", {"content": b"x"}, 404, "Not Found"),
+        ("nothing", {"content": b"x"}, 405, "Method Not Allowed"),
     ],
 )
 def test_bodies_that_are_refused(

@@ -327,8 +327,10 @@ def test_many_light_cells_beat_the_heaviest_single_ones() -> None:
     cells = np.concatenate((cells_at(alone, 10), np.sort([np.uint64(int(name, 16)) for name in town])))
     own = posterior(cells, np.concatenate((np.full(400, 2.0), np.ones(len(town)))), 10)
     for gain_km in (1.0, 25.0):
-        best = Discs.of(own).best_point(gain(gain_km))
-        assert km_between(best, np.array([40.0, 40.0]))[0, 0] < 5
+        discs = Discs.of(own)
+        best = discs.best_point(gain(gain_km))
+        assert km_between(best, np.array([40.0, 40.0]))[0, 0] < max(5, gain_km)
+        assert discs.within(best[None], gain_km)[0] >= discs.within(np.array([[40.0, 40.0]]), gain_km)[0] - 1e-9
     assert Discs.of(own).within(Discs.of(own).best_point(25.0)[None], 25.0)[0] > 0.5
 
 
