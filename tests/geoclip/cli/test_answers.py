@@ -37,7 +37,7 @@ TRIANGLE = [[7.58, 47.45], [7.72, 47.46], [7.66, 47.52], [7.58, 47.45]]
 SLACK_DEG = 0.006
 """A cell of resolution 9 that overlaps a region has its centre at most so far outside."""
 NEAR_KM = 0.6
-"""Of the cells about an exact vector's place the most probable is at most so far away: the largest, by some per cent."""
+"""The most probable cell about an exact vector's place, the largest one, is at most so far away."""
 LABELLED = 160
 """Places to calibrate with: enough that the likelihood of the held-out half does not rise or fall by chance."""
 
