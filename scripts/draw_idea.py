@@ -64,7 +64,7 @@ def main() -> None:
         ax.scatter(points[own, 1], points[own, 0], c=level.scores[own], s=size, marker="h", cmap="viridis")
     ax.plot(PLACE[1], PLACE[0], "r+", ms=10)
     ax.set(
-        title=f"3  {found.encodings} encoded (grey: ruled out by slopes)",
+        title=f"3  {found.encodings} encoded; grey: ruled out",
         xlim=(PLACE[1] - 0.09, PLACE[1] + 0.09),
         ylim=(PLACE[0] - 0.06, PLACE[0] + 0.06),
     )
