@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from geoclip import __version__
-from geoclip.cli.arguments import FromList, Index, Overwrite
+from geoclip.cli.arguments import FromList, Overwrite
 from geoclip.cli.output_options import OutputOptions
 from geoclip.cli.registry import app, command
-from geoclip.cli.terminal import with_exit_codes
 from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.option_groups import Panel
 from geoclip.options import (
-    BuildOptions,
     FeatureOptions,
     IndexOptions,
     MachineOptions,
@@ -271,80 +269,10 @@ def evaluate(
     run(labels, inputs, comparing, columns, files, index, search, photo, model, machine)
 
 
-@command(
-    "geoclip build planet/ --dry-run     [dim]# how long, how large[/dim]",
-    "geoclip build planet/     [dim]# stopped? the same command goes on[/dim]",
-    "geoclip build --preset lite     [dim]# into the cache, where every command finds it[/dim]",
-    "geoclip build france/ --region FR --gallery my_photos.csv",
-)
-def build(
-    options: BuildOptions,
-    model: Annotated[ModelOptions, "weights"],
-    machine: Annotated[MachineOptions, "device", "precision"],
-    target: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIR", help="The directory to make. Default: the preset's name, in the cache."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and build nothing.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Discard what a stopped build left.")] = False,
-) -> None:
-    """Make an index of the planet, or of a part of it. A stopped build goes on when it is started again."""
-    from geoclip.cli.index_commands import run_build
-
-    run_build(target, dry_run, overwrite, restart, options, model, machine)
-
-
-@command("geoclip info planet/", "geoclip info lite")
-def info(index: Index) -> None:
-    """Say what an index is made of."""
-    from geoclip.cli.index_commands import run_info
-
-    run_info(index)
-
-
-@command("geoclip verify planet/")
-def verify(index: Index) -> None:
-    """Read an index whole and compare it with its checksums. Exit code 1 if it is damaged."""
-    from geoclip.cli.index_commands import run_verify
-
-    run_verify(index)
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    epilog="[bold]Examples[/bold]\n\n"
-    "geoclip train fit --config configs/finetune.yaml --data.train labels.csv --data.images photos/\n\n"
-    "geoclip train fit --help     [dim]# every key of a configuration[/dim]",
-)
-@with_exit_codes
-def train(context: typer.Context) -> None:
-    """Train the encoders: fit, validate or test, by a configuration file. Needs the packages of the extra `train`."""
-    from geoclip.cli.model_commands import run_train
-
-    run_train(context.args, context.get_help)
-
-
-@command(
-    "geoclip export runs/finetune/version_0/checkpoints/best.ckpt -o release/",
-    "geoclip build planet/ --weights release/",
-)
-def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `geoclip train fit`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
-    gallery: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Coordinates for its gallery, .csv or .parquet. Default: the released ones."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it is a release.")] = False,
-) -> None:
-    """Turn a checkpoint into a release: what --weights and both packages' from_pretrained take."""
-    from geoclip.cli.model_commands import run_export
-
-    run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)
-
-
-from geoclip.cli import mcp as _mcp  # noqa: E402, F401 - their commands stand last
+# Their commands stand after these, in this order.
+from geoclip.cli import indexes as _indexes  # noqa: E402, F401, I001
+from geoclip.cli import models as _models  # noqa: E402, F401
+from geoclip.cli import mcp as _mcp  # noqa: E402, F401
 from geoclip.cli import serve as _serve  # noqa: E402, F401
 
 __all__ = ["app"]
