@@ -1,7 +1,7 @@
 """Reads a posterior as people do: a point, how sure, what else it could be, in which country. Makes `Answer`s."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,20 +17,19 @@ from geoclip.answers.verdict import verdict
 from geoclip.distance import haversine_km
 from geoclip.errors import InputError
 from index.encoder import Encode
-from index.grid.cells import Cells, names, resolutions
+from index.grid.cells import Cells, names
 from index.grid.countries import ANYWHERE
 from index.grid.sphere import Floats
+from index.search.circles import Spread, circles_km
 from index.search.discs import Discs, Gain, Mean
 from index.search.hits import FoundPlaces, joined_hits
-from index.search.posterior import Posterior
+from index.search.posterior import LISTED, Posterior
 from index.search.question import Question
 
 ENTROPY_RES = 3
 """Entropy is of cells of this resolution, about 100 km across."""
 THRESHOLD_BITS = 10.0
 """Above this entropy an answer is not localizable; measured by `benchmarks/answers.py`."""
-LEAST_CELL = 0.001
-"""Cells with less probability are not listed."""
 POINTS = "all, cell, geoscore or a distance in km, such as 25"
 
 
@@ -118,14 +117,24 @@ class AnswerMaker:
             places: what the search found, with posteriors inside the region; of at least k places.
             searched: what was searched.
         """
-        found = [self._read(places, row, self._k) for row in range(len(queries))]
+        found = _measured([self._read(places, row, self._k) for row in range(len(queries))])
         self._score([each.predictions for each in found], vectors)
         titles = iter(self._titles([each.predictions for each in found]))
+        entropies = [entropy_bits(posterior) for posterior in places.posteriors]
+        radii = iter(circles_km(list(self._spreads(found, entropies))).tolist())
         answers = []
-        for row, (query, (discs, predictions, area_km, _)) in enumerate(zip(queries, found, strict=True)):
-            named = tuple(p._replace(name=next(titles)) for p in predictions)
-            answer = Answer(query, named, area_km=area_km, estimated=float(places.estimated[row]), searched=searched)
-            answers.append(self._described(answer, discs, places.posteriors[row]))
+        for row, (query, read, entropy) in enumerate(zip(queries, found, entropies, strict=True)):
+            answer = Answer(
+                query,
+                tuple(p._replace(name=next(titles)) for p in read.predictions),
+                area_km=read.area_km,
+                radius_50_km=next(radii),
+                radius_90_km=next(radii),
+                entropy_bits=entropy,
+                estimated=float(places.estimated[row]),
+                searched=searched,
+            )
+            answers.append(self._described(answer, places.posteriors[row]))
         return answers
 
     def chosen(self, queries: Sequence[str], places: FoundPlaces, choose: Chooser, count: int) -> FoundPlaces:
@@ -142,7 +151,7 @@ class AnswerMaker:
         """
         parts = []
         for row, query in enumerate(queries):
-            _, predictions, area_km, middles = self._read(places, row, count)
+            ((_, predictions, area_km, middles, _),) = _measured([self._read(places, row, count)])
             if math.isnan(area_km):
                 raise InputError(
                     "There are no areas to choose among where places are listed one by one; leave out 0 km."
@@ -162,28 +171,29 @@ class AnswerMaker:
         """Return the name of a prediction's place."""
         return self._titles([[prediction]])[0]
 
-    def _described(self, answer: Answer, discs: Discs, posterior: Posterior) -> Answer:
-        """Return an answer with all that is read off the distribution, and with its verdict."""
-        entropy = entropy_bits(posterior)
-        circles = self._how.circles_at(entropy)
+    def _spreads(self, found: "Sequence[_Read]", entropies: Sequence[float]) -> Iterator[Spread]:
+        """Yield what the circles of 50 and 90 % around each best point are to hold."""
+        for read, entropy in zip(found, entropies, strict=True):
+            circles, best = self._how.circles_at(entropy), read.predictions[0]
+            for level in (circles.level_50, circles.level_90):
+                yield read.discs.spread(np.array([best.lat, best.lng]), level)
+
+    def _described(self, answer: Answer, posterior: Posterior) -> Answer:
+        """Return an answer with all else that is read off the distribution, and with its verdict."""
         shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
-        best = np.array([answer.best.lat, answer.best.lng])
         answer = replace(
             answer,
-            radius_50_km=discs.radius(best, circles.level_50),
-            radius_90_km=discs.radius(best, circles.level_90),
-            promise=circles.promise,
+            promise=self._how.circles_at(answer.entropy_bits).promise,
             continents=shares.continents,
             countries=shares.countries,
             regions=shares.regions,
             cities=shares.cities,
             cells=tuple(
                 CellProbability(name, float(mass))
-                for cells, masses in posterior.tree(LEAST_CELL)
+                for cells, masses in posterior.joined.tree(LISTED)
                 for name, mass in zip(names(cells), masses, strict=True)
             ),
-            entropy_bits=entropy,
-            localizable=entropy <= self._how.threshold_bits,
+            localizable=answer.entropy_bits <= self._how.threshold_bits,
             threshold_bits=self._how.threshold_bits,
         )
         return replace(answer, verdict=verdict(answer))
@@ -194,15 +204,16 @@ class AnswerMaker:
         discs = Discs.of(posterior)
         looked = LookedAt.of(places, row, discs, self._region)
         if self._lists_hits:
-            return _Read(discs, self._listed(discs, looked, k), math.nan, looked.lat_lng[:0])
+            return _Read(discs, self._listed(discs, looked, k), math.nan, looked.lat_lng[:0], ())
         looked, best, centre, km = self._first(discs, looked, posterior)
         found = areas(discs, looked, best, centre, km, max(k, 1))
         nearby = discs.within(looked.lat_lng[[area.row for area in found]], NEARBY_KM).tolist()
         predictions = [
-            looked.prediction(area.row)._replace(nearby=near, share=area.share, radius_km=area.radius_km)
+            looked.prediction(area.row)._replace(nearby=near, share=area.share)
             for area, near in zip(found, nearby, strict=True)
         ]
-        return _Read(discs, predictions, km, looked.lat_lng[[area.middle for area in found]])
+        middles = looked.lat_lng[[area.middle for area in found]]
+        return _Read(discs, predictions, km, middles, tuple(area.spread for area in found))
 
     def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, int, float]:
         """Return the places, the rows of the best one and of the first area's middle, and the radius of areas."""
@@ -267,6 +278,19 @@ class _Read(NamedTuple):
     """Radius of their areas; NaN where they have none."""
     middles: Floats
     """(A, 2) of the areas."""
+    spreads: tuple[Spread, ...]
+    """Of what is in each area, around its best place; half of it is in the area's circle."""
+
+
+def _measured(found: "Sequence[_Read]") -> "list[_Read]":
+    """Return the same with the radii of areas, all computed at once."""
+    radii = iter(circles_km([spread for each in found for spread in each.spreads]).tolist())
+    return [
+        each._replace(predictions=[p._replace(radius_km=next(radii)) for p in each.predictions])
+        if each.spreads
+        else each
+        for each in found
+    ]
 
 
 _AS_GOOD = 0.95
@@ -276,12 +300,11 @@ _CLOSE = 0.8
 
 
 def _named_cells(posterior: Posterior) -> tuple[Cells, Floats]:
-    """Return cells to name, the light ones joined: the fewer of them are fine, the less is joined."""
-    for least in (5e-4, 2e-3):
-        cells, mass = posterior.condensed(least)
-        if len(np.unique(cells[resolutions(cells) > ENTROPY_RES] >> _BELOW_7)) <= _NAMED:
-            break
-    return cells, mass
+    """Return cells to name, the light ones joined; more of them where many are fine."""
+    joined = posterior.joined
+    if len(np.unique(joined.cells[joined.levels > ENTROPY_RES] >> _BELOW_7)) > _NAMED:
+        joined = joined.condensed(2 * LISTED)
+    return joined.cells, joined.mass
 
 
 _NAMED = 2200
@@ -290,6 +313,6 @@ _BELOW_7 = np.uint64(24)  # bits of the digits of resolutions 8 to 15: finer cel
 
 def entropy_bits(posterior: Posterior) -> float:
     """Return the entropy of the probabilities of cells of `ENTROPY_RES`, in bits."""
-    _, mass = posterior.at(ENTROPY_RES)
+    mass = posterior.sums_at(ENTROPY_RES)
     mass = mass[mass > 0]
     return max(0.0, float(-(mass * np.log2(mass)).sum()))  # never -0.0

@@ -5,7 +5,6 @@ All areas of an answer have one radius, that of the scale at which the distribut
 first, and each area is at least as probable as the next.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoclip.answers.looked_at import LookedAt
 from index.grid.sphere import EARTH_RADIUS_KM, Floats, haversine_km
+from index.search.circles import Spread
 from index.search.discs import Discs
 
 SCALES_KM = (25.0, 50.0, 100.0, 200.0, 400.0, 750.0, 1500.0, 2500.0, 5000.0, 10_000.0, 20_016.0)
@@ -32,8 +32,8 @@ class FoundArea(NamedTuple):
     """The row of the place that it is around."""
     share: float
     """The probability in it and in no area before it."""
-    radius_km: float
-    """Around the best place, of the circle that holds half of that probability."""
+    spread: Spread
+    """Of that probability, as seen from the best place: half of it is in the area's circle."""
 
 
 def scale_km(discs: Discs, looked: LookedAt, best: int) -> float:
@@ -89,8 +89,8 @@ def areas(discs: Discs, looked: LookedAt, first: int, centre: int, km: float, co
         inside = free & (haversine_km(looked.lat_lng, looked.lat_lng[middles[at]]) <= km)
         chosen = best_of(looked, inside, claimed, int(middles[at])) if result else first
         share = float(claimed.sum())
-        radius_km = replace(discs, mass=claimed).radius(looked.lat_lng[chosen], share / 2)
-        result.append(FoundArea(chosen, int(middles[at]), share, radius_km))
+        spread = discs.spread(looked.lat_lng[chosen], share / 2, claimed)
+        result.append(FoundArea(chosen, int(middles[at]), share, spread))
         left -= claimed
         free &= ~inside
     return result

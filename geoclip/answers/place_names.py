@@ -101,10 +101,9 @@ class PlaceNames:
         nodes, rows = np.unique(self._nodes_of(cells, limits), return_inverse=True)
         sums = np.bincount(rows, mass, minlength=len(nodes)).astype(np.float64)
         tree = self._gazetteer.tree
-        countries = tree.areas(0, nodes, sums, 0.0, len(tree.codes))
         return PlaceShares(
-            _foremost(_continents(countries), least, most),
-            _foremost(countries, least, most),
+            _foremost(tree.continents(nodes, sums), least, most),
+            tree.areas(0, nodes, sums, least, most),
             tree.areas(1, nodes, sums, least, most),
             tree.areas(2, nodes, sums, least, most),
         )
@@ -265,19 +264,19 @@ class _Tree(NamedTuple):
             for name, probability in zip(self.names(found[order]), sums[order].tolist(), strict=True)
         )
 
+    def continents(self, nodes: Nodes, mass: Floats) -> Areas:
+        """Sum the mass (N,) of nodes by continent; most probable first."""
+        codes, rows = np.unique(self.lineage[0, nodes], return_inverse=True)
+        sums: dict[str, float] = {}
+        for code, share in zip(codes.tolist(), np.bincount(rows, mass).tolist(), strict=True):
+            if continent := _continent_of().get(self.codes[code]):
+                sums[continent] = sums.get(continent, 0.0) + share
+        return tuple(Area(name, "", "", sums[name]) for name in sorted(sums, key=lambda name: -sums[name]))
+
 
 def _foremost(areas: Areas, least: float, most: int) -> Areas:
     """Return the areas with at least a probability, and always the first, but not more than so many."""
     return tuple(area for rank, area in enumerate(areas[:most]) if rank == 0 or area.probability >= least)
-
-
-def _continents(areas: Areas) -> Areas:
-    """Sum countries by continent; most probable first."""
-    sums: dict[str, float] = {}
-    for area in areas:
-        if continent := _continent_of().get(area.code):
-            sums[continent] = sums.get(continent, 0.0) + area.probability
-    return tuple(Area(name, "", "", sums[name]) for name in sorted(sums, key=lambda name: -sums[name]))
 
 
 @cache

@@ -12,16 +12,15 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
 from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
+from index.search.circles import Spread, circles_km, overlap
 from index.search.posterior import Posterior
 
-_LEAST = (1e-4, 1e-3, 3e-3, 1e-2)
-"""Leaves in a cell with less probability are joined into it: the first of these that leaves few enough discs."""
-_MOST = 2200
-_HALF_ROUND_KM = np.pi * EARTH_RADIUS_KM
+_LEAST = (2e-3, 4e-3, 1e-2)
+"""Where a posterior has too many cells, those with less than the first of these that is enough are joined."""
+_MOST = 1500
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
 _STARTS, _STEPS = 3, 16  # points that move, and how often they try
 _LOOKED_AT = 128  # discs whose centres are candidates
@@ -60,10 +59,12 @@ class Discs:
     @classmethod
     def of(cls, posterior: Posterior) -> Self:
         """Return the leaves, the light ones joined into their parents: what is spread out needs no fine detail."""
+        joined = posterior.joined
         for least in _LEAST:
-            cells, mass = posterior.condensed(least)
-            if len(cells) <= _MOST:
+            if len(joined.cells) <= _MOST:
                 break
+            joined = joined.condensed(least)
+        cells, mass = joined.cells, joined.mass
         order = np.lexsort((cells, -mass))
         order = order[mass[order] > 0]
         cells, mass = cells[order], mass[order]
@@ -86,7 +87,7 @@ class Discs:
 
     def shares_at(self, cosines: Floats, km: float) -> Floats:
         """Return what `shares` returns for points that have these cosines."""
-        return _overlap(cosines, self.radii_km, km)
+        return overlap(cosines, self.radii_km, km)
 
     def within(self, lat_lng: Floats, km: float) -> Floats:
         """Return the probability within a distance of points (C, 2), (C,)."""
@@ -96,31 +97,27 @@ class Discs:
         """Return the distances (C, L) in km from points (C, 2) to the discs' centres."""
         return km_of_cosines(self.cosines(lat_lng))
 
+    def spread(self, lat_lng: Floats, share: float, mass: Floats | None = None) -> Spread:
+        """Return what `circles_km` takes for the circle around a point (2,) that is to hold a share, 0 to 1.
+
+        Args:
+            lat_lng: degrees.
+            share: of all probability; at most half the Earth's circumference is needed, even if discs do not hold it.
+            mass: (L,) what is looked at of each disc; all of it unless said otherwise.
+        """
+        units, radii, mass = (self.units, self.radii_km, self.mass) if mass is None else self._with(mass)
+        return Spread(km_of_cosines(units @ unit_vectors(lat_lng)), radii, mass, share)
+
+    def _with(self, mass: Floats) -> tuple[Floats, Floats, Floats]:
+        own = mass > 0
+        return self.units[own], self.radii_km[own], mass[own]
+
     def radius(self, lat_lng: Floats, share: float) -> float:
         """Return the radius in km of the circle around a point (2,) that holds a share of the probability, 0 to 1.
 
         At most half the Earth's circumference: for shares that the looked-at discs do not reach.
         """
-        cosines = self.units @ unit_vectors(lat_lng[None])[0]
-        share -= 1e-12  # all of a distribution may sum up to a little less than 1
-        away = km_of_cosines(cosines)
-        low = max(
-            _reached(away - self.radii_km, self.mass, share), 0.0
-        )  # were each disc inside as soon as it is touched
-        high = min(_reached(away + self.radii_km, self.mass, share), _HALF_ROUND_KM)
-        if low >= high:
-            return high
-        whole = away + self.radii_km <= low
-        touched = ~whole & (away - self.radii_km < high)
-        share -= float(self.mass[whole].sum())
-        cosines, radii, mass = cosines[touched], self.radii_km[touched], self.mass[touched]
-
-        def held(km: float) -> float:
-            return float(_overlap(cosines, radii, km) @ mass) - share
-
-        if held(low) >= 0:
-            return low
-        return float(brentq(held, low, high, xtol=1e-7, rtol=1e-9)) if held(high) > 0 else high
+        return float(circles_km([self.spread(lat_lng, share)])[0])
 
     def best_point(self, gain: Gain) -> Floats:
         """Return the point (2,) in degrees with the largest expected gain, on land or not.
@@ -202,13 +199,6 @@ class Discs:
         return centres(groups[np.argsort(-mass, kind="stable")[:count]])
 
 
-def _reached(km: Floats, mass: Floats, share: float) -> float:
-    """Return the least of some distances within which a share of the mass lies; infinity where all is less."""
-    order = np.argsort(km)
-    row = int(np.searchsorted(np.cumsum(mass[order]), share))
-    return float(km[order[row]]) if row < len(order) else np.inf
-
-
 def _areas(cells: Cells) -> Floats:
     """Return the area of each cell in km2: of one finer than resolution 3, its share of its ancestor's there."""
     levels = resolutions(cells)
@@ -227,33 +217,3 @@ def _areas_of_all(res: int) -> tuple[Cells, Floats]:
     """Return all cells of a resolution, sorted, and their areas, which H3 is slow to tell."""
     cells = children(base_cells(), res)
     return cells, areas_km2(cells)
-
-
-def _overlap(cosines: Floats, radii: Floats, km: float) -> Floats:
-    """Return the share of discs that lies in a circle: the area that two circles share, in the plane.
-
-    Args:
-        cosines: (..., L) of the angles between the centres.
-        radii: (L,) km, of the discs.
-        km: of the circle.
-    """
-    inner, outer = (km - radii) / EARTH_RADIUS_KM, np.minimum((km + radii) / EARTH_RADIUS_KM, np.pi)
-    inside = cosines >= np.where(inner >= 0, np.cos(inner), 2.0)
-    share = inside.astype(np.float64)
-    touched = np.nonzero(~inside & (cosines >= np.cos(outer)))
-    discs = radii[touched[-1]]
-    share[touched] = _lens(km_of_cosines(cosines[touched]), discs, km) / (np.pi * discs**2)
-    return share
-
-
-def _lens(away: Floats, radii: Floats, km: float) -> Floats:
-    """Return the area, km2, that circles share: a segment of each, or all of the smaller where it is in the other.
-
-    The segments' half angles come from half-angle formulas, which hold for discs of metres that are far away, too.
-    """
-    beyond_away, perimeter = np.maximum(radii + km - away, 0.0), away + radii + km
-    beyond_radius, beyond_km = np.maximum(km + away - radii, 0.0), np.maximum(away + radii - km, 0.0)
-    a = 2 * np.arctan2(np.sqrt(beyond_away * beyond_radius), np.sqrt(perimeter * beyond_km))
-    b = 2 * np.arctan2(np.sqrt(beyond_away * beyond_km), np.sqrt(perimeter * beyond_radius))
-    area: Floats = radii**2 * (a - np.sin(2 * a) / 2) + km**2 * (b - np.sin(2 * b) / 2)
-    return area

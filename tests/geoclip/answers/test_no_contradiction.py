@@ -151,7 +151,8 @@ def test_all_regions_and_cities_together_are_their_country() -> None:
     rng = np.random.default_rng(0)
     vectors = queries(centres(rng.choice(BORDER.cells(8), 4)), 2.0, 1)
     for posterior in answerer().found(vectors, answerer().asked()).posteriors:
-        shares = shared_place_names().shares(*posterior.condensed(1e-3), least=0.0, most=10**6)
+        joined = posterior.condensed(1e-3)
+        shares = shared_place_names().shares(joined.cells, joined.mass, least=0.0, most=10**6)
         assert sum(area.probability for area in shares.countries) == pytest.approx(1)
         assert sum(area.probability for area in shares.continents) == pytest.approx(1)
         for country in shares.countries:
