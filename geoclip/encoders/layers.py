@@ -1,7 +1,7 @@
 """The location encoder's layers in one arithmetic, as products are computed with them."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -19,13 +19,23 @@ class Layers(NamedTuple):
     """The last layer, by capsule."""
     packed: bool
     """Whether the weights are in the layout of oneDNN, which otherwise lays them out anew for every product."""
+    as_released: bool
+    """Whether each capsule's head is a product of its own, as in the released package."""
     state: object
     """Changes when a parameter does."""
     joined: dict[tuple[int, ...], tuple[Tensor, Tensor]]
-    """Below float32, heads of several capsules side by side and their summed bias (float32), made when first needed:
-    one product adds them up before it rounds, where three would round three times. Float32 adds as the released
-    package does.
-    """
+    """Heads of several capsules side by side and their summed bias (float32), made when first needed: one product adds
+    them up before it rounds, where three would round three times."""
+
+    @classmethod
+    def of(cls, own: list[list[tuple[Tensor, Tensor]]], dtype: torch.dtype, state: object, *, packed: bool) -> Self:
+        """Return copies of the weights and biases of each capsule's layers, head last, in a dtype."""
+        cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in own]
+        heads = [(w.detach().to(dtype), b.detach()) for *_, (w, b) in own]
+        if packed:
+            pack = torch.ops.mkldnn._reorder_linear_weight
+            cast = [[(pack(w, None), b) for w, b in capsule] for capsule in cast]
+        return cls(cast, heads, packed, False, state, {})
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
         """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""

@@ -91,7 +91,7 @@ class LocationEncoder(nn.Module):
         self.precision = Precision(precision)
         for i, scale in enumerate(self.sigma):
             self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale, self.config))
-        self._low_precision: Layers | None = None
+        self._layers: dict[torch.dtype, Layers] = {}
         self._neighbourhood: tuple[object, float, Neighbourhood] | None = None
         if from_pretrained:
             from geoclip.release.fetch import released
@@ -121,7 +121,7 @@ class LocationEncoder(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the derived weights out of copies and pickles: oneDNN's layout has no bytes to copy."""
-        return {**self.__dict__, "_low_precision": None, "_neighbourhood": None}
+        return {**self.__dict__, "_layers": {}, "_neighbourhood": None}
 
     def load_released(self, weights: dict[str, Tensor]) -> None:
         """Load a state dict of the released layout.
@@ -284,7 +284,7 @@ class LocationEncoder(nn.Module):
         self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None, *, unit: bool = False
     ) -> None:
         """Fill `out` with the embeddings of checked coordinates, chunk by chunk, without gradients."""
-        layers = self.layers(precision)
+        layers = self.layers(precision, as_released=True)
         on_gpu = self.device.type == "cuda"
         step = GPU_CHUNK if on_gpu else CPU_CHUNK
 
@@ -316,7 +316,7 @@ class LocationEncoder(nn.Module):
             x = self.capsules[number].capsule[0](plane).to(hidden[0][1].dtype)
             for weight, bias in hidden:
                 x = layers.linear(x, weight, bias, relu=True)
-            if x.dtype is torch.float32:
+            if layers.as_released:
                 out += F.linear(x, *layers.heads[number])
             else:
                 activations.append(x)
@@ -326,23 +326,24 @@ class LocationEncoder(nn.Module):
             out += layers.linear(joined, weight, None, relu=False)
             out += bias
 
-    def layers(self, precision: Precision | None = None) -> Layers:
+    def layers(self, precision: Precision | None = None, *, as_released: bool = False) -> Layers:
         """Return the layers in the dtype of a precision, the encoder's own by default.
 
-        Copies below float32 are kept until a parameter changes.
+        Copies are kept until a parameter changes.
+
+        Args:
+            precision: `auto`, `fp32` or `bf16`.
+            as_released: in float32, compute what the released package does, bit by bit, and not as fast as can be.
         """
         dtype = compute_dtype(precision or self.precision, self.device)
         own: list[list[tuple[Tensor, Tensor]]]
         own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
         state = (dtype, *((p.data_ptr(), p._version) for capsule in own for layer in capsule for p in layer))
-        if dtype is torch.float32:
-            return Layers([hidden for *hidden, _ in own], [head for *_, head in own], False, state, {})
-        if self._low_precision is None or self._low_precision.state != state:
-            cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in own]
-            heads = [(w.detach().to(dtype), b.detach()) for *_, (w, b) in own]
-            packed = self.device.type == "cpu" and has_bf16_units(self.device) and has_onednn()
-            if packed:
-                pack = torch.ops.mkldnn._reorder_linear_weight
-                cast = [[(pack(w, None), b) for w, b in capsule] for capsule in cast]
-            self._low_precision = Layers(cast, heads, packed, state, {})
-        return self._low_precision
+        if dtype is torch.float32 and as_released:
+            return Layers([hidden for *hidden, _ in own], [head for *_, head in own], False, True, state, {})
+        kept = self._layers.get(dtype)
+        if kept is None or kept.state != state:
+            packed = self.device.type == "cpu" and has_onednn()
+            packed &= dtype is torch.float32 or has_bf16_units(self.device)
+            kept = self._layers[dtype] = Layers.of(own, dtype, state, packed=packed)
+        return kept
