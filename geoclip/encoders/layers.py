@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from geoclip.encoders.precision import has_bf16_units
 from geoclip.release.config import ModelConfig
 
 
@@ -28,14 +29,19 @@ class Layers(NamedTuple):
     them up before it rounds, where three would round three times."""
 
     @classmethod
-    def of(cls, own: list[list[tuple[Tensor, Tensor]]], dtype: torch.dtype, state: object, *, packed: bool) -> Self:
-        """Return copies of the weights and biases of each capsule's layers, head last, in a dtype."""
+    def of(
+        cls, own: list[list[tuple[Tensor, Tensor]]], dtype: torch.dtype, state: object, *, as_released: bool
+    ) -> Self:
+        """Return the weights and biases of each capsule's layers, head last, in a dtype."""
+        device = own[0][0][0].device
+        packed = not as_released and device.type == "cpu" and has_onednn()
+        packed &= dtype is torch.float32 or has_bf16_units(device)
         cast = [[(w.detach().to(dtype), b.detach().to(dtype)) for w, b in hidden] for *hidden, _ in own]
         heads = [(w.detach().to(dtype), b.detach()) for *_, (w, b) in own]
         if packed:
             pack = torch.ops.mkldnn._reorder_linear_weight
             cast = [[(pack(w, None), b) for w, b in capsule] for capsule in cast]
-        return cls(cast, heads, packed, False, state, {})
+        return cls(cast, heads, packed, as_released, state, {})
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool) -> Tensor:
         """Return x (N, inputs) times a weight plus a bias, with negative values at 0 after a `relu`."""

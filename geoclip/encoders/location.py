@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.degrees import checked_lat_lng
 from geoclip.encoders.fourier import GaussianEncoding
-from geoclip.encoders.layers import Layers, has_onednn, number_count, without_denormals
-from geoclip.encoders.precision import Precision, compute_dtype, has_bf16_units
+from geoclip.encoders.layers import Layers, number_count, without_denormals
+from geoclip.encoders.precision import Precision, compute_dtype
 from geoclip.encoders.projection import equal_earth
 from geoclip.errors import WeightsError
 from geoclip.release.config import ModelConfig
@@ -277,7 +277,10 @@ class LocationEncoder(nn.Module):
 
     def _projected(self, lat_lng_deg: "NDArray[np.float64]") -> Tensor:
         """Return checked coordinates in the plane, (N, 2) float64, on the encoder's device."""
-        lat_lng = checked_lat_lng(torch.from_numpy(np.ascontiguousarray(lat_lng_deg, dtype=np.float64)))
+        array = np.ascontiguousarray(lat_lng_deg, dtype=np.float64)
+        lat_lng = torch.from_numpy(array)
+        if array.ndim != 2 or not (abs(array) <= (90.0, 179.999)).all():  # else there is nothing to say or to wrap
+            lat_lng = checked_lat_lng(lat_lng)
         return equal_earth(lat_lng.to(self.device))
 
     def _embed_into(
@@ -336,14 +339,13 @@ class LocationEncoder(nn.Module):
             as_released: in float32, compute what the released package does, bit by bit, and not as fast as can be.
         """
         dtype = compute_dtype(precision or self.precision, self.device)
-        own: list[list[tuple[Tensor, Tensor]]]
-        own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
-        state = (dtype, *((p.data_ptr(), p._version) for capsule in own for layer in capsule for p in layer))
-        if dtype is torch.float32 and as_released:
-            return Layers([hidden for *hidden, _ in own], [head for *_, head in own], False, True, state, {})
-        kept = self._layers.get(dtype)
+        state = (dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
+        released = as_released and dtype is torch.float32
+        kept = None if released else self._layers.get(dtype)
         if kept is None or kept.state != state:
-            packed = self.device.type == "cpu" and has_onednn()
-            packed &= dtype is torch.float32 or has_bf16_units(self.device)
-            kept = self._layers[dtype] = Layers.of(own, dtype, state, packed=packed)
+            own: list[list[tuple[Tensor, Tensor]]]
+            own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+            kept = Layers.of(own, dtype, state, as_released=released)
+            if not released:
+                self._layers[dtype] = kept
         return kept

@@ -258,8 +258,8 @@ class Lists:
 
     def _check(self, lists: NDArray[np.int64]) -> None:
         """Compare lists that have not been read yet with their checksums."""
-        fresh = np.unique(lists[lists >= 0])
-        for number in fresh[self._unchecked[fresh]].tolist():
+        fresh = lists[(lists >= 0) & self._unchecked[lists]]
+        for number in np.unique(fresh).tolist() if len(fresh) else ():
             content = self._content[int(self._ends[number]) : int(self._ends[number + 1])]
             if crc32(content.data) != self._checksums[number]:
                 raise BadIndexError(
