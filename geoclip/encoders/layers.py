@@ -1,5 +1,6 @@
 """The location encoder's layers in one arithmetic, as products are computed with them."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, Self
 
@@ -30,7 +31,7 @@ class Layers(NamedTuple):
 
     @classmethod
     def of(
-        cls, own: list[list[tuple[Tensor, Tensor]]], dtype: torch.dtype, state: object, *, as_released: bool
+        cls, own: Sequence[Sequence[tuple[Tensor, Tensor]]], dtype: torch.dtype, state: object, *, as_released: bool
     ) -> Self:
         """Return the weights and biases of each capsule's layers, head last, in a dtype."""
         device = own[0][0][0].device

@@ -343,7 +343,6 @@ class LocationEncoder(nn.Module):
         released = as_released and dtype is torch.float32
         kept = None if released else self._layers.get(dtype)
         if kept is None or kept.state != state:
-            own: list[list[tuple[Tensor, Tensor]]]
             own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
             kept = Layers.of(own, dtype, state, as_released=released)
             if not released:
