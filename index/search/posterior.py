@@ -137,7 +137,7 @@ class Posterior:
     @cached_property
     def tree_order(self) -> NDArray[np.int64]:
         """(L,) rows in the order of the tree: the leaves below any cell stand together."""
-        return np.argsort(self.cells & _POSITION)  # no two are alike
+        return np.argsort(self.cells & _POSITION, kind="stable")  # which gains from the levels being in order
 
     @cached_property
     def begins(self) -> NDArray[np.int8]:
