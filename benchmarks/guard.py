@@ -22,7 +22,8 @@ from benchmarks.results import machine
 from benchmarks.suites.encode import encoder_of, products
 from benchmarks.suites.world import COARSE, World, world
 from geoclip.encoders.precision import has_bf16_units
-from index.building.build import Request, build
+from index.building.build import build
+from index.building.request import Request
 from index.grid.region import Region
 from index.search.efforts import EffortName
 from index.search.posterior import Posterior

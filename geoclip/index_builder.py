@@ -1,7 +1,8 @@
 """`geoclip.build_index`: the trained location encoder in, an index of the planet or of a part of it out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from geoclip.release.fetch import released
 from geoclip.tables.bad_rows import BadRows
 from geoclip.tables.columns import OptionColumns
 from geoclip.tables.coordinates import read_places
-from index.building.build import Cost, Request, build, cost, grid, points_per_second
+from index.building.build import build, build_part, finish, points_per_second
+from index.building.parts import Part
+from index.building.request import Cost, Request, cost, grid
 from index.building.working_folder import discard, working_folder
 from index.grid.region import Region
 from index.storage.gallery import Gallery
@@ -86,13 +89,53 @@ class IndexBuilder:
         report: Callable[[str, int, int], object] = lambda stage, done, total: None,
     ) -> None:
         """Build, or go on with a build that was stopped; see `build_index`."""
-        if target.exists() and not overwrite:
-            raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
-        try:
+        with self._said(target):
+            if target.exists() and not overwrite:
+                raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
             if restart:
                 discard(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             build(self.request, self._encoder, target, report=report, replace=overwrite)
+
+    def build_part(
+        self,
+        target: Path,
+        part: str,
+        *,
+        report: Callable[[str, int, int], object] = lambda stage, done, total: None,
+    ) -> None:
+        """Encode one part of a build, such as `3/16`, into the folder `<target>.building`, which all parts share.
+
+        Parts know nothing of each other; one that is repeated makes what is missing. `finish` makes the index.
+
+        Raises:
+            InputError: there is no such part, or the folder is of another build.
+        """
+        with self._said(target):
+            wanted = Part.parse(part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            build_part(self.request, self._encoder, target, wanted, report=report)
+
+    def finish(
+        self,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        report: Callable[[str, int, int], object] = lambda stage, done, total: None,
+    ) -> None:
+        """Make the index of the blocks of all parts: the same, to the byte, as that of `build`.
+
+        Raises:
+            InputError: blocks are missing or damaged, or were made with another arithmetic than this machine's.
+        """
+        with self._said(target):
+            finish(self.request, self._encoder, target, report=report, replace=overwrite)
+
+    @contextmanager
+    def _said(self, target: Path) -> Iterator[None]:
+        """Turn errors into sentences for people."""
+        try:
+            yield
         except ValueError as error:
             raise InputError(str(error)) from error
         except OSError as error:

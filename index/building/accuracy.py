@@ -1,6 +1,8 @@
 """Whether an encoder may interpolate: compared with its exact vectors on a sample of the points that are built on."""
 
+import hashlib
 import math
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +19,33 @@ _LAST_SMOOTH = 11
 _RUNS, _RUN_CELLS, _FAMILIES = 32, 3, 12
 
 
-def chosen_spacing(cells: Cells, depth: int, encoder: Encoder) -> tuple[float, float]:
-    """Return what the encoder should take for the distance of points, and the smallest cosine then measured.
+class Arithmetic(NamedTuple):
+    """How an encoder's numbers come out on this machine, for points that lie close together."""
 
-    Args:
-        cells: (N,) sorted, of one resolution.
-        depth: how many resolutions below them the points are whose vectors are wanted.
-        encoder: of the model.
+    spacing_km: float
+    """What the encoder should take for their distance; infinity where interpolating falls below `LEAST_COSINE`."""
+    least_cosine: float
+    """The smallest between a sample's exact vectors and those."""
+    name: str
+    """Hexadecimal; another where the same points have other bytes, as they have on another kind of processor."""
 
-    Returns:
-        The distance between the points in km, or infinity where interpolating falls below `LEAST_COSINE`; and the
-        smallest cosine between a sample's exact vectors and those.
-    """
-    res, where = resolution(cells[:1]) + depth, sampled(cells, depth)
-    exact = encoder.exactly(where)
-    for spacing in (spacing_km(res), math.inf):
-        least = float(np.einsum("nd,nd->n", exact, encoder.nearby(where, spacing)).min())
-        if least >= LEAST_COSINE:
-            break
-    return spacing, least
+    @classmethod
+    def of(cls, cells: Cells, depth: int, encoder: Encoder) -> Self:
+        """Try it on a sample of the points that are wanted.
+
+        Args:
+            cells: (N,) sorted, of one resolution.
+            depth: how many resolutions below them the points are.
+            encoder: of the model.
+        """
+        res, where = resolution(cells[:1]) + depth, sampled(cells, depth)
+        exact = encoder.exactly(where)
+        for spacing in (spacing_km(res), math.inf):
+            vectors = encoder.nearby(where, spacing)
+            least = float(np.einsum("nd,nd->n", exact, vectors).min())
+            if least >= LEAST_COSINE:
+                break
+        return cls(spacing, least, hashlib.sha256(vectors.tobytes()).hexdigest())
 
 
 def smooth_from(cells: Cells, encoder: Encoder) -> int:

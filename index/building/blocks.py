@@ -1,14 +1,14 @@
 """The blocks of a build on disk: each is written whole or not at all, so a killed build goes on where it was."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from index.building.plan import BuildPlan
@@ -18,20 +18,40 @@ from index.files import written_whole
 
 _CHUNK_CELLS = 2048  # encoded at once: 14,336 points, 29 MB of vectors
 
+_ARITHMETIC = "arithmetic"  # the name of the part that names it
+
 OnBlock = Callable[[int, int], object]
 """Called with the points encoded so far, counting earlier runs, and all points."""
 
 
 def encode_blocks(
-    plan: BuildPlan, folder: Path, encode: Encode, on_block: OnBlock | None = None, *, rests: bool = False
+    plan: BuildPlan,
+    folder: Path,
+    encode: Encode,
+    on_block: OnBlock | None = None,
+    *,
+    numbers: Iterable[int] | None = None,
+    rests: bool = False,
+    arithmetic: str = "",
 ) -> None:
-    """Encode and write the blocks that `folder` lacks, with the rests of children's vectors or without."""
+    """Encode and write the blocks that a folder lacks.
+
+    Args:
+        plan: of the build.
+        folder: of the blocks.
+        encode: for points that lie close together.
+        on_block: is told how far it is.
+        numbers: of the blocks that are wanted; all unless said otherwise.
+        rests: with the rests of children's vectors.
+        arithmetic: how the encoder's numbers come out, kept in each block; see `index/building/parts.py`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    done, total = 0, plan.encodings
-    for number in range(len(plan)):
-        path = _path(folder, number)
+    wanted = range(len(plan)) if numbers is None else list(numbers)
+    done, total = 0, sum(plan.encodings_of(number) for number in wanted)
+    for number in wanted:
+        path = block_path(folder, number)
         if not path.exists():
-            write_block(path, _encode_block(plan, number, encode, rests=rests))
+            write_block(path, encode_block(plan, number, encode, rests=rests), arithmetic)
         done += plan.encodings_of(number)
         if on_block is not None:
             on_block(done, total)
@@ -39,7 +59,7 @@ def encode_blocks(
 
 def read_blocks(plan: BuildPlan, folder: Path) -> Iterator[Representatives]:
     """Yield the representatives of the blocks in order; see `read_block`."""
-    return (read_block(_path(folder, number)) for number in range(len(plan)))
+    return (read_block(block_path(folder, number)) for number in range(len(plan)))
 
 
 def read_block(path: Path) -> Representatives:
@@ -55,20 +75,36 @@ def read_block(path: Path) -> Representatives:
         vectors = torch.from_numpy(parts["vectors"]).float().numpy()
         return Representatives(parts["cells"], vectors, parts["lengths"], parts["slopes"])
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        path.unlink(missing_ok=True)
-        raise ValueError(f"{path} is damaged and was removed; run the same build again to renew it.") from error
+        raise _removed(path) from error
 
 
-def write_block(path: Path, block: Representatives) -> None:
-    """Write one block whole or not at all, vectors as float16, with a digest."""
+def arithmetic_of(path: Path) -> str:
+    """Return the arithmetic that a block names. Errors as of `read_block`, but only its beginning is read."""
+    try:
+        with safe_open(path, "np") as file:
+            names = file.keys()
+            return str(file.get_tensor(_ARITHMETIC).tobytes().hex()) if _ARITHMETIC in names else ""
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _removed(path) from error
+
+
+def _removed(path: Path) -> ValueError:
+    path.unlink(missing_ok=True)
+    return ValueError(f"{path} is damaged and was removed; run the same build again to renew it.")
+
+
+def write_block(path: Path, block: Representatives, arithmetic: str = "") -> None:
+    """Write one block whole or not at all, vectors as float16, with a digest and the arithmetic's hexadecimal name."""
     vectors = torch.from_numpy(block.vectors).half().numpy()
     parts = {"cells": block.cells, "vectors": vectors, "lengths": block.lengths, "slopes": block.slopes}
+    if arithmetic:
+        parts[_ARITHMETIC] = np.frombuffer(bytes.fromhex(arithmetic), dtype=np.uint8)
     parts["sha256"] = np.frombuffer(_digest(parts), dtype=np.uint8)
     with written_whole(path) as temporary:
         temporary.write_bytes(save(parts))
 
 
-def _encode_block(plan: BuildPlan, number: int, encode: Encode, *, rests: bool) -> Representatives:
+def encode_block(plan: BuildPlan, number: int, encode: Encode, *, rests: bool) -> Representatives:
     """Encode a block, two chunks at a time: while one is encoded, the other is cut into points or averaged."""
     cells = plan.block(number)
     chunks = [cells[at : at + _CHUNK_CELLS] for at in range(0, len(cells), _CHUNK_CELLS)]
@@ -85,5 +121,6 @@ def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:
     return digest.digest()
 
 
-def _path(folder: Path, number: int) -> Path:
+def block_path(folder: Path, number: int) -> Path:
+    """Return where a block is."""
     return folder / f"{number:06d}.safetensors"

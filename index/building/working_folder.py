@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,42 @@ def locked(target: Path) -> Iterator[Path]:
         raise OtherBuildError(f"Another process is building in {work}; wait for it, or stop it.") from error
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def shared(target: Path, wanted: Mapping[str, Any]) -> Iterator[Path]:
+    """Make or join the working folder of a request, beside other processes that encode parts of it.
+
+    While one is in it, no process can have it to itself, where the file system knows locks between its machines.
+
+    Raises:
+        OtherBuildError: it belongs to another request, a process has it to itself, or it is not one of a build.
+    """
+    work = working_folder(target)
+    _check_own(work)
+    work.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(work / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        for tries in range(_TRIES, -1, -1):
+            try:
+                if not (work / REQUEST).exists():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    claim(work, wanted)
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # another part makes its claim, which takes a moment; or a build runs
+                if not tries:
+                    raise
+                time.sleep(_WAIT_S)
+        claim(work, wanted)
+        yield work
+    except BlockingIOError as error:
+        raise OtherBuildError(f"Another process is building in {work}; wait for it, or stop it.") from error
+    finally:
+        os.close(descriptor)
+
+
+_TRIES, _WAIT_S = 20, 0.25
 
 
 def claim(work: Path, wanted: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.building.build import Request, build
+from index.building.build import build
+from index.building.request import Request
 from index.building.working_folder import save_grid, working_folder
 from index.encoder import Encode, StoredNodes
 from index.grid.cells import cells_at, centres

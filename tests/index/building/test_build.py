@@ -22,8 +22,9 @@ from safetensors.numpy import load_file, save_file
 
 from index.building.accuracy import sampled
 from index.building.blocks import read_block
-from index.building.build import Request, build, cost, grid
+from index.building.build import build
 from index.building.representatives import Representatives
+from index.building.request import Request, cost, grid
 from index.building.working_folder import OtherBuildError, discard, read_grid, save_grid, working_folder
 from index.grid.cells import cells_at, centres, children, children_counts, resolution
 from index.grid.land import land_cells
