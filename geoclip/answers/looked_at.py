@@ -29,7 +29,7 @@ class LookedAt(NamedTuple):
     probabilities: Floats
     """(C,) of these cells; of one that was not scored an even share of the coarser cell's."""
     scores: Floats
-    """(C,) of the hits where they are known; else NaN."""
+    """(C,) of the hits; NaN of the others."""
     fine: NDArray[np.bool_]
     """(C,) whether the place was scored at the finest resolution."""
     cosines: Floats
@@ -40,7 +40,7 @@ class LookedAt(NamedTuple):
     @classmethod
     def of(cls, places: FoundPlaces, row: int, discs: Discs, region: Region | None) -> Self:
         """Return the places for a query that has the distribution `discs`."""
-        posterior, real = places.posteriors[row], places.cells[row] > 0
+        posterior, real = places.posteriors[row], np.isfinite(places.scores[row])
         hits, finest = places.cells[row][real], posterior.finest
         scored = np.flatnonzero((posterior.levels == finest) & (posterior.mass > 0))
         scored = scored[np.argsort(-posterior.mass[scored], kind="stable")[:_FINE]]
@@ -67,7 +67,7 @@ class LookedAt(NamedTuple):
         )
 
     def prediction(self, row: int) -> Prediction:
-        """Return a place as a prediction; a score that is not known is filled in later."""
+        """Return a place as a prediction; the score of one that is no hit is filled in later."""
         lat, lng = self.lat_lng[row].tolist()
         return Prediction(lat, lng, float(self.probabilities[row]), float(self.scores[row]), f"{self.cells[row]:x}")
 

@@ -37,8 +37,6 @@ class Searcher(Protocol):
     def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """Return the best places for vectors (N, dim) of length 1, or shorter where they are means of such.
 
-        With posteriors, scores that are not known in float32 are NaN: an answer scores the few places that it shows.
-
         Raises:
             InputError: the question cannot be answered here.
         """
@@ -122,12 +120,9 @@ class PlanetSearcher:
     def search(self, queries: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """See `Searcher.search`."""
         try:
-            places = self.planet.search(
-                queries, question, with_posteriors=with_posteriors, exact_scores=not with_posteriors
-            )
+            return self.planet.search(queries, question, with_posteriors=with_posteriors)
         except ValueError as error:
             raise InputError(str(error)) from error
-        return places._replace(scores=np.full_like(places.scores, np.nan)) if with_posteriors else places
 
     def posteriors_at(self, queries: NDArray[np.float32], question: Question) -> PosteriorsAt:
         """See `Searcher.posteriors_at`."""

@@ -70,13 +70,13 @@ class HitMaker:
 
     Args:
         question: what is asked.
-        exactly: encodes places for the scores that are answered; None leaves them as the search has them.
+        exactly: encodes places for the scores that are answered.
         quickly: tells which places those may be.
         gallery: its places are tried inside the cells found; None tries none.
     """
 
     question: Question
-    exactly: Encode | None
+    exactly: Encode
     quickly: Encode
     gallery: Gallery | None
 
@@ -118,22 +118,20 @@ class HitMaker:
         sizes = [len(rows) for _, rows in batch]
         owners = np.repeat(np.arange(len(batch)), sizes)
         where = centres(cells) if region is None else region.points_in(cells)
-        places, owner_rows, place_scores = self._promising_places(batch, cells, where, owners)
-        scores = np.concatenate([one.cells.scores[rows] for one, rows in batch])
-        if self.exactly is not None:
-            encoded = np.flatnonzero(np.concatenate([one.encoded[rows] for one, rows in batch]))
-            points = np.concatenate((np.nan_to_num(where[encoded]), places))
-            vectors = self.exactly(points) if len(points) else np.zeros((0, len(batch[0][0].query)), np.float32)
-            queries = np.stack([one.query for one, _ in batch])[owners[np.append(encoded, owner_rows)]]
-            exact = np.einsum("pd,pd->p", vectors, queries)
-            scores[encoded], place_scores = exact[: len(encoded)], exact[len(encoded) :]
+        places, owner_rows = self._promising_places(batch, cells, where, owners)
+        encoded = np.concatenate([one.encoded[rows] for one, rows in batch])
+        points = np.concatenate((np.nan_to_num(where[encoded]), places))
+        vectors = self.exactly(points) if len(points) else np.zeros((0, len(batch[0][0].query)), np.float32)
+        at_centres, at_places = vectors[: encoded.sum()], vectors[encoded.sum() :]
         first = 0
         for (one, rows), size in zip(batch, sizes, strict=True):
             part = slice(first, first + size)
+            own = encoded[part]
+            done = int(encoded[:first].sum())
             one.where[rows] = where[part]
-            one.rescore(rows, scores[part])
+            one.rescore(rows, at_centres[done : done + int(own.sum())] @ one.query)
             inside = (owner_rows >= first) & (owner_rows < first + size)
-            one.propose(rows[owner_rows[inside] - first], places[inside], place_scores[inside])
+            one.propose(rows[owner_rows[inside] - first], places[inside], at_places[inside] @ one.query)
             first += size
 
     def _promising_places(
@@ -142,10 +140,10 @@ class HitMaker:
         cells: Cells,
         where: NDArray[np.float64],
         owners: NDArray[np.int64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
-        """Return places (P, 2) of the gallery, one a cell, that may score better there, each cell's row, and scores."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return places (P, 2) of the gallery, one a cell, that may score better there, and the row of each cell."""
         if self.gallery is None or not len(cells):
-            return np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return np.zeros((0, 2)), np.zeros(0, np.int64)
         starts, stops = self.gallery.within(cells)
         steps = np.maximum(1, -(-(stops - starts) // _PLACES_PER_CELL))  # in tree order: from all over the cell
         numbers = [np.arange(*bounds) for bounds in zip(starts, stops, steps, strict=True)]
@@ -155,7 +153,7 @@ class HitMaker:
             held = self.question.region.holds(places)
             places, cell = places[held], cell[held]
         if not len(cell):
-            return places, cell, np.zeros(0, np.float32)
+            return places, cell
         own = np.unique(cell)
         vectors = self.quickly(np.concatenate((places, np.nan_to_num(where[own]))))
         queries = np.stack([one.query for one, _ in batch])[owners]
@@ -164,7 +162,7 @@ class HitMaker:
         order = np.lexsort((np.arange(len(cell)), -scores, cell))
         best = order[np.unique(cell[order], return_index=True)[1]]
         best = best[scores[best] >= centre_scores - _ABOUT]
-        return places[best], cell[best], scores[best]
+        return places[best], cell[best]
 
     def _score_until_one_is_inside(self, one: "_Best") -> None:
         """Go on with cells that touch the region and have no place in it; as a last resort take a cell's centre."""
@@ -237,9 +235,10 @@ class _Best:
         return rows
 
     def rescore(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-        """Take the scores of some rows; drop those without a place in the region."""
-        self.cells.ranks[rows] += scores - self.cells.scores[rows]
-        self.cells.scores[rows] = scores
+        """Take the scores of those of some rows that have an encoder's; drop those without a place in the region."""
+        own = rows[self.encoded[rows]]
+        self.cells.ranks[own] += scores - self.cells.scores[own]
+        self.cells.scores[own] = scores
         self.waiting = np.concatenate((self.waiting, rows[np.isfinite(self.where[rows, 0])]))
 
     def propose(self, rows: NDArray[np.int64], places: NDArray[np.float64], scores: NDArray[np.float32]) -> None:

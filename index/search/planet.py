@@ -75,29 +75,20 @@ class Planet:
         contents = IndexContents.open(Path(folder), model=model)
         return cls(contents, open_engine(engine, contents, device), encoder)
 
-    def search(
-        self,
-        vectors: NDArray[np.float32],
-        question: Question,
-        *,
-        with_posteriors: bool = False,
-        exact_scores: bool = True,
-    ) -> FoundPlaces:
+    def search(self, vectors: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """Return the best cells for vectors.
 
         Args:
             vectors: (N, dim) float32, unit length.
             question: what is asked.
             with_posteriors: also return the posteriors.
-            exact_scores: score the places in float32; else their scores are those of the search, about as good as bf16.
 
         Raises:
             ValueError: another shape, values that are not finite, or a resolution the index cannot answer.
         """
         scores = self.query_scores(vectors, question)
         tries_places = question.gallery and question.resolution > self.manifest.coarse_res
-        exactly = self._encoder.exactly if exact_scores else None
-        maker = HitMaker(question, exactly, self._encode, self.gallery if tries_places else None)
+        maker = HitMaker(question, self._encoder.exactly, self._encode, self.gallery if tries_places else None)
         parts, posteriors = [maker.hits((), ())], list[Posterior]()
         while some := list(islice(scores, EXACT_BATCH)):
             own = [self.posterior(one, question) for one in some]
