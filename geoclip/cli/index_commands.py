@@ -2,7 +2,9 @@
 
 import shutil
 import sys
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -10,50 +12,69 @@ from geoclip.answers.source import built_index, index_folder
 from geoclip.cli.session import release_of
 from geoclip.cli.terminal import print_rows, say, stage_progress
 from geoclip.errors import InputError
-from geoclip.index_builder import GB, IndexBuilder, build_index
+from geoclip.index_builder import GB, IndexBuilder
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
 from index.building.working_folder import working_folder
 from index.storage.artifact import verify
 from index.storage.directory import read_manifest
 
 
+class How(NamedTuple):
+    """What of a build is to be done."""
+
+    dry_run: bool
+    overwrite: bool
+    restart: bool
+    part: str | None
+    finish: bool
+
+    def check(self) -> None:
+        """Refuse what contradicts itself."""
+        asked = {
+            "--dry-run": self.dry_run,
+            "--restart": self.restart,
+            "--part": self.part is not None,
+            "--finish": self.finish,
+        }
+        given = [name for name, is_given in asked.items() if is_given]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} cannot be given together; give one of them.")
+        if self.part is not None and self.overwrite:
+            raise InputError("--overwrite is for --finish, which replaces the index; a part leaves it alone.")
+
+
 def run_build(
-    target: Path | None,
-    dry_run: bool,
-    overwrite: bool,
-    restart: bool,
-    options: BuildOptions,
-    model: ModelOptions,
-    machine: MachineOptions,
+    target: Path | None, how: How, options: BuildOptions, model: ModelOptions, machine: MachineOptions
 ) -> None:
-    """Build an index, or say what that would take."""
+    """Build an index or a part of it, or say what that would take."""
+    how.check()
     target = target or built_index(options.preset)
-    if target.exists() and not overwrite and not dry_run:
+    if target.exists() and not (how.overwrite or how.dry_run or how.part):
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
     release = release_of(model.weights)
     own = None if model.weights is None else release
-    if dry_run:
+    if how.dry_run:
         _describe(target, IndexBuilder(options, own, machine, say))
         return
+    begun = time.perf_counter()
     try:
         with stage_progress() as report:
-            built = build_index(
-                target,
-                options,
-                release=own,
-                machine=machine,
-                overwrite=overwrite,
-                restart=restart,
-                report=report,
-                on_problem=say,
-            )
+            builder = IndexBuilder(options, own, machine, say)
+            if how.part is not None:
+                builder.build_part(target, how.part, report=report)
+            elif how.finish:
+                builder.finish(target, overwrite=how.overwrite, report=report)
+            else:
+                builder.build(target, overwrite=how.overwrite, restart=how.restart, report=report)
     except KeyboardInterrupt:
         say(f"What was done is in {working_folder(target)}; the same command goes on.")
         raise
-    say(
-        f"{target} built in {_duration(built.seconds)}: {_size(built.bytes)}. Search it with "
-        f"`geoclip locate PHOTO --index {target}`."
-    )
+    took = _duration(time.perf_counter() - begun)
+    if how.part is not None:
+        say(f"Part {how.part} is in {working_folder(target)} after {took}; when all are, --finish makes {target}.")
+        return
+    size = sum(path.stat().st_size for path in target.iterdir())
+    say(f"{target} built in {took}: {_size(size)}. Search it with `geoclip locate PHOTO --index {target}`.")
 
 
 def run_info(index: str) -> None:

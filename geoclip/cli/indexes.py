@@ -7,6 +7,7 @@ import typer
 
 from geoclip.cli.arguments import Index
 from geoclip.cli.registry import command
+from geoclip.option_groups import Panel
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
 
 
@@ -15,6 +16,7 @@ from geoclip.options import BuildOptions, MachineOptions, ModelOptions
     "geoclip build planet/     [dim]# stopped? the same command goes on[/dim]",
     "geoclip build --preset lite     [dim]# into the cache, where every command finds it[/dim]",
     "geoclip build france/ --region FR --gallery my_photos.csv",
+    "geoclip build /shared/planet --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
 )
 def build(
     options: BuildOptions,
@@ -27,11 +29,25 @@ def build(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and build nothing.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Discard what a stopped build left.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="I/N",
+            help="Do only the I-th of N parts, 1/N to N/N, on any machine that sees DIR; repeat what was stopped.",
+            rich_help_panel=Panel.MACHINE,
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="Make the index of the parts, when all are done.", rich_help_panel=Panel.MACHINE),
+    ] = False,
 ) -> None:
     """Make an index of the planet, or of a part of it. A stopped build goes on when it is started again."""
-    from geoclip.cli.index_commands import run_build
+    from geoclip.cli.index_commands import How, run_build
 
-    run_build(target, dry_run, overwrite, restart, options, model, machine)
+    how = How(dry_run=dry_run, overwrite=overwrite, restart=restart, part=part, finish=finish)
+    run_build(target, how, options, model, machine)
 
 
 @command("geoclip info planet/", "geoclip info lite")

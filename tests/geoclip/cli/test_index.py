@@ -52,6 +52,20 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parts_make_the_same_index(planet: Path, tmp_path: Path) -> None:
+    target = tmp_path / "parts"
+    for part, finished in (("2/2", 2), ("1/2", 0)):  # the one block is of the first part
+        done = geoclip("build", target, "--region", REGION, "--part", part)
+        assert done.exit_code == 0, done.stderr
+        assert f"Part {part} is in {target}.building" in done.stderr
+        done = geoclip("build", target, "--region", REGION, "--finish")
+        assert done.exit_code == finished, done.stderr
+        assert ("1 of 1 blocks are missing" in done.stderr) == (finished == 2)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
+        path.name: path.read_bytes() for path in planet.iterdir()
+    }
+
+
 def test_info_and_verify(planet: Path) -> None:
     done = geoclip("info", planet)
     assert done.exit_code == 0
@@ -130,6 +144,9 @@ def test_an_existing_index_is_not_overwritten(planet: Path) -> None:
         (("build", "new", "--region", "Absurdistan"), "Absurdistan"),
         (("build", "new", "--region", "bbox:10,20,0,30"), "10"),
         (("build", "new", "--coarse-res", "5", "--start-res", "5"), "start"),
+        (("build", "new", "--region", REGION, "--part", "17/16"), "such as 1/16 to 16/16"),
+        (("build", "new", "--region", REGION, "--part", "1/2", "--finish"), "cannot be given together"),
+        (("build", "new", "--region", REGION, "--part", "1/2", "--overwrite"), "--overwrite is for --finish"),
         (("locate", str(Path(__file__)), "--effort", "fast"), "has a choice of effort, and this is one of a gallery"),
         (("locate", str(Path(__file__)), "--index", "lite"), "make it with `geoclip build --preset lite`"),
         (("locate", str(Path(__file__)), "--candidates", "planet"), "there is no index; name one, or make it"),
