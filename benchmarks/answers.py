@@ -51,16 +51,18 @@ def main() -> None:
     """Measure, print and save."""
     options = parser(__doc__)
     options.add_argument("--queries", type=int, default=1000)
+    options.add_argument("--seed", type=int, default=SEED, help="of the queries")
     options.add_argument("--work", type=Path, metavar="FOLDER", help="keep what searches found, or read it there")
     options.add_argument("--weights", type=float, nargs="+", default=WEIGHTS)
     options.add_argument("--candidates", default="planet", choices=["planet", "gallery"])
     options.add_argument("--tables", nargs="+", default=["released", "point", "calibration", "localizable"])
     arguments = options.parse_args()
     model, results = released_model(), Results(arguments.out)
-    truth = places(model.gallery, arguments.queries, SEED)
-    vectors = queries(Kind.PHOTO_LIKE, truth, model.exact, SEED)
+    truth = places(model.gallery, arguments.queries, arguments.seed)
+    vectors = queries(Kind.PHOTO_LIKE, truth, model.exact, arguments.seed)
     locator = Locator.open(arguments.index, candidates=arguments.candidates)
     about = {"candidates": arguments.candidates, "simulated": True, "queries": len(vectors)}
+    about |= {"query_seed": arguments.seed, "index": Path(arguments.index).name}
     if "released" in arguments.tables:
         gallery = Locator.open("none")
         batches = found(gallery, gallery.asked(), vectors, None)

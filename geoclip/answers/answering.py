@@ -235,7 +235,10 @@ class AnswerMaker:
         if gain is None:
             return looked, int(fine[0])
         if gain is Mean.ALL:
-            gains = looked.nearness[fine] @ discs.mass
+            every = np.where(allowed, looked.nearness @ discs.mass, -1.0)
+            gains = every[fine]
+            if not looked.fine[middle := int(np.argmax(every))] and gains.max() < _CLOSE * every[middle]:
+                return looked, middle
         else:
             gains = discs.gains(looked.lat_lng[fine], gain)
             free = discs.best_point(gain)
@@ -296,7 +299,8 @@ def _measured(found: "Sequence[_Read]") -> "list[_Read]":
 _AS_GOOD = 0.95
 """Places that gain this share of what the best one gains are as good: the best-ranked of them is the best point."""
 _CLOSE = 0.8
-"""A fine place is the best point for a distance if it gains this share of what the best point of all gains."""
+"""A fine place is the best point if it gains this share of what the best point of all gains; for a mean over distances,
+the middle of the best coarser cell stands for that point."""
 
 
 def _named_cells(posterior: Posterior) -> tuple[Cells, Floats]:
