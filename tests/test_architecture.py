@@ -92,6 +92,15 @@ ROOMS = {
         "geoclip.tables",
         "geoclip.train",
     },
+    "geoclip.cell_table": {
+        "geoclip.answers",
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.writers",
+        "index.encoder",
+        "index.grid",
+        "index.storage",
+    },
     "geoclip.photo_labels": {"geoclip.errors", "geoclip.files", "geoclip.photos"},
     "geoclip.journal": {"geoclip.errors", "geoclip.files", "geoclip.schema"},
     "geoclip.writers": {
@@ -258,7 +267,15 @@ def test_tests_share_helpers_and_replace_objects_not_names() -> None:
         ("h3", set()),
         ("h3ronpy", {"index/grid/cells.py"}),
         ("global_land_mask", set()),  # its raster is read where it lies, by index/grid/raster.py
-        ("shapely", {"index/grid/geojson_polygons.py", "index/grid/shapes.py", "geoclip/map/outline.py"}),
+        (
+            "shapely",
+            {
+                "index/grid/geojson_polygons.py",
+                "index/grid/shapes.py",
+                "geoclip/cell_table.py",
+                "geoclip/map/outline.py",
+            },
+        ),
         ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),

@@ -247,6 +247,28 @@ class Answer:
 
         return record(self)
 
+    @property
+    def __geo_interface__(self) -> dict[str, Any]:
+        """The places as a GeoJSON FeatureCollection, best first: for shapely, GeoPandas, folium and others."""
+        from geoclip.answers.notebook import features
+
+        return features(self)
+
+    def to_geopandas(self) -> Any:
+        """Return the places as a GeoDataFrame in WGS 84, a row each.
+
+        Raises:
+            ImportError: GeoPandas is not installed.
+        """
+        from index.search.features import frame
+
+        return frame(self.__geo_interface__)
+
+    def _repr_html_(self) -> str:
+        from geoclip.answers.notebook import html
+
+        return html(self)
+
     def __repr__(self) -> str:
         """Return the query, and where it may have been taken."""
         if not self.predictions:

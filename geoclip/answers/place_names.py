@@ -73,6 +73,11 @@ class PlaceNames:
         points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
         return self._gazetteer.tree.names(self._gazetteer.nodes_at(points, limits))
 
+    def codes(self, lat_lng: Floats) -> list[str]:
+        """Return the ISO 3166-1 alpha-2 code of the country at each of (N, 2) points; empty where there is none."""
+        tree = self._gazetteer.tree
+        return [tree.codes[row] for row in tree.lineage[0, self._gazetteer.nodes_at(lat_lng)].tolist()]
+
     def shares(
         self,
         cells: Cells,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index.encoder import Encode
 from index.grid.cells import Cells, centres, parents, resolution
 from index.search.descent import DescentResult, Scored
+from index.search.features import Features, frame, places, places_html
 from index.search.posterior import Posterior
 from index.search.question import Question
 from index.storage.gallery import Gallery
@@ -43,6 +44,22 @@ class FoundPlaces(NamedTuple):
         best = [f"({lat:.5f}, {lng:.5f})" for lat, lng in self.lat_lng[:3, 0]]
         best += ["..."] if len(self.cells) > len(best) else []
         return f"<{self.cells.shape[1]} places for each of {len(self.cells)} queries; best: {', '.join(best)}>"
+
+    @property
+    def __geo_interface__(self) -> Features:
+        """The places of all queries as a GeoJSON FeatureCollection."""
+        return places(self)
+
+    def to_geopandas(self) -> Any:
+        """Return the places of all queries as a GeoDataFrame in WGS 84, a row each.
+
+        Raises:
+            ImportError: GeoPandas is not installed.
+        """
+        return frame(self.__geo_interface__)
+
+    def _repr_html_(self) -> str:
+        return places_html(self)
 
 
 def joined_hits(parts: Sequence[FoundPlaces]) -> FoundPlaces:

@@ -24,7 +24,7 @@ from index.building.accuracy import sampled
 from index.building.blocks import read_block
 from index.building.build import build
 from index.building.representatives import Representatives
-from index.building.request import Request, cost, grid
+from index.building.request import cost, grid
 from index.building.working_folder import OtherBuildError, discard, read_grid, save_grid, working_folder
 from index.grid.cells import cells_at, centres, children, children_counts, resolution
 from index.grid.land import land_cells
@@ -36,30 +36,12 @@ from index.storage import artifact
 from index.storage.artifact import verify
 from index.storage.directory import read_manifest
 from index.storage.gallery import Gallery
+from tests.helpers.builds import FEW_CELLS, SMALL, contents, no_report, uninterrupted, wanted
 from tests.helpers.synthetic import FIJI, SyntheticEncoder, begin, encode, gallery, make, request
 
+__all__ = ["uninterrupted"]
+
 KILLS = int(os.environ.get("GEOCLIP_KILLS", "12"))
-SMALL = Region.disk(46.6, 8.2, 60.0)
-FEW_CELLS = 1 << 10
-"""Bytes of memory that leave a block 64 cells, the least."""
-
-
-def wanted() -> Request:
-    return request(SMALL, memory_bytes=FEW_CELLS)
-
-
-def no_report(stage: str, done: int, total: int) -> None:
-    del stage, done, total
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Every byte of the index of `wanted`."""
-    return contents(make(wanted(), tmp_path_factory.mktemp("whole") / "planet"))
 
 
 def run_build(target: Path) -> None:

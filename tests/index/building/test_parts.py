@@ -19,8 +19,8 @@ from index.building.blocks import arithmetic_of, block_path, read_block, write_b
 from index.building.build import build, build_part, finish
 from index.building.parts import Part, parts_of, ranges
 from index.building.working_folder import BLOCKS, OtherBuildError, locked, shared, working_folder
+from tests.helpers.builds import contents, no_report, uninterrupted, wanted
 from tests.helpers.synthetic import SyntheticEncoder, begin, encode
-from tests.index.building.test_build import contents, no_report, uninterrupted, wanted
 
 __all__ = ["uninterrupted"]
 

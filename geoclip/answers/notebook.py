@@ -1,0 +1,36 @@
+"""An answer as a notebook shows it, and as programs take it that know `__geo_interface__`."""
+
+from html import escape
+
+from geoclip.answers.answer import Answer
+from geoclip.answers.figures import coordinates, distance, percent
+from index.search.features import Features, collection, point, table
+
+
+def features(answer: Answer) -> Features:
+    """Return the answer's places as a GeoJSON FeatureCollection, best first; none where nothing is known."""
+    return collection(
+        point(
+            p.lat,
+            p.lng,
+            query=answer.query,
+            rank=rank,
+            place=str(p.name or ""),
+            country=p.name.code if p.name else "",
+            share=p.share,
+            radius_km=p.radius_km,
+            score=p.score,
+            cell=p.cell,
+        )
+        for rank, p in enumerate(answer.predictions, 1)
+    )
+
+
+def html(answer: Answer) -> str:
+    """Return what is asked, the verdict and the places, with all text escaped."""
+    head = f"<p><b>{escape(answer.query)}</b><br>{escape(answer.error or answer.verdict)}</p>"
+    rows = [
+        (f"{rank}", str(p.name or ""), percent(p.share), distance(p.radius_km), coordinates(p.lat, p.lng, p.radius_km))
+        for rank, p in enumerate(answer.predictions, 1)
+    ]
+    return head + (table(("", "place", "share", "radius", "latitude, longitude"), rows) if rows else "")
