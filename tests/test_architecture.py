@@ -103,6 +103,11 @@ ROOMS = {
     },
     "geoclip.photo_labels": {"geoclip.errors", "geoclip.files", "geoclip.photos"},
     "geoclip.journal": {"geoclip.errors", "geoclip.files", "geoclip.schema"},
+    "geoclip.remote": {
+        "geoclip.errors",
+        "geoclip.files",
+        "index.storage",
+    },
     "geoclip.writers": {
         "geoclip.answers",
         "geoclip.errors",

@@ -30,7 +30,12 @@ def seal(folder: Path, manifest: Manifest, target: Path, *, replace: bool = Fals
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     lines = [f"{sha256_of(path)}  {path.name}\n" for path in (folder / MANIFEST, *files)]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
-    for path in (*files, folder / MANIFEST, folder / SUMS, folder):
+    place(folder, target, replace=replace)
+
+
+def place(folder: Path, target: Path, *, replace: bool = False) -> None:
+    """Give a whole index its name, durably; what had the name is removed. Errors as of `seal`."""
+    for path in (*sorted(folder.iterdir()), folder):
         sync(path)
     check_replaceable(target, replace=replace)
     if not target.exists():

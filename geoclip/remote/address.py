@@ -1,0 +1,99 @@
+"""Addresses of folders elsewhere, and their files; what an address holds of secrets is never shown."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.util import find_spec
+from typing import IO, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from geoclip.errors import InputError
+
+_PACKAGES = {"hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}
+_LIKE_ONE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
+_SECRETS = re.compile(r"//[^/\s@]+@|[?&][^\s'\"<>]*")
+
+
+class Address:
+    """A folder at an address, such as `hf://owner/name@revision`, `https://host/folder` or `s3://bucket/folder`.
+
+    Args:
+        words: the address. A name and password, or a query such as a signature, are used and never shown.
+
+    Raises:
+        InputError: it is of another kind, or a package that it needs is not installed.
+    """
+
+    def __init__(self, words: str) -> None:
+        scheme, host, path, query, fragment = urlsplit(_LIKE_ONE.sub(r"\1://", words, count=1))
+        self._parts = (scheme, host, path.rstrip("/"), query)
+        if scheme not in _PACKAGES or not host or fragment:
+            raise InputError(
+                f"{self} is not an address of a folder; give one like hf://owner/name@revision, https://host/folder or "
+                "s3://bucket/folder."
+            )
+        if find_spec(_PACKAGES[scheme]) is None:
+            raise InputError(
+                f"{scheme}:// needs {_PACKAGES[scheme]}, which this installation lacks; run "
+                "`pip install 'geoclip-planet[remote]'`."
+            )
+
+    @staticmethod
+    def is_one(words: str) -> bool:
+        """Return whether words look like an address and not like a path; a `Path` leaves one slash of two."""
+        found = _LIKE_ONE.match(words)
+        return found is not None and found[1].lower() in _PACKAGES
+
+    def __str__(self) -> str:
+        """Return the address without what may be secret in it."""
+        scheme, host, path, _ = self._parts
+        at = host.rpartition("@")[2] if scheme != "hf" else host
+        return urlunsplit((scheme, at, path, "", ""))
+
+    @property
+    def name(self) -> str:
+        """The last part of it, without a revision."""
+        return self._parts[2].rpartition("/")[2].partition("@")[0]
+
+    def file(self, name: str) -> str:
+        """Return the address of a file of the folder, secrets and all."""
+        scheme, host, path, query = self._parts
+        return urlunsplit((scheme, host, f"{path}/{name}", query, ""))
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file of the folder; it can be read from anywhere where the other side allows it.
+
+        Raises:
+            InputError: there is no such file, or it cannot be read.
+        """
+        path = self.file(name)
+        with self.said(name), self._files.open(self._files._strip_protocol(path), "rb", block_size=_BLOCK) as file:
+            yield file
+
+    @contextmanager
+    def said(self, name: str) -> Iterator[None]:
+        """Turn what a library raises while it reads a file into a sentence without secrets."""
+        try:
+            yield
+        except InputError:
+            raise
+        except FileNotFoundError as error:
+            raise InputError(f"{self} has no {name}; give the address of the folder that holds it.") from error
+        except Exception as error:  # each kind of address has errors of its own
+            reason = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", f"{error}".split("\n")[0])
+            raise InputError(
+                f"{name} of {self} cannot be read ({type(error).__name__}: {reason[:200]}); try again later, or check "
+                "the address and the access to it."
+            ) from None
+
+    @cached_property
+    def _files(self) -> Any:
+        import fsspec
+
+        with self.said("anything"):
+            return fsspec.core.url_to_fs(self.file(""))[0]
+
+
+_BLOCK = 1 << 22
