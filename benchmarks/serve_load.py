@@ -197,57 +197,67 @@ async def overloaded(
     answers = locator.answerer.answers(names, vectors, locator.asked())
     expected = [f'{{"answers": [{json_text(record(answer))}]}}\n'.encode() for answer in answers]
     requests = [body(vectors[row : row + 1], [name]) for row, name in enumerate(names)]
-    idle: list[Connection] = []
-    counts, refused, accepted, health = Counter[str](), list[float](), list[float](), list[float]()
-    resident: list[float] = []
-    watched = psutil.Process(process.pid)
-
-    async def one(row: int) -> None:
-        connection = idle.pop() if idle else Connection(port)
-        reply = await connection.ask(requests[row])
-        idle.append(connection)
-        if reply.status == 503:
-            counts["refused"] += 1
-            refused.append(reply.seconds)
-        elif reply.status == 200:
-            counts["accepted" if reply.content == expected[row] else "wrong"] += 1
-            accepted.append(reply.seconds)
-        else:
-            counts["lost"] += 1
-
-    async def watch() -> None:
-        connection = Connection(port)
-        while True:
-            reply = await connection.ask(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert reply.status == 200
-            health.append(reply.seconds)
-            resident.append(watched.memory_info().rss / 1e6)
-            await asyncio.sleep(0.1)
-
-    watching = asyncio.create_task(watch())
+    seen = _Seen(port, requests, expected)
+    watching = asyncio.create_task(seen.watch(psutil.Process(process.pid)))
     begun, sent, tasks = time.perf_counter(), 0, set[asyncio.Task[None]]()
     while (now := time.perf_counter() - begun) < seconds:
         while sent < now * rate:
-            task = asyncio.create_task(one(sent % len(requests)))
+            task = asyncio.create_task(seen.one(sent % len(requests)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             sent += 1
         await asyncio.sleep(0.002)
     await asyncio.gather(*tasks)
     watching.cancel()
-    return {
-        "rate_per_second": rate,
-        "sent": sent,
-        **{name: counts[name] for name in ("accepted", "refused", "wrong", "lost")},
-        **percentiles(accepted, "accepted_"),
-        **percentiles(refused or [0.0], "refused_"),
-        "refused_most_ms": 1000 * max(refused, default=0.0),
-        **percentiles(health, "health_"),
-        "health_most_ms": 1000 * max(health),
-        "rss_first_mb": float(np.median(resident[:20])),
-        "rss_last_mb": float(np.median(resident[-20:])),
-        "rss_most_mb": max(resident),
-    }
+    return {"rate_per_second": rate, "sent": sent, **seen.summary()}
+
+
+class _Seen:
+    """Asks the service, and keeps what came of it."""
+
+    def __init__(self, port: int, requests: list[bytes], expected: list[bytes]) -> None:
+        self._port, self._requests, self._expected = port, requests, expected
+        self._idle = list[Connection]()
+        self._counts = Counter[str]()
+        self._refused, self._accepted, self._health, self._resident = ([0.0][:0] for _ in range(4))
+
+    async def one(self, row: int) -> None:
+        """Ask for one vector."""
+        connection = self._idle.pop() if self._idle else Connection(self._port)
+        reply = await connection.ask(self._requests[row])
+        self._idle.append(connection)
+        if reply.status == 503:
+            self._counts["refused"] += 1
+            self._refused.append(reply.seconds)
+        elif reply.status == 200:
+            self._counts["accepted" if reply.content == self._expected[row] else "wrong"] += 1
+            self._accepted.append(reply.seconds)
+        else:
+            self._counts["lost"] += 1
+
+    async def watch(self, process: psutil.Process) -> None:
+        """Ask for the service's health, and look at its memory, ten times a second until cancelled."""
+        connection = Connection(self._port)
+        while True:
+            reply = await connection.ask(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert reply.status == 200
+            self._health.append(reply.seconds)
+            self._resident.append(process.memory_info().rss / 1e6)
+            await asyncio.sleep(0.1)
+
+    def summary(self) -> Facts:
+        """Return counts, percentiles and memory."""
+        return {
+            **{name: self._counts[name] for name in ("accepted", "refused", "wrong", "lost")},
+            **percentiles(self._accepted, "accepted_"),
+            **percentiles(self._refused or [0.0], "refused_"),
+            "refused_most_ms": 1000 * max(self._refused, default=0.0),
+            **percentiles(self._health, "health_"),
+            "health_most_ms": 1000 * max(self._health),
+            "rss_first_mb": float(np.median(self._resident[:20])),
+            "rss_last_mb": float(np.median(self._resident[-20:])),
+            "rss_most_mb": max(self._resident),
+        }
 
 
 if __name__ == "__main__":
