@@ -1,5 +1,6 @@
 """The service is asked what its own description (OpenAPI) allows, and what it does not: it never breaks."""
 
+import os
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.helpers.served import ServedWork
 
-EXAMPLES = 25
+EXAMPLES = int(os.environ.get("GEOCLIP_EXAMPLES", "25"))
 """Of each operation and mode; `schemathesis run http://127.0.0.1:8000/openapi.json -n 1000` asks thousands."""
 LOCAL = {"Host": "localhost"}
 OPERATIONS = [
