@@ -18,10 +18,10 @@ from geoclip.tables.bad_rows import BadRows
 from geoclip.tables.columns import OptionColumns
 from geoclip.tables.coordinates import read_places
 from index.building.build import build, build_part, finish, points_per_second
-from index.building.parts import Part
 from index.building.request import Cost, Request, cost, grid
 from index.building.working_folder import discard, working_folder
 from index.grid.region import Region
+from index.parts import Part
 from index.storage.gallery import Gallery
 
 GB = 1e9

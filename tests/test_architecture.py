@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "index.encoder": set(),
     "index.files": set(),
+    "index.parts": set(),
     "index.schema": set(),
     "index.grid": set(),
     "index.storage": {"index.files", "index.grid", "index.schema"},
-    "index.building": {"index.encoder", "index.files", "index.grid", "index.storage"},
+    "index.building": {"index.encoder", "index.files", "index.grid", "index.parts", "index.storage"},
     "index.search": {"index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
     "geoclip.schema": {"index.schema"},
@@ -80,6 +81,7 @@ ROOMS = {
         "geoclip.tables",
         "index.building",
         "index.grid",
+        "index.parts",
         "index.storage",
     },
     "geoclip.embed_files": {
@@ -116,6 +118,7 @@ ROOMS = {
         "geoclip.photos",
         "index.files",
         "index.grid",
+        "index.parts",
     },
     "geoclip.map": {
         "geoclip.answers",

@@ -64,6 +64,7 @@ def fetch(
     "geoclip locate a.jpg b.jpg c.jpg --index planet/ --together --crops 10",
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]",
     "geoclip locate photos/ -o answers.csv --xmp beside     [dim]# sidecars, marked as estimates[/dim]",
+    "geoclip locate photos/ --parts answers/ --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv",
     'geoclip locate --text "a red double-decker bus"',
 )
@@ -155,7 +156,9 @@ def search(
             "or - for one of these on stdin.",
         ),
     ],
-    output: Annotated[OutputOptions, "output", "format", "map_file", "resume", "overwrite"],
+    output: Annotated[
+        OutputOptions, "output", "format", "map_file", "resume", "overwrite", "parts", "part", "part_rows", "finish"
+    ],
     index: IndexOptions,
     search: SearchOptions,
     photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],

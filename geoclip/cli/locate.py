@@ -8,7 +8,7 @@ import typer
 
 from geoclip.answers.answer import Answer
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
+from geoclip.cli.output_options import OutputOptions, RunCounts, in_parts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.embedder import Words
@@ -58,7 +58,15 @@ def run(
         groups = scenes((str(path) for path in inputs), by_time, limits=photo.limits(), workers=machine.processes)
         of_scenes = _of_scenes(groups, locator, machine.processes, said, asked)
         raise typer.Exit(_streamed(of_scenes, None, target, answer_map, sidecars))
-    target.describe(options_of(locator, index, search, photo, model, words if beside_photos else None))
+    options = options_of(locator, index, search, photo, model, words if beside_photos else None)
+    if output.parts is not None:
+        names = [str(each) for each in inputs]
+
+        def some(rows: slice) -> "Iterator[Answer]":
+            return locator.stream(names[rows], workers=machine.processes, words=said, asked=asked)
+
+        raise typer.Exit(in_parts(output, names, options, some))
+    target.describe(options)
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
         answers = locator.locate_text(fresh, asked=asked) if fresh else []
@@ -96,6 +104,8 @@ def _check(
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     if output.xmp and (together or by_time is not None or not beside_photos):
         raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
+    if output.parts and (together or by_time is not None or not beside_photos or "-" in photos):
+        raise InputError("--parts needs photos in files, and an answer for each of them.")
     if output.xmp and output.xmp.is_file():
         raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
 

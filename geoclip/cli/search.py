@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Answer
 from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output_options import OutputOptions, RunCounts, options_of
+from geoclip.cli.output_options import OutputOptions, RunCounts, in_parts, options_of
 from geoclip.cli.session import open_embedder, open_locator, photo_inputs, photo_on_stdin
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
-from geoclip.files import saying
+from geoclip.files import saying, sha256_of
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.photos.decode import photo_key
 from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
@@ -68,8 +68,11 @@ def run(
         open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
     )
     counts = RunCounts()
-    target.describe(options_of(locator, index, search, photo, model) | ({"means": True} if means else {}))
     asked = locator.answerer.asked(search)
+    options = options_of(locator, index, search, photo, model) | ({"means": True} if means else {})
+    if output.parts is not None:
+        raise typer.Exit(_in_parts(output, vectors, photos, options, locator.answerer, asked, means=means))
+    target.describe(options)
     of_vectors = partial(_of_vectors, target=target, answerer=locator.answerer, asked=asked, means=means, counts=counts)
     answers = _answers(vectors, photos, of_vectors, target, locator, asked, machine.processes, photo.exclude)
     with target, progress("Searching", beside_answers=target.to_stdout) as update:
@@ -81,6 +84,35 @@ def run(
     answer_map.finish()
     if counts.failed:
         raise typer.Exit(counts.exit_code("answered"))
+
+
+def _in_parts(
+    output: OutputOptions,
+    vectors: list[Path],
+    photos: list[str],
+    options: dict[str, object],
+    answerer: "Answerer",
+    asked: "Asked",
+    *,
+    means: bool,
+) -> int:
+    if photos or len(vectors) != 1:
+        raise InputError("--parts needs one file of vectors; photos are for `geoclip locate`.")
+    model = answerer.source.model
+    open_file = partial(VectorFile, vectors[0], dim=answerer.searcher.dim, model_digest=model, means=means)
+    names = [name for batch in open_file(on_problem=say) for name in batch.names]
+    rows = ((name, vector) for batch in open_file() for name, vector in zip(batch.names, batch.vectors, strict=True))
+    at = 0
+
+    def answers(wanted: slice) -> Iterator[Answer]:
+        nonlocal at
+        own = islice(rows, wanted.start - at, wanted.stop - at)  # files are asked for in their order
+        at = wanted.stop
+        while together := list(islice(own, _TOGETHER)):
+            called, found = zip(*together, strict=True)
+            yield from answerer.answers(called, np.stack(found), asked)
+
+    return in_parts(output, names, options | {"vectors": sha256_of(vectors[0])}, answers)
 
 
 def _answers(

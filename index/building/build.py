@@ -18,7 +18,7 @@ import numpy as np
 from index.building.accuracy import Arithmetic, smooth_from
 from index.building.blocks import block_path, encode_block, encode_blocks, read_blocks, write_block
 from index.building.levels import write_levels
-from index.building.parts import Part, check_arithmetic, missing, ranges
+from index.building.parts import check_arithmetic, missing
 from index.building.plan import BuildPlan, block_cells_for
 from index.building.request import Request, grid
 from index.building.smooth import write_nodes
@@ -36,6 +36,7 @@ from index.building.working_folder import (
 from index.encoder import Encoder
 from index.files import written_whole
 from index.grid.cells import Cells, areas_km2, centres, children, parents, resolution, spacing_km
+from index.parts import Part, ranges
 from index.storage.artifact import check_replaceable, seal
 from index.storage.directory import CELLS, GALLERY, PRIOR
 from index.storage.gallery import Gallery

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from index.building.blocks import arithmetic_of, block_path, read_block, write_block
 from index.building.build import build, build_part, finish
-from index.building.parts import Part, parts_of, ranges
 from index.building.working_folder import BLOCKS, OtherBuildError, locked, shared, working_folder
+from index.parts import Part, ranges
 from tests.helpers.builds import contents, no_report, uninterrupted, wanted
 from tests.helpers.synthetic import SyntheticEncoder, begin, encode
 
@@ -74,8 +74,6 @@ def test_each_block_is_of_one_part(count: int, of: int) -> None:
     numbers = [list(Part(number, of).numbers(count)) for number in range(1, of + 1)]
     assert sorted(number for own in numbers for number in own) == list(range(count))
     assert max(map(len, numbers)) - min(map(len, numbers)) <= 1
-    for part, own in zip([Part(number, of) for number in range(1, of + 1)], numbers, strict=True):
-        assert parts_of(own, of) == ([part] if own else [])
 
 
 @pytest.mark.parametrize("words", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4", "1/2/3", "", "1.0/4"])

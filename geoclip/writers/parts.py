@@ -1,0 +1,150 @@
+"""Answers of a large job in files of some thousand rows, which any number of processes make side by side.
+
+The folder holds `_plan.json` (what is answered and how, compared by every process), `part-00000.parquet` and so on,
+each written whole, and at the end `_manifest.json`: files with sha256 and counts. A file that is there is done.
+What a file holds does not depend on who made it, or in which order.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from geoclip.answers.answer import Answer
+from geoclip.errors import InputError
+from geoclip.files import sha256_of, written_whole
+from geoclip.writers.formats import Format
+from index.parts import Part, ranges
+
+PLAN, MANIFEST = "_plan.json", "_manifest.json"  # readers of folders of Parquet pass over such names
+
+
+class Finished(NamedTuple):
+    """What all parts made."""
+
+    files: int
+    rows: int
+    failed: int
+    """Rows with an error in place of an answer."""
+
+
+class PartFolder:
+    """The folder of a job.
+
+    Args:
+        folder: is made.
+        names: (N,) of what is answered, in order.
+        options: all that answers depend on beside it.
+        rows: of a file.
+
+    Raises:
+        InputError: the folder is of another job, or holds something else.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], options: Mapping[str, Any], rows: int) -> None:
+        self.folder, self._count, self._rows = folder, len(names), rows
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        wanted = {"rows": self._count, "rows_a_file": rows, "names": digest.hexdigest()}
+        self._claim(wanted | {name: str(value) for name, value in sorted(options.items())})
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return (self._count + self._rows - 1) // self._rows
+
+    def missing(self, part: Part | None = None) -> list[int]:
+        """Return the numbers of the files that are not there, of a part or of all."""
+        numbers = range(len(self)) if part is None else part.numbers(len(self))
+        return [number for number in numbers if not self.path(number).exists()]
+
+    def path(self, number: int) -> Path:
+        """Return where a file is."""
+        return self.folder / f"part-{number:05d}.parquet"
+
+    def rows(self, number: int) -> slice:
+        """Return which of the names a file answers."""
+        return slice(number * self._rows, min((number + 1) * self._rows, self._count))
+
+    def write(self, number: int, answers: Iterable[Answer]) -> Iterator[Answer]:
+        """Write a file whole; yield the answers as they come, those with an error too.
+
+        Raises:
+            InputError: there are more answers or fewer than names, or the disk is full; then nothing is written.
+        """
+        wanted, count = self.rows(number), 0
+        with written_whole(self.path(number)) as temporary, temporary.open("wb") as file:
+            stream = TextIOWrapper(file, encoding="utf-8")
+            with Format.PARQUET.writer(stream) as writer:
+                for answer in answers:
+                    writer.write(answer)
+                    count += 1
+                    yield answer
+                if count != wanted.stop - wanted.start:
+                    raise InputError(
+                        f"{count} answers came for {wanted.stop - wanted.start} inputs; the inputs changed meanwhile, "
+                        "so begin again with another --parts."
+                    )
+            stream.detach()
+
+    def finish(self) -> Finished:
+        """Check that all files are there and whole, and write the manifest.
+
+        Raises:
+            InputError: some are missing or damaged; the sentence says which.
+        """
+        if lacking := self.missing():
+            raise InputError(
+                f"{len(lacking)} of {len(self)} files are missing in {self.folder}: {ranges(lacking)}; run their parts "
+                "again."
+            )
+        files, failed = [], 0
+        for number in range(len(self)):
+            own, errors = self._checked(number)
+            failed += errors
+            files.append({"name": self.path(number).name, "rows": own, "failed": errors, "sha256": self._sha(number)})
+        record = {"kind": "geoclip-planet answers", "rows": self._count, "failed": failed, "files": files}
+        with written_whole(self.folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        return Finished(len(files), self._count, failed)
+
+    def _sha(self, number: int) -> str:
+        return sha256_of(self.path(number))
+
+    def _checked(self, number: int) -> tuple[int, int]:
+        """Return the rows of a file, and how many of them have an error."""
+        wanted = self.rows(number)
+        try:
+            errors = pq.read_table(self.path(number), columns=["error"])["error"]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.path(number)} is damaged; remove it and run its part again.") from error
+        if len(errors) != wanted.stop - wanted.start:
+            raise InputError(
+                f"{self.path(number)} has {len(errors)} rows and should have {wanted.stop - wanted.start}; remove it "
+                "and run its part again."
+            )
+        return len(errors), len(errors) - errors.null_count
+
+    def _claim(self, wanted: dict[str, Any]) -> None:
+        path = self.folder / PLAN
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is a file; give a folder with --parts.")
+        if not path.exists():
+            if self.folder.exists() and (other := next(self.folder.glob("[!._]*"), None)):
+                raise InputError(f"{self.folder} holds {other.name} and no {PLAN}; give an empty folder with --parts.")
+            with written_whole(path) as temporary:
+                temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        try:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+            differing = [name for name in {**wanted, **begun} if begun.get(name) != wanted.get(name)]
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged; begin again with another --parts.") from error
+        if differing:
+            raise InputError(
+                f"{self.folder} holds a job with another {', '.join(differing)}; give the inputs and options that it "
+                "was begun with, or another --parts."
+            )

@@ -1,0 +1,136 @@
+"""Jobs in parts: the same files, whoever makes them and however often they are stopped."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from geoclip.encoders.location import LocationEncoder
+from geoclip.errors import InputError
+from geoclip.writers.parts import PartFolder
+from index.parts import Part
+from tests.helpers.answers import bare, full
+from tests.helpers.builds import contents
+from tests.helpers.commands import geoclip
+from tests.helpers.small_release import SmallRelease
+
+pytestmark = pytest.mark.usefixtures("release")
+
+
+@pytest.fixture(scope="module")
+def vectors(encoder: LocationEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 23 vectors."""
+    rng = np.random.default_rng(3)
+    path = tmp_path_factory.mktemp("vectors") / "places.npy"
+    np.save(path, encoder.embed(np.stack((rng.uniform(-50, 60, 23), rng.uniform(-180, 180, 23)), axis=1)))
+    return path
+
+
+def search(vectors: Path, folder: Path, *arguments: str) -> tuple[int, str]:
+    done = geoclip("search", vectors, "-i", "none", "--parts", folder, "--part-rows", "4", *arguments)
+    return done.exit_code, done.stderr
+
+
+def test_parts_make_what_one_process_makes(vectors: Path, tmp_path: Path) -> None:
+    assert search(vectors, tmp_path / "one")[0] == 0
+    assert search(vectors, tmp_path / "one", "--finish")[0] == 0
+    for words in ("3/3", "1/3", "2/3", "1/3"):
+        assert search(vectors, tmp_path / "three", "--part", words)[0] == 0
+    assert "is whole: 6 files, 23 rows, 0 of them failed" in search(vectors, tmp_path / "three", "--finish")[1]
+    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+    manifest = json.loads((tmp_path / "one" / "_manifest.json").read_text())
+    assert [file["rows"] for file in manifest["files"]] == [4, 4, 4, 4, 4, 3]
+    table = pq.read_table(tmp_path / "one")
+    assert table["query"].to_pylist() == [f"{row}" for row in range(23)]
+    geoclip("search", vectors, "-i", "none", "-o", tmp_path / "whole.parquet")
+    assert table.equals(pq.read_table(tmp_path / "whole.parquet"))
+
+
+def test_what_is_missing_damaged_or_of_another_job(vectors: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    assert search(vectors, folder, "--part", "1/2")[0] == 0
+    code, said = search(vectors, folder, "--finish")
+    assert (code, "3 of 6 files are missing" in said, ": 1, 3, 5;" in said) == (2, True, True)
+    code, said = search(vectors, folder, "--part", "1/2", "-k", "3")
+    assert (code, "holds a job with another k" in said) == (2, True)
+    other = tmp_path / "other.npy"
+    np.save(other, np.load(vectors)[::-1])
+    code, said = search(other, folder, "--part", "1/2")
+    assert (code, "holds a job with another vectors" in said) == (2, True)
+    assert search(vectors, folder)[0] == 0
+    (folder / "part-00002.parquet").write_bytes(b"PAR1 and nothing else PAR1")
+    code, said = search(vectors, folder, "--finish")
+    assert (code, "part-00002.parquet is damaged; remove it" in said) == (2, True)
+    shutil.copy(folder / "part-00005.parquet", folder / "part-00002.parquet")
+    code, said = search(vectors, folder, "--finish")
+    assert (code, "part-00002.parquet has 3 rows and should have 4" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--part", "5/4"), "such as 1/16 to 16/16"),
+        (("--part", "1/4", "--finish"), "cannot be given together"),
+        (("-o", "x.jsonl"), "--parts writes files of its own"),
+    ],
+)
+def test_what_contradicts_itself(vectors: Path, tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    code, said = search(vectors, tmp_path / "job", *arguments)
+    assert (code, complaint in said, len(said.splitlines())) == (2, True, 1), said
+    assert not (tmp_path / "job").exists()
+    done = geoclip("search", vectors, "--part", "1/4")
+    assert (done.exit_code, "need --parts DIR" in done.stderr) == (2, True)
+
+
+def test_a_folder_of_something_else_is_left_alone(vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("keep")
+    code, said = search(vectors, tmp_path)
+    assert (code, "holds notes.txt and no _plan.json" in said) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+
+
+def test_photos_that_fail_are_rows_with_a_reason(tmp_path: Path, small_towers: SmallRelease) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = random.Random(1)
+    for number in range(5):
+        Image.new("RGB", (40, 30), tuple(rng.randrange(256) for _ in range(3))).save(photos / f"{number}.jpg")
+    (photos / "3.jpg").write_bytes(b"not a photo")
+    asked = (
+        "locate",
+        photos,
+        "-i",
+        "none",
+        "--clip-checkpoint",
+        small_towers.clip,
+        "--parts",
+        tmp_path / "job",
+        "--part-rows",
+        "2",
+    )
+    done = geoclip(*asked, "--part", "2/2")
+    assert done.exit_code == 1, done.stderr
+    assert geoclip(*asked, "--part", "1/2").exit_code == 0
+    done = geoclip(*asked, "--finish")
+    assert (done.exit_code, "3 files, 5 rows, 1 of them failed" in done.stderr) == (1, True), done.stderr
+    rows = pq.read_table(tmp_path / "job").to_pylist()
+    assert [Path(row["query"]).name for row in rows] == [f"{number}.jpg" for number in range(5)]
+    assert [row["error"] is not None for row in rows] == [False, False, False, True, False]
+    assert [len(row["predictions"]) > 0 for row in rows] == [True, True, True, False, True]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    folder = PartFolder(tmp_path / "job", ["a", "b", "c"], {}, 2)
+    assert folder.missing(Part(2, 2)) == [1]
+    for _ in folder.write(0, iter([bare("a"), full("b")])):
+        break  # as when a process is stopped
+    with pytest.raises(InputError, match="1 answers came for 2 inputs"):
+        list(folder.write(0, iter([bare("a")])))
+    assert [path.name for path in (tmp_path / "job").iterdir()] == ["_plan.json"]
+    assert len(list(folder.write(0, iter([bare("a"), full("b")])))) == 2
+    assert folder.missing() == [1]
