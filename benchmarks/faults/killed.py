@@ -87,8 +87,8 @@ def killed(kind: Kind, kills: int, *, inputs: Path, towers: SmallRelease, folder
 
     whole = folder / f"whole{kind.suffix}"
     begin(whole).join(ENDLESS_S)
-    size, finished = _size(whole), 0
-    while outcome.counts["kills"] < kills or not finished:
+    size, finished, ended = _size(whole), 0, False
+    while not ended:
         output = folder / f"{finished}{kind.suffix}"
         child = begin(output, "--resume")
         enough = outcome.counts["kills"] >= kills
@@ -97,19 +97,20 @@ def killed(kind: Kind, kills: int, *, inputs: Path, towers: SmallRelease, folder
         while child.is_alive() and _size(output) <= wanted and time.monotonic() < until:
             time.sleep(0.002)
         if child.is_alive():
-            outcome.wrong += [f"{kind.name} does not end"] * (time.monotonic() >= until)
             child.kill()
             outcome.counts["kills"] += 1
         child.join()
+        if time.monotonic() >= until:
+            outcome.wrong.append(f"{kind.name} does not end")
+            return outcome
         if child.exitcode != -9:
             outcome.counts["finished"] += 1
             if not output.exists() or output.read_bytes() != whole.read_bytes():
                 outcome.wrong.append(
                     f"{kind.name}: other bytes after {finished} and a kill: {said(folder / 'log.txt')}"
                 )
-                if enough:
-                    break
             finished += 1
+            ended = enough  # so that the last that was killed is gone on with
     return outcome
 
 
@@ -171,9 +172,10 @@ def killed_training(arguments: list[str], kills: int, *, folder: Path, rng: rand
     whole = _weights(folder / "whole")
     if whole is None:
         return Outcome(wrong=[f"Training ended without a checkpoint: {said(folder / 'log.txt')}"])
-    finished = 0
-    while outcome.counts["kills"] < kills or not finished:
-        runs = folder / f"runs {finished}"
+    finished, ended = 0, False
+    while not ended:
+        runs, begun = folder / f"runs {finished}", time.monotonic()
+        fresh = not runs.exists()
         child = begin(runs)
         enough = outcome.counts["kills"] >= kills
         child.join(ENDLESS_S if enough else rng.uniform(0, seconds))
@@ -183,18 +185,21 @@ def killed_training(arguments: list[str], kills: int, *, folder: Path, rng: rand
                 break
             time.sleep(0.01)
         if child.is_alive():
-            outcome.wrong += ["Training does not end"] * enough
             child.kill()
             child.join()
+            if enough:
+                outcome.wrong.append("Training does not end")
+                return outcome
             outcome.counts["kills"] += 1
             continue
+        if fresh:
+            seconds = min(seconds, time.monotonic() - begun)  # the first imported what others find there
         outcome.counts["finished"] += 1
         found = _weights(runs)
         if found is None or found.keys() != whole.keys() or not all(torch.equal(found[n], whole[n]) for n in whole):
             outcome.wrong.append(f"Training: other weights after kills: {said(folder / 'log.txt')[-500:]}")
         finished += 1
-        if found is None and enough:
-            break
+        ended = enough
     return outcome
 
 

@@ -14,7 +14,7 @@ from geoclip.cli.terminal import progress, say
 from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
-from geoclip.photos.decode import photo_key
+from geoclip.photos.key import photo_key
 from geoclip.photos.taken import scenes
 from geoclip.writers import Output
 from geoclip.writers.sidecars import Sidecars
