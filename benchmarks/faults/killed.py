@@ -15,7 +15,7 @@ import torch
 from benchmarks.faults.children import forkserver, said, start
 from benchmarks.faults.outcome import Outcome
 from tests.helpers.pictures import make_photo
-from tests.helpers.small_release import SmallRelease
+from tests.helpers.small_release import SMALL, SmallRelease
 from tests.helpers.train_world import around, sites, write_features
 
 ENDLESS_S = 600.0
@@ -55,8 +55,8 @@ def make_inputs(folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
-        np.save(folder / f"{name}.npy", rng.normal(size=(10, 512)).astype(np.float32))
-    vectors = rng.normal(size=(9, 512)).astype(np.float32)
+        np.save(folder / f"{name}.npy", rng.normal(size=(10, SMALL.dim)).astype(np.float32))
+    vectors = rng.normal(size=(9, SMALL.dim)).astype(np.float32)
     pq.write_table(pa.table({"photo": ["same.jpg"] * 9, "vector": list(vectors)}), folder / "same.parquet")
     places = np.stack((rng.uniform(-80, 80, 700), rng.uniform(-179, 179, 700)), axis=1)
     (folder / "places.csv").write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in places.tolist()))
@@ -73,14 +73,13 @@ def killed(kind: Kind, kills: int, *, inputs: Path, towers: SmallRelease, folder
         kind: the command.
         kills: how often.
         inputs: of `make_inputs`.
-        towers: the model; one that photos can be shown to.
+        towers: the model, of the size `SMALL`.
         folder: to work in.
         rng: says when.
     """
     outcome = Outcome()
     given = [str(inputs / each) if (inputs / each).exists() else each for each in kind.arguments]
-    if {"photos", "--text"} & {*kind.arguments}:  # the server of processes may be older than this environment
-        given += towers.options
+    given += towers.options
 
     def begin(output: Path, *flags: str) -> Any:
         return start([*given, "-o", str(output), *flags], log=folder / "log.txt")
