@@ -112,9 +112,12 @@ def _opened(locator: "Locator | Callable[[], Locator] | None") -> "Locator":
 
 
 def _gallery_of(locator: "Locator") -> Path | None:
-    """Return the file with the places of the gallery that is searched."""
+    """Return the file with the places of the gallery that is searched; None where there are none."""
     if locator.answerer.source.index is not None:
-        return locator.answerer.source.index / "gallery.parquet"
+        import pyarrow.parquet as pq
+
+        path = locator.answerer.source.index / "gallery.parquet"
+        return path if pq.read_metadata(path).num_rows else None  # an index of a small region may have no photo
     release = locator.embedder.release
     return None if release.gallery_file is None else release.path / release.gallery_file
 
