@@ -30,8 +30,9 @@ class Kind(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What to call it."""
-        return f"{' '.join(self.arguments[:2])} to {self.suffix}"
+        """What to call it; each of `KINDS` has its own."""
+        flags = [each for each in self.arguments[2:] if each.startswith("--") and each != "--workers"]
+        return f"{' '.join((*self.arguments[:2], *flags))} to {self.suffix}"
 
 
 KINDS = (

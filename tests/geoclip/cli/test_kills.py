@@ -25,6 +25,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
     return small_release(tmp_path_factory.mktemp("model"))
 
 
+def test_kinds_have_names_of_their_own() -> None:
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+
 @pytest.mark.parametrize("kind", KINDS[:4], ids=lambda kind: kind.name)
 def test_killed_commands_end_in_the_same_bytes(model: SmallRelease, inputs: Path, tmp_path: Path, kind: Kind) -> None:
     outcome = killed(kind, 2, inputs=inputs, towers=model, folder=tmp_path, rng=random.Random(7))
