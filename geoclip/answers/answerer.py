@@ -120,8 +120,8 @@ class Answerer:
     def found(self, vectors: NDArray[np.float32], asked: Asked) -> FoundPlaces:
         """Return what answers are read off: `LEAST_PLACES` or more, and the posteriors, inside the region."""
         least = LEAST_PLACES if self.searcher.candidates is Candidates.PLANET else LEAST_IN_GALLERY
-        if asked.how.apart_km == 0 or asked.question.mass_resolution is not None:  # the most probable of them are listed, which are not those that score best
-            least = max(least, SAME_UP_TO)
+        if asked.how.apart_km == 0 or asked.question.mass_resolution is not None:
+            least = max(least, SAME_UP_TO)  # the most probable are listed, which are not those that score best
         question = replace(asked.question, k=max(asked.question.k, least))
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         places = self.searcher.search(vectors, question, with_posteriors=True)

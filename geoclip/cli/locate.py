@@ -96,6 +96,8 @@ def _check(
         raise InputError("--together gives one answer, which cannot be resumed; leave --resume out.")
     if output.xmp and (together or by_time is not None or not beside_photos):
         raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
+    if output.xmp and str(output.xmp).startswith("-"):  # the next option, taken for the folder
+        raise InputError(f"--xmp needs a folder, or the word beside; it was given {output.xmp}.")
     if output.xmp and output.xmp.is_file():
         raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
 
