@@ -17,7 +17,8 @@ from geoclip.encoders.location import LocationEncoder
 from geoclip.encoders.precision import Precision, pick_device, precision_name
 from geoclip.errors import InputError
 from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions
-from geoclip.photos.decode import Photo, photo_key
+from geoclip.photos.decode import Photo
+from geoclip.photos.key import photo_key
 from geoclip.photos.pool import Decoded
 from geoclip.release.directory import Release
 from geoclip.tables.columns import USUAL, Columns

@@ -143,6 +143,10 @@ class Journal:
         with written_whole(self._path) as temporary:
             temporary.write_text(progress.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
+    def remove(self) -> None:
+        """Remove the file: there is no output to go on with."""
+        self._path.unlink(missing_ok=True)
+
     def _check(self) -> None:
         if self._met < self.kept.done or self._met_digest % 2**256 != int(self.kept.digest, 16):
             raise InputError(

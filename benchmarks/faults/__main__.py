@@ -9,7 +9,7 @@
     python -m benchmarks.faults all
 
 Prints how many tries ended in which way. Exit code 1 where one ended as none should; each is named. Three quarters of
-an hour for all, on two cores; weights as of `geoclip fetch`.
+an hour for all, on two cores.
 """
 
 import random
@@ -63,7 +63,8 @@ Runs = dict[str, Callable[[], Outcome]]
 def _killed(count: int, work: Path, seed: int) -> Runs:
     from benchmarks.faults.killed import KINDS, killed, killed_training, make_inputs, train_arguments
 
-    inputs, towers, rng = make_inputs(_new(work, "inputs")), _towers(), random.Random(seed)
+    inputs = make_inputs(_new(work, "inputs"))
+    towers, rng = _towers(inputs), random.Random(seed)
     each = -(-count // (len(KINDS) + 2))
     runs: Runs = {
         kind.name: partial(
@@ -105,7 +106,8 @@ def _full(count: int, work: Path, seed: int) -> Runs:
     from benchmarks.faults.full import COMMANDS, full
     from benchmarks.faults.killed import make_inputs
 
-    inputs, towers, rng = make_inputs(_new(work, "inputs of full disks")), _towers(), random.Random(seed)
+    inputs = make_inputs(_new(work, "inputs of full disks"))
+    towers, rng = _towers(inputs), random.Random(seed)
     each = -(-count // len(COMMANDS))
     return {
         f"{' '.join(kind.arguments[:2])} to {kind.output}": partial(
@@ -140,10 +142,10 @@ def _new(work: Path, name: str) -> Path:
     return folder
 
 
-def _towers() -> Any:
-    from tests.helpers.small_release import small_towers_in_cache
+def _towers(work: Path) -> Any:
+    from tests.helpers.small_release import small_release
 
-    return small_towers_in_cache()
+    return small_release(work / "model")
 
 
 if __name__ == "__main__":

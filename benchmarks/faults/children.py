@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ("benchmarks.faults.children", "torch", "geoclip.locator", "geoclip.cli.app", "geoclip.cli.search")
+PRELOADED = ("benchmarks.faults.children", "benchmarks.faults.warm", "geoclip.cli.app", "geoclip.cli.search")
 
 
 def forkserver(*modules: str) -> ForkServerContext:

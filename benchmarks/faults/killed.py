@@ -15,7 +15,7 @@ import torch
 from benchmarks.faults.children import forkserver, said, start
 from benchmarks.faults.outcome import Outcome
 from tests.helpers.pictures import make_photo
-from tests.helpers.small_release import SmallRelease
+from tests.helpers.small_release import SMALL, SmallRelease
 from tests.helpers.train_world import around, sites, write_features
 
 ENDLESS_S = 600.0
@@ -30,8 +30,9 @@ class Kind(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What to call it."""
-        return f"{' '.join(self.arguments[:2])} to {self.suffix}"
+        """What to call it; each of `KINDS` has its own."""
+        flags = [each for each in self.arguments[2:] if each.startswith("--") and each != "--workers"]
+        return f"{' '.join((*self.arguments[:2], *flags))} to {self.suffix}"
 
 
 KINDS = (
@@ -55,8 +56,8 @@ def make_inputs(folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
-        np.save(folder / f"{name}.npy", rng.normal(size=(10, 512)).astype(np.float32))
-    vectors = rng.normal(size=(9, 512)).astype(np.float32)
+        np.save(folder / f"{name}.npy", rng.normal(size=(10, SMALL.dim)).astype(np.float32))
+    vectors = rng.normal(size=(9, SMALL.dim)).astype(np.float32)
     pq.write_table(pa.table({"photo": ["same.jpg"] * 9, "vector": list(vectors)}), folder / "same.parquet")
     places = np.stack((rng.uniform(-80, 80, 700), rng.uniform(-179, 179, 700)), axis=1)
     (folder / "places.csv").write_text("lat,lng\n" + "".join(f"{lat},{lng}\n" for lat, lng in places.tolist()))
@@ -73,22 +74,21 @@ def killed(kind: Kind, kills: int, *, inputs: Path, towers: SmallRelease, folder
         kind: the command.
         kills: how often.
         inputs: of `make_inputs`.
-        towers: the model; one that photos can be shown to.
+        towers: the model, of the size `SMALL`.
         folder: to work in.
         rng: says when.
     """
     outcome = Outcome()
     given = [str(inputs / each) if (inputs / each).exists() else each for each in kind.arguments]
-    if {"photos", "--text"} & {*kind.arguments}:  # the server of processes may be older than this environment
-        given += towers.options
+    given += towers.options
 
     def begin(output: Path, *flags: str) -> Any:
         return start([*given, "-o", str(output), *flags], log=folder / "log.txt")
 
     whole = folder / f"whole{kind.suffix}"
     begin(whole).join(ENDLESS_S)
-    size, finished = _size(whole), 0
-    while outcome.counts["kills"] < kills or not finished:
+    size, finished, ended = _size(whole), 0, False
+    while not ended:
         output = folder / f"{finished}{kind.suffix}"
         child = begin(output, "--resume")
         enough = outcome.counts["kills"] >= kills
@@ -97,19 +97,20 @@ def killed(kind: Kind, kills: int, *, inputs: Path, towers: SmallRelease, folder
         while child.is_alive() and _size(output) <= wanted and time.monotonic() < until:
             time.sleep(0.002)
         if child.is_alive():
-            outcome.wrong += [f"{kind.name} does not end"] * (time.monotonic() >= until)
             child.kill()
             outcome.counts["kills"] += 1
         child.join()
+        if time.monotonic() >= until:
+            outcome.wrong.append(f"{kind.name} does not end")
+            return outcome
         if child.exitcode != -9:
             outcome.counts["finished"] += 1
             if not output.exists() or output.read_bytes() != whole.read_bytes():
                 outcome.wrong.append(
                     f"{kind.name}: other bytes after {finished} and a kill: {said(folder / 'log.txt')}"
                 )
-                if enough:
-                    break
             finished += 1
+            ended = enough  # so that the last that was killed is gone on with
     return outcome
 
 
@@ -171,9 +172,10 @@ def killed_training(arguments: list[str], kills: int, *, folder: Path, rng: rand
     whole = _weights(folder / "whole")
     if whole is None:
         return Outcome(wrong=[f"Training ended without a checkpoint: {said(folder / 'log.txt')}"])
-    finished = 0
-    while outcome.counts["kills"] < kills or not finished:
-        runs = folder / f"runs {finished}"
+    finished, ended = 0, False
+    while not ended:
+        runs, begun = folder / f"runs {finished}", time.monotonic()
+        fresh = not runs.exists()
         child = begin(runs)
         enough = outcome.counts["kills"] >= kills
         child.join(ENDLESS_S if enough else rng.uniform(0, seconds))
@@ -183,18 +185,21 @@ def killed_training(arguments: list[str], kills: int, *, folder: Path, rng: rand
                 break
             time.sleep(0.01)
         if child.is_alive():
-            outcome.wrong += ["Training does not end"] * enough
             child.kill()
             child.join()
+            if enough:
+                outcome.wrong.append("Training does not end")
+                return outcome
             outcome.counts["kills"] += 1
             continue
+        if fresh:
+            seconds = min(seconds, time.monotonic() - begun)  # the first imported what others find there
         outcome.counts["finished"] += 1
         found = _weights(runs)
         if found is None or found.keys() != whole.keys() or not all(torch.equal(found[n], whole[n]) for n in whole):
             outcome.wrong.append(f"Training: other weights after kills: {said(folder / 'log.txt')[-500:]}")
         finished += 1
-        if found is None and enough:
-            break
+        ended = enough
     return outcome
 
 

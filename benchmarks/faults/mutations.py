@@ -1,8 +1,10 @@
-"""Bytes and JSON changed at random, as damage or a hostile hand would."""
+"""Bytes, JSON and safetensors changed at random, as damage or a hostile hand would."""
 
 import json
 import random
 from typing import Any
+
+import numpy as np
 
 ODD = [b"\x00", b"\xff", b"\x7f", b"\x80", b"\x00\x00\x80\x7f", b"\x00\x7e", b"\xff" * 8, b"\x00" * 8, b"9" * 12, b"-1"]
 """Bytes that mean something: ends of text, NaN, infinity, sizes out of range."""
@@ -53,6 +55,22 @@ def changed_json(rng: random.Random, content: bytes) -> bytes:
         except (KeyError, IndexError):  # an earlier change took it away
             continue
     return json.dumps(whole[0] if whole else None).encode()
+
+
+def changed_safetensors(rng: random.Random, content: bytes) -> bytes:
+    """Change the header as JSON, or numbers to others of odd values, or any bytes."""
+    size = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + size], bytearray(content[8 + size :])
+    match rng.randrange(3):
+        case 0:
+            header = changed_json(rng, header)
+        case 1 if len(data) > 4:
+            for _ in range(rng.randint(1, 4)):
+                at = rng.randrange(len(data) // 4) * 4
+                data[at : at + 4] = np.float32(rng.choice([np.nan, np.inf, -np.inf, 1e38, -1, 0])).tobytes()
+        case _:
+            return changed(rng, content)
+    return len(header).to_bytes(8, "little") + header + bytes(data)
 
 
 def _parts(holder: Any) -> "list[tuple[Any, Any]]":

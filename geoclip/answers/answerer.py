@@ -24,7 +24,7 @@ from geoclip.release.directory import Release
 from index.encoder import Encode
 from index.search.engine import EngineName
 from index.search.hits import FoundPlaces
-from index.search.planet import Planet
+from index.search.planet import SAME_UP_TO, Planet
 from index.storage.contents import open_gallery
 
 CHOSEN_AMONG = 10
@@ -120,6 +120,8 @@ class Answerer:
     def found(self, vectors: NDArray[np.float32], asked: Asked) -> FoundPlaces:
         """Return what answers are read off: `LEAST_PLACES` or more, and the posteriors, inside the region."""
         least = LEAST_PLACES if self.searcher.candidates is Candidates.PLANET else LEAST_IN_GALLERY
+        if asked.how.apart_km == 0 or asked.question.mass_resolution is not None:
+            least = max(least, SAME_UP_TO)  # the most probable are listed, which are not those that score best
         question = replace(asked.question, k=max(asked.question.k, least))
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         places = self.searcher.search(vectors, question, with_posteriors=True)

@@ -16,6 +16,7 @@ from geoclip.evaluation.evaluating import evaluate
 from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.evaluation.inputs import InputKind, evaluation_inputs
 from geoclip.evaluation.outputs import Outputs
+from geoclip.evaluation.overlap import gallery_of_index
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 from geoclip.tables.columns import LabelColumns
 
@@ -44,7 +45,7 @@ def run(
     given = {"labels": labels, "inputs": list(inputs), "columns": columns, "protocol": comparing, "index": index}
     given |= {"search": search, "photo": photo, "model": model, "machine": machine}
     if comparing.gallery is None and (folder := index_folder(index.index)):
-        comparing = replace(comparing, gallery=folder / "gallery.parquet")
+        comparing = replace(comparing, gallery=gallery_of_index(folder))
 
     def opened() -> "Locator":
         embedder = open_embedder(photo, model, machine)

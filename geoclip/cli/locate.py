@@ -14,7 +14,7 @@ from geoclip.cli.terminal import progress, say
 from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
-from geoclip.photos.decode import photo_key
+from geoclip.photos.key import photo_key
 from geoclip.photos.taken import scenes
 from geoclip.writers import Output
 from geoclip.writers.sidecars import Sidecars
@@ -106,6 +106,8 @@ def _check(
         raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
     if output.parts and (together or by_time is not None or not beside_photos or "-" in photos):
         raise InputError("--parts needs photos in files, and an answer for each of them.")
+    if output.xmp and str(output.xmp).startswith("-"):  # the next option, taken for the folder
+        raise InputError(f"--xmp needs a folder, or the word beside; it was given {output.xmp}.")
     if output.xmp and output.xmp.is_file():
         raise InputError(f"--xmp {output.xmp} is a file; give a folder, or the word beside.")
 

@@ -23,7 +23,7 @@ from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import saying, sha256_of
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
-from geoclip.photos.decode import photo_key
+from geoclip.photos.key import photo_key
 from geoclip.tables.vector_file import VECTOR_SUFFIXES, VectorFile
 from geoclip.writers import Output
 from index.storage.manifest import MANIFEST

@@ -15,7 +15,7 @@ from geoclip.evaluation.answer_table import AnswerTable, own_rows
 from geoclip.evaluation.evaluation_options import EvaluationOptions
 from geoclip.evaluation.inputs import EvaluationInput, InputKind, evaluation_inputs
 from geoclip.evaluation.measures import distances, exchanged_km
-from geoclip.evaluation.overlap import Overlap, overlap
+from geoclip.evaluation.overlap import Overlap, gallery_of_index, overlap
 from geoclip.evaluation.predictions import read_answers, read_labels
 from geoclip.evaluation.report import Report, Run, evaluated
 from geoclip.files import sha256_of
@@ -112,9 +112,9 @@ def _opened(locator: "Locator | Callable[[], Locator] | None") -> "Locator":
 
 
 def _gallery_of(locator: "Locator") -> Path | None:
-    """Return the file with the places of the gallery that is searched."""
+    """Return the file with the places of the gallery that is searched; None where there are none."""
     if locator.answerer.source.index is not None:
-        return locator.answerer.source.index / "gallery.parquet"
+        return gallery_of_index(locator.answerer.source.index)
     release = locator.embedder.release
     return None if release.gallery_file is None else release.path / release.gallery_file
 

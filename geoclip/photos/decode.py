@@ -8,14 +8,11 @@ limits on what a hostile file may ask for.
 """
 
 import io
-import os
 import stat
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -98,22 +95,6 @@ def name_of(photo: Photo, position: int = 0) -> str:
         return str(photo)
     name = getattr(photo, "filename", None) or getattr(photo, "name", None)
     return str(name) if isinstance(name, str | Path) else f"photo {position}"
-
-
-def photo_key(photo: Photo | PathLike[str]) -> tuple[bytes, bytes]:
-    """Return a photo's name and something of its content, by which a run that goes on knows it again; reads no file.
-
-    Of a file that is its size and the time it was last changed, to the nanosecond.
-    """
-    if isinstance(photo, bytes):
-        return b"", photo
-    if isinstance(photo, str | PathLike):
-        size, time_ns = -1, -1
-        with suppress(OSError, ValueError):
-            status = os.stat(photo)  # noqa: PTH116 - a path may hold what Path does not
-            size, time_ns = status.st_size, status.st_mtime_ns
-        return os.fsencode(photo), f"{size} {time_ns}".encode()
-    return os.fsencode(name_of(photo)), photo.getvalue() if isinstance(photo, io.BytesIO) else b""
 
 
 def decode(photo: Photo, limits: DecodeLimits = DecodeLimits()) -> bytes:

@@ -1,6 +1,7 @@
 """The application: addresses, what each takes and gives. Everything it does is the library's, through `Service`."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -68,8 +69,7 @@ class _Api:
 
     async def locate(self, request: Request, query: Any) -> Response:
         """Say where photos were taken."""
-        kind, place, job = self._arrive(request)
-        try:
+        with self._arrived(request) as (kind, place, job):
             photos = await photos_in(request, place, self._settings, query.name)
             search, reading, words = (query.options(group) for group in (SearchOptions, PhotoOptions, WordOptions))
 
@@ -85,14 +85,10 @@ class _Api:
                 )
 
             return await self._answered(kind, job, place, answers, vectors=query.vector)
-        except BaseException:
-            place.release()
-            raise
 
     async def search(self, request: Request, query: Any) -> Response:
         """Find the best places for vectors."""
-        kind, place, job = self._arrive(request)
-        try:
+        with self._arrived(request) as (kind, place, job):
             body = await vectors_in(request, place, self._settings)
             search = query.options(SearchOptions)
 
@@ -100,14 +96,10 @@ class _Api:
                 return self._service.search(job, body, search, index=query.index)
 
             return await self._answered(kind, job, place, answers)
-        except BaseException:
-            place.release()
-            raise
 
     async def embed(self, request: Request, query: Any) -> Response:
         """Turn photos into vectors."""
-        _, place, job = self._arrive(request)
-        try:
+        with self._arrived(request) as (_, place, job):
             photos = await photos_in(request, place, self._settings, query.name)
             if not photos:
                 raise ProblemError(400, "The body is empty; send a photo.")
@@ -116,7 +108,6 @@ class _Api:
             embedded = await self._desk.run(
                 lambda: self._service.embed(job, photos, index=query.index, reading=reading)
             )
-        finally:
             place.release()
         if len(embedded.errors) == 1 and embedded.errors[0]:
             raise ProblemError(422, f"{embedded.names[0]}: {embedded.errors[0]}")
@@ -140,10 +131,17 @@ class _Api:
         """Return the counts, for Prometheus."""
         return Response(self._service.metrics.text, media_type=CONTENT_TYPE_LATEST)
 
-    def _arrive(self, request: Request) -> tuple[str, Place, Job]:
+    @contextmanager
+    def _arrived(self, request: Request) -> Iterator[tuple[str, Place, Job]]:
+        """Take note of a request; its place is given back where it fails, and by who answers it where it does not."""
         kind = chosen(request.headers.get("accept", ""))
         client = request.client.host if request.client else OF_ONE_CALLER
-        return kind, self._admission.arrive(client), Job()
+        place = self._admission.arrive(client)
+        try:
+            yield kind, place, Job()
+        except BaseException:
+            place.release()
+            raise
 
     async def _answered(
         self, kind: str, job: Job, place: Place, answers: Callable[[], Iterator[Answer]], *, vectors: bool = False

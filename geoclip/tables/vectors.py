@@ -144,7 +144,10 @@ class ResumableVectors:
             for table in _regrouped(parts, schema, PART_ROWS // self._views * self._views):
                 writer.write_table(table)
                 rows += len(table)
-        self._journal.save(0)
+        if is_stream(self._target):  # nothing that can be gone on with
+            self._journal.remove()
+        else:
+            self._journal.save(0)
         shutil.rmtree(self._folder)
         return rows
 

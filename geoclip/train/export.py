@@ -39,7 +39,7 @@ def export(checkpoint: Path, target: Path, *, gallery: Path | None = None, overw
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
     if target.exists() and not (target / CONFIG).is_file():
-        raise InputError(f"{target} is no release, so it is not replaced; choose another name.")
+        raise InputError(f"{target} is not a release, so it is not replaced; choose another name.")
     content = read_checkpoint(checkpoint)
     config = config_in(content)
     lat_lng = _gallery(gallery)

@@ -11,6 +11,9 @@ from geoclip.writers.wording import headline, notes, one_line, share, shares
 if TYPE_CHECKING:
     from rich.table import Table
 
+_WHOLE_COLUMNS = 60
+"""A terminal as wide as this has room for all numbers and some of each name."""
+
 
 class TableWriter(Writer):
     """For each query a line that says where and how sure, a row for each place, and what else to know."""
@@ -28,14 +31,19 @@ class TableWriter(Writer):
         self._console.print(Text(one_line(answer.query), style="bold"))
         self._console.print(Text(one_line(headline(answer))))
         if answer.predictions:
-            self._console.print(_table(answer))
+            self._console.print(_table(answer, whole=self._console.width >= _WHOLE_COLUMNS))
             for note in (*notes(answer), shares(answer)):
                 self._console.print(Text(note, style="dim"))
         self._console.print()
 
 
-def _table(answer: Answer) -> "Table":
-    """Return a row for each place; columns that no place has a value for are left out."""
+def _table(answer: Answer, *, whole: bool) -> "Table":
+    """Return a row for each place; columns that no place has a value for are left out.
+
+    Args:
+        answer: with predictions.
+        whole: there is room for numbers in one line; else they are broken, and never cut.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -44,9 +52,9 @@ def _table(answer: Answer) -> "Table":
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", no_wrap=True)
     if named:
-        table.add_column("place")  # the one column that wraps
+        table.add_column("place", overflow="fold")  # the one column that wraps where there is room
     for name in ("share", *(["radius"] if wide else []), "latitude, longitude"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=whole, overflow="fold")
     for rank, p in enumerate(answer.predictions, 1):
         link = f"https://www.openstreetmap.org/?mlat={p.lat:.5f}&mlon={p.lng:.5f}#map=12/{p.lat:.5f}/{p.lng:.5f}"
         cells = [one_line(str(p.name or ""))] if named else []

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
@@ -31,6 +31,7 @@ _PIECES = 1000
 """Pieces into which the edges of a polygon are cut before its coordinates are converted: they bend."""
 
 Convert = Callable[[Floats], Floats]
+T = TypeVar("T", bytes, bytearray)
 
 
 def geojson_polygons(source: str | Path | Mapping[str, Any]) -> list[Any]:
@@ -68,7 +69,7 @@ def _content(path: Path) -> bytes:
 
 
 def _from_pipe(descriptor: int) -> bytes:
-    content = b""
+    content = bytearray()
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     while True:
@@ -76,11 +77,12 @@ def _from_pipe(descriptor: int) -> bytes:
             raise ValueError(f"nothing was written into the pipe for {_WAIT_S:g} seconds")
         part = os.read(descriptor, 1 << 20)
         if not part:
-            return content
-        content = _bounded(content + part)
+            return bytes(content)
+        content += part
+        _bounded(content)
 
 
-def _bounded(content: bytes) -> bytes:
+def _bounded(content: T) -> T:
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
     return content

@@ -40,13 +40,12 @@ _PARTS: dict[str, tuple[DTypeLike, int]] = {
 
 
 class Bits(IntEnum):
-    """Bits of a stored number; a vector of 512 takes 256, 192 or 128 bytes.
+    """Bits of a stored number; a vector of 512 takes 256 or 128 bytes.
 
-    Two and three bits are the levels that err least for numbers like a Gaussian's (Max 1960), four are 16 even steps.
+    Two bits are the levels that err least for numbers like a Gaussian's (Max 1960), four are 16 even steps.
     """
 
     FOUR = 4
-    THREE = 3
     TWO = 2
 
 
@@ -295,7 +294,7 @@ class _Quantizer:
 
         library: Any = faiss
         kinds = library.ScalarQuantizer
-        kind = {Bits.FOUR: kinds.QT_4bit, Bits.THREE: kinds.QT_3bit_tqmse, Bits.TWO: kinds.QT_2bit_tqmse}[bits]
+        kind = {Bits.FOUR: kinds.QT_4bit, Bits.TWO: kinds.QT_2bit_tqmse}[bits]
         dim = len(spread.centre)
         self._centre, self._unit = spread.centre, spread.spread * np.float32(np.sqrt(dim))
         self.faiss: Any = library.ScalarQuantizer(dim, kind)

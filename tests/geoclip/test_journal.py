@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geoclip.errors import InputError
 from geoclip.journal import Journal
-from geoclip.photos.decode import photo_key
+from geoclip.photos.key import photo_key
 
 
 def key(text: str) -> tuple[bytes, bytes]:
@@ -83,17 +83,28 @@ def test_a_journal_that_says_nothing_is_refused(tmp_path: Path, content: bytes |
         Journal(tmp_path / "a", {}, resume=True)
 
 
-def test_a_photo_that_was_changed_is_not_the_old_one(tmp_path: Path) -> None:
-    """Of the same name and size."""
+@pytest.mark.parametrize("size", [20, 1 << 17, 200_001])
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_photo_that_was_changed_is_not_the_old_one(tmp_path: Path, size: int, at: int) -> None:
+    """Of the same name and size; one that has another time alone is."""
     photos = [tmp_path / "a.png", tmp_path / "b.png"]
     for photo in photos:
-        photo.write_bytes(b"of one size")
+        photo.write_bytes(b"1" * size)
     journal = Journal(tmp_path / "out", {}, resume=False)
     for _ in journal.remaining(photos, photo_key):
         journal.finished()
     journal.save(0)
+    os.utime(photos[0], ns=(0, 0))
     assert list(Journal(tmp_path / "out", {}, resume=True).remaining(photos, photo_key)) == []
-    photos[0].write_bytes(b"OF ONE SIZE")
-    os.utime(photos[0], ns=(0, photos[0].stat().st_mtime_ns + 1))
+    changed = bytearray(b"1" * size)
+    changed[at] = 0
+    photos[0].write_bytes(changed)
+    os.utime(photos[0], ns=(0, 0))
     with pytest.raises(InputError, match="other inputs: its first 2"):
         list(Journal(tmp_path / "out", {}, resume=True).remaining(photos, photo_key))
+
+
+def test_what_is_not_an_ordinary_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    assert photo_key(tmp_path / "a.jpg") == (os.fsencode(tmp_path / "a.jpg"), b"")
+    assert photo_key("no\0path") == (b"no\0path", b"")

@@ -553,6 +553,22 @@ def planet_answers(point: str, weight: float, apart_km: float, region: Region | 
     return answerer().answers(["a", "b"], asked(), Asked(question, AnswerOptions(point, apart_km)))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize("resolution", [6, 8])
+def test_listed_places_do_not_depend_on_how_many_are_asked_for(weight: float, resolution: int) -> None:
+    """They are listed by probability, found by score: the most probable of few were not those of many."""
+
+    def listed(k: int) -> list[list[Any]]:
+        question = Question(k=k, resolution=resolution, prior_weight=weight)
+        some = queries(centres(np.random.default_rng(5).choice(BORDER.cells(8), 8)), 0.9, 5)
+        made = answerer().answers([str(row) for row in range(8)], some, Asked(question, AnswerOptions("all", 0.0)))
+        return [[(p.cell, p.probability) for p in answer.predictions] for answer in made]
+
+    many = listed(50)
+    for k in (1, 3, 12):
+        assert listed(k) == [each[:k] for each in many]
+
+
 @cache
 def asked() -> NDArray[np.float32]:
     return queries(centres(np.random.default_rng(3).choice(BORDER.cells(8), 2)), 0.9, 3)

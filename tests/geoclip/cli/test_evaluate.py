@@ -1,8 +1,10 @@
 """`geoclip evaluate` end to end: predictions without weights; vectors and photos on a small index, in this process."""
 
 import csv
+import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,6 +34,7 @@ from tests.helpers import synthetic
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.osv5m import game
 from tests.helpers.pictures import make_photo
+from tests.helpers.sealing import resealed
 from tests.helpers.small_release import SmallRelease
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluation/report.schema.json").read_text(encoding="utf-8"))
@@ -329,6 +332,19 @@ def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
     for key in ("median_km", "mean_km", "geoscore"):
         assert again[key]["value"] == pytest.approx(part[key]["value"], abs=1e-3)
     assert again["recall"] == part["recall"]
+
+
+@pytest.mark.slow
+def test_an_index_without_photos_is_evaluated_on(basel: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(basel / "index", index)
+    none = io.BytesIO()
+    pq.write_table(pq.read_table(index / "gallery.parquet")[:0], none)
+    resealed(index, lambda about: about["gallery"].update(places=0, photos=0), {"gallery.parquet": none.getvalue()})
+    vectors = basel / "vectors.parquet"
+    done = geoclip("evaluate", basel / "labels.csv", vectors, "--index", index, "-o", tmp_path / "r.json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["overlap"] is None
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.faults.full import COMMANDS, Written, full
 from benchmarks.faults.killed import KINDS, Kind, killed, killed_training, make_inputs, train_arguments
-from tests.helpers.small_release import SmallRelease
+from tests.helpers.small_release import SmallRelease, small_release
 
 pytestmark = pytest.mark.slow
 
@@ -20,11 +20,18 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
+    return small_release(tmp_path_factory.mktemp("model"))
+
+
+def test_kinds_have_names_of_their_own() -> None:
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+
 @pytest.mark.parametrize("kind", KINDS[:4], ids=lambda kind: kind.name)
-def test_killed_commands_end_in_the_same_bytes(
-    small_towers: SmallRelease, inputs: Path, tmp_path: Path, kind: Kind
-) -> None:
-    outcome = killed(kind, 2, inputs=inputs, towers=small_towers, folder=tmp_path, rng=random.Random(7))
+def test_killed_commands_end_in_the_same_bytes(model: SmallRelease, inputs: Path, tmp_path: Path, kind: Kind) -> None:
+    outcome = killed(kind, 2, inputs=inputs, towers=model, folder=tmp_path, rng=random.Random(7))
     assert outcome.wrong == []
     assert outcome.counts["kills"] == 2
     assert outcome.counts["finished"] >= 1
@@ -39,8 +46,8 @@ def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", COMMANDS[:2], ids=lambda kind: f"{kind.arguments[0]} to {kind.output}")
 def test_full_disks_are_said_and_nothing_is_lost(
-    small_towers: SmallRelease, inputs: Path, tmp_path: Path, kind: Written
+    model: SmallRelease, inputs: Path, tmp_path: Path, kind: Written
 ) -> None:
-    outcome = full(kind, 2, inputs=inputs, towers=small_towers, folder=tmp_path, rng=random.Random(1))
+    outcome = full(kind, 2, inputs=inputs, towers=model, folder=tmp_path, rng=random.Random(1))
     assert outcome.wrong == []
     assert outcome.counts["said"] >= 1

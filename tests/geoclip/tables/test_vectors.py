@@ -1,6 +1,8 @@
 """Files of vectors: round trips, resuming, and refusals."""
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +55,16 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, VECTORS, rtol=1e-6)
     assert np.array_equal(np.stack(pq.read_table(tmp_path / "v.parquet")["vector"].to_numpy()), VECTORS)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".v.parquet.journal", "v.parquet"]
+
+
+def test_a_stream_leaves_nothing_to_go_on_with(tmp_path: Path) -> None:
+    fill(tmp_path / "whole.parquet", range(10))
+    os.mkfifo(pipe := tmp_path / "v.parquet")
+    with ThreadPoolExecutor() as pool:
+        came = pool.submit(pipe.read_bytes)
+        fill(pipe, range(10))
+    assert came.result() == (tmp_path / "whole.parquet").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".whole.parquet.journal", "v.parquet", "whole.parquet"]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "npy"])

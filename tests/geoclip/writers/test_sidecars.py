@@ -170,4 +170,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").rglob("*.xmp"))) == 2
     assert [photo.read_bytes() for photo in photos] == before
     assert_refused(geoclip(*asked, "--xmp", photos[0]), "is a file")
+    assert_refused(geoclip(*asked, "--xmp", "--overwrite"), "it was given --overwrite")
     assert_refused(geoclip(*asked, "--together", "--xmp", "beside"), "an answer for each of them")

@@ -27,11 +27,11 @@ def write(path: Path, answers: list[Answer]) -> None:
             output.write(answer)
 
 
-def written(kind: Format, answers: list[Answer]) -> str:
+def written(kind: Format, answers: list[Answer], columns: int = 80) -> str:
     """What a writer makes of answers, those without places too."""
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", "80")
+        patch.setenv("COLUMNS", f"{columns}")
         with kind.writer(stream) as writer:
             for answer in answers:
                 writer.write(answer)
@@ -42,8 +42,8 @@ def lines(answers: list[Answer]) -> list[Any]:
     return [json.loads(line) for line in written(Format.JSONL, answers).splitlines()]
 
 
-def table(answer: Answer) -> str:
-    return written(Format.TABLE, [answer])
+def table(answer: Answer, columns: int = 80) -> str:
+    return written(Format.TABLE, [answer], columns)
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +235,15 @@ def test_table_says_what_a_person_wants_in_80_columns() -> None:
     assert "EXIF says 45.70000, 4.80000, 7.7 km from the best place." in flowing
     assert "uncalibrated" not in flowing
     assert "EXIF" not in table(replace(answer, gps=None))
+
+
+@pytest.mark.parametrize("columns", [30, 45, 60])
+def test_a_narrow_terminal_cuts_nothing_off(columns: int) -> None:
+    text = table(full("a.jpg"), columns)
+    assert max(map(len, text.splitlines())) <= columns
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    letters = "".join(text.split())
+    assert all(name[:4] in letters for name in ("Lyon", "Marseille"))
 
 
 def test_coordinates_are_as_exact_as_they_are_known() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,24 @@ def test_a_pipe_is_read_when_somebody_writes_into_it(tmp_path: Path, monkeypatch
     writer.join()
     monkeypatch.setattr(geojson_polygons, "_WAIT_S", 0.2)
     bounded(pipe, r"nothing was written into the pipe for 0\.2 seconds", seconds=2)
+
+
+def test_a_pipe_without_end_takes_no_longer_than_its_bytes(tmp_path: Path) -> None:
+    """Joined part by part, 100 MB were copied a thousand times: a minute."""
+    pipe = tmp_path / "pipe.geojson"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    began = time.process_time()
+    bounded(pipe, r"pipe\.geojson is not GeoJSON \(it has more than 100 MB\)")
+    assert time.process_time() - began < 5
+    writer.join()
 
 
 def test_the_shell_s_process_substitution() -> None:
