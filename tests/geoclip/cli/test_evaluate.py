@@ -1,10 +1,8 @@
 """`geoclip evaluate` end to end: predictions without weights; vectors and photos on a small index, in this process."""
 
 import csv
-import io
 import json
 import math
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,11 +28,11 @@ from index.building.build import build
 from index.grid.cells import areas_km2, cells_at, centres, children
 from index.grid.region import Region
 from index.search.posterior import Posterior
+from index.storage.gallery import Gallery
 from tests.helpers import synthetic
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.osv5m import game
 from tests.helpers.pictures import make_photo
-from tests.helpers.sealing import resealed
 from tests.helpers.small_release import SmallRelease
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "geoclip/evaluation/report.schema.json").read_text(encoding="utf-8"))
@@ -335,12 +333,15 @@ def test_vectors_on_an_index(basel: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_index_without_photos_is_evaluated_on(basel: Path, tmp_path: Path) -> None:
+def test_an_index_without_photos_is_evaluated_on(
+    basel: Path, tmp_path: Path, release: Release, encoder: LocationEncoder
+) -> None:
     index = tmp_path / "index"
-    shutil.copytree(basel / "index", index)
-    none = io.BytesIO()
-    pq.write_table(pq.read_table(index / "gallery.parquet")[:0], none)
-    resealed(index, lambda about: about["gallery"].update(places=0, photos=0), {"gallery.parquet": none.getvalue()})
+    small = synthetic.request(Region.disk(47.56, 7.6, 5.0))
+    tau = float(release.logit_scale().exp())
+    wanted = replace(small, dim=512, model=release.model_digest, tau=tau, gallery=Gallery.empty())
+    synthetic.begin(wanted, index)
+    build(wanted, encoder, index, report=lambda *_: None)
     vectors = basel / "vectors.parquet"
     done = geoclip("evaluate", basel / "labels.csv", vectors, "--index", index, "-o", tmp_path / "r.json")
     assert done.exit_code == 0, done.stderr
