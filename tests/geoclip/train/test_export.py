@@ -107,7 +107,7 @@ def test_nothing_is_replaced_by_accident(trained: Trained, gallery: Path, tmp_pa
         export(trained[1], target, gallery=gallery)
     assert export(trained[1], target, gallery=gallery, overwrite=True).model_digest == first.model_digest
     (tmp_path / "photos").mkdir()
-    with pytest.raises(InputError, match="no release"):
+    with pytest.raises(InputError, match="not a release"):
         export(trained[1], tmp_path / "photos", gallery=gallery, overwrite=True)
     with pytest.raises(InputError, match="does not exist"):
         export(tmp_path / "none.ckpt", tmp_path / "other", gallery=gallery)
