@@ -53,8 +53,11 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> Reply:
-        """Send a request and return the answer, of status 0 where there is none."""
-        begun = time.perf_counter()
+        """Send a request and return the answer, of status 0 where there is none.
+
+        A kept connection that the service has closed meanwhile, as HTTP allows, is opened again.
+        """
+        begun, kept = time.perf_counter(), self._streams is not None
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -66,8 +69,10 @@ class Connection:
             else:
                 content = await _chunks(reader)
             return Reply(int(head[9:12]), content, time.perf_counter() - begun)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError) as error:
             self._streams = None
+            if kept and not getattr(error, "partial", b""):
+                return await self.ask(request)
             return Reply(0, b"", time.perf_counter() - begun)
 
 
