@@ -71,7 +71,11 @@ def main() -> None:
                 about |= {"prior_weight": question.prior_weight, "queries": arguments.queries}
                 for number, kind in enumerate(KINDS):
                     own = slice(number * arguments.queries, (number + 1) * arguments.queries)
-                    values = {name: np.percentile(each[own], (50, 95)).tolist() for name, each in errors.items()}
+                    values = {
+                        f"{name}_p{percent}": float(np.percentile(each[own], percent))
+                        for name, each in errors.items()
+                        for percent in (50, 95)
+                    }
                     results.add("posterior", about | {"kind": kind}, values)
 
 

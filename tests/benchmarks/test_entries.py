@@ -94,8 +94,10 @@ def test_exhaustive_answer_recall_and_posterior(index: Path, tmp_path: Path, mon
         saved = dict(np.load(tmp_path / "truth.npz")) | {"queries": np.array(2)}
         np.savez(tmp_path / "wrong.npz", **saved | {"cells": saved["cells"][2:], "scores": saved["scores"][2:]})
         call(monkeypatch, "benchmarks.recall", index, tmp_path / "wrong.npz")
-    call(monkeypatch, "benchmarks.posterior", index, work, "--out", tmp_path / "p.jsonl")
-    assert len(checked(tmp_path / "p.jsonl")) == 10
+    call(monkeypatch, "benchmarks.posterior", work, "--indexes", index, "--queries", "2", "--out", tmp_path / "p.jsonl")
+    told = {line["kind"]: line for line in checked(tmp_path / "p.jsonl")}
+    assert set(told) == {"place", "hard", "photo-like"}
+    assert told["place"]["res5_apart_p95"] < 0.05  # nearly all is scored
 
 
 @pytest.mark.slow

@@ -36,6 +36,7 @@ class World:
         )
         points = np.concatenate((points, np.repeat(centres(pentagon), min(photos, 5), axis=0)))
         points[:, 0] = points[:, 0].clip(-90, 90)
+        points[:, 1] = (points[:, 1] + 180) % 360 - 180
         inside = np.isin(parents(cells_at(points.astype(np.float32), 15), COARSE), self.land)
         self.gallery = Gallery.of(points[inside])
 
