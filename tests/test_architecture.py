@@ -31,6 +31,7 @@ ROOMS = {
         "geoclip.extras",
         "geoclip.files",
         "geoclip.photos",
+        "geoclip.remote",
         "geoclip.schema",
         "geoclip.tables",
     },

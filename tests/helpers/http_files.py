@@ -19,6 +19,8 @@ class FileServer(ThreadingHTTPServer):
         self.change: Callable[[str, bytes], bytes] = lambda name, content: content
         self.redirect: str | None = None
         self.ranges = True
+        self.cuts = dict[str, int]()
+        """How many of the answers with a file will end in the middle."""
         super().__init__(("127.0.0.1", 0), partial(_Handler))
 
     @property
@@ -59,7 +61,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        if body:
+        if body and self.server.cuts.get(name) and stop - start > 1:
+            self.server.cuts[name] -= 1
+            self.wfile.write(content[start : (start + stop) // 2])
+            self.close_connection = True
+        elif body:
             self.wfile.write(content[start:stop])
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
@@ -70,6 +76,6 @@ class _Handler(BaseHTTPRequestHandler):
 def serving(folder: Path) -> Iterator[FileServer]:
     """Serve a folder until the end."""
     with FileServer(folder) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
