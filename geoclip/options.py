@@ -296,8 +296,8 @@ class ModelOptions(Options):
     weights: Annotated[
         Path | None,
         Help(
-            "Another model: a folder of `geoclip export`, or its address (hf://, https://, s3://). Default: the released "
-            "one.",
+            "Another model: a folder of `geoclip export`, or its address (hf://, https://, s3://). Default: the "
+            "released one.",
             Panel.MODEL,
             metavar="DIR",
         ),

@@ -111,6 +111,14 @@ ROOMS = {
         "geoclip.files",
         "index.storage",
     },
+    "geoclip.publish": {
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.release",
+        "geoclip.remote",
+        "index.schema",
+        "index.storage",
+    },
     "geoclip.writers": {
         "geoclip.answers",
         "geoclip.errors",

@@ -23,7 +23,7 @@ def open_elsewhere(words: str) -> Release:
     address names a commit of the hub: then nothing is.
 
     Raises:
-        WeightsError: there is no release, it lists no digests, a file is another than the one listed, or it cannot be had.
+        WeightsError: there is no release, it lists no digests, a file is not the one listed, or it cannot be had.
     """
     try:
         address = Address(words)

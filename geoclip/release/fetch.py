@@ -22,6 +22,8 @@ from geoclip.release.directory import CONFIG, Release, released_path, write_rele
 
 REQUIREMENT = "geoclip==1.3.0"
 WHEEL_SHA256 = "08a93791166a279d52b95c466a952c75f17f654cc61bdf6ab20355325b564dec"
+RELEASED_MODEL = "331211d018d1f348fb4370e2a806d43948aec15a9bd11519da66948f30fc8f7d"
+"""The sha256 of the weights as they are converted: `Release.model_digest` of the authors' release."""
 SPACE_NEEDED_MB = 200  # the wheel, and the converted files beside it
 
 _MODEL = "geoclip/model"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from geoclip.errors import InputError
@@ -16,6 +16,19 @@ _LIKE_ONE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _SECRETS = re.compile(r"//[^/\s@]+@|[?&][^\s'\"<>]*")
 _GONE = (404, 410)  # of HTTP
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+_REPOSITORY = re.compile(r"(datasets/)?([^/@]+/[^/@]+)(?:@(.+))?")
+
+
+class HubFolder(NamedTuple):
+    """A repository of the hub."""
+
+    kind: str
+    """`model` or `dataset`."""
+    repository: str
+    """owner/name."""
+    revision: str | None
 
 
 class UnreachableError(InputError):
@@ -70,6 +83,12 @@ class Address:
             self._parts[0] == "hf" and _COMMIT.fullmatch(self._parts[2].partition("@")[2].partition("/")[0]) is not None
         )
 
+    def hub_folder(self) -> "HubFolder | None":
+        """Return which repository of the hub it is; None where it is something else, or a folder inside one."""
+        scheme, host, path, _ = self._parts
+        found = _REPOSITORY.fullmatch(f"{host}{path}") if scheme == "hf" else None
+        return found and HubFolder("dataset" if found[1] else "model", found[2], found[3])
+
     def file(self, name: str) -> str:
         """Return the address of a file of the folder, secrets and all."""
         scheme, host, path, query = self._parts
@@ -122,7 +141,7 @@ class Address:
 
         with self.said("anything"):
             options = web_options() if self._parts[0] in ("http", "https") else {}
-            return fsspec.core.url_to_fs(self.file(""), **options)[0]
+            return fsspec.core.url_to_fs(self.file(""), skip_instance_cache=True, **options)[0]  # nothing remembered
 
 
 def _first_cause(error: BaseException) -> BaseException:
@@ -131,7 +150,7 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the kind and the first line of an error of a library, without names, passwords and queries of addresses."""
+    """Return the kind and the first line of a library's error, without names, passwords and queries of addresses."""
     reason = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", f"{error}".split("\n")[0])
     return f"{type(error).__name__}: {reason[:200]}"
 

@@ -126,8 +126,8 @@ def _check_space(folder: Path, total: int) -> None:
     there = sum(path.stat().st_size for path in folder.iterdir())
     if (free := shutil.disk_usage(folder).free) < total - there:
         raise InputError(
-            f"{folder} has {free / 1e6:,.0f} MB free and {(total - there) / 1e6:,.0f} MB are needed; free some space, or "
-            "choose a folder elsewhere."
+            f"{folder} has {free / 1e6:,.0f} MB free and {(total - there) / 1e6:,.0f} MB are needed; free some space, "
+            "or choose a folder elsewhere."
         )
 
 
