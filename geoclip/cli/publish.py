@@ -31,7 +31,8 @@ def card(
     from geoclip.answers.source import index_folder
     from geoclip.cli.terminal import say
     from geoclip.files import STDOUT, check_output
-    from geoclip.publish.card import CARD, write_card
+    from geoclip.publish.card import write_card
+    from index.storage.manifest import CARD
 
     folder = index_folder(index) or Path(index)
     check_output(output or folder / CARD, overwrite=overwrite)

@@ -93,8 +93,8 @@ def index_card(folder: Path, *, results: Path | None = None, licence: str | None
     sections = [
         _head(manifest, licence),
         f"# {_plain(name)}",
-        "An index of places for [geoclip-planet](https://pypi.org/project/geoclip-planet): vectors of photos in, places on"
-        " Earth out.",
+        "An index of places for [geoclip-planet](https://pypi.org/project/geoclip-planet): vectors of photos in, "
+        "places on Earth out.",
         "\n".join(_use(name)),
         "\n".join(_contents(manifest)),
         "\n".join(_licences(manifest)),
@@ -159,7 +159,7 @@ def _quality(manifest: Manifest, measured: list[_Measured]) -> Iterator[str]:
     yield "## Measured"
     yield ""
     if not measured:
-        yield "Nothing was measured for this card. `python -m benchmarks.recall`, in the source of geoclip-planet, does."
+        yield "Nothing was measured for this card; `python -m benchmarks.recall` of geoclip-planet's source does."
         return
     about = measured[0].parameters
     kind = "simulated " if any(each.parameters.simulated for each in measured) else ""

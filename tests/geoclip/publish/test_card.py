@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from huggingface_hub import RepoCard
 
 from geoclip.release.directory import Release
 from geoclip.release.fetch import RELEASED_MODEL
@@ -39,9 +39,8 @@ def measured(index: Path, **changes: Any) -> dict[str, Any]:
 
 
 def front(card: str) -> dict[str, Any]:
-    found = yaml.safe_load(card.split("---\n")[1])
-    assert isinstance(found, dict)
-    return found
+    """What the hub's own reader finds before the text."""
+    return dict(RepoCard(card).data.to_dict())
 
 
 def test_it_says_what_the_index_is(index: Path) -> None:

@@ -61,13 +61,19 @@ def test_a_model_is_pushed_and_used(server: Hub, tmp_path: Path) -> None:
     assert repository.branches["main"] == {}
     (tmp_path / "places.csv").write_text("lat,lng\n47.1,8.2\n")
     commit = done.stderr.rpartition("/commit/")[2].strip().rstrip(".")
-    for number, weights in enumerate((model.weights, "hf://me/small@v1", f"hf://me/small@{commit}")):
+    for number, weights in enumerate((str(model.weights), "hf://me/small@v1", f"hf://me/small@{commit}")):
         where = tmp_path / f"{number}.parquet"
         done = run("embed", tmp_path / "places.csv", "-o", where, "--weights", weights)
         assert done.exit_code == 0, done.stderr
         assert where.read_bytes() == (tmp_path / "0.parquet").read_bytes()
     server.asked = []
-    again = [tmp_path / "places.csv", "-o", tmp_path / "again.parquet", "--weights", f"hf://me/small@{commit}"]
+    again: list[str | Path] = [
+        tmp_path / "places.csv",
+        "-o",
+        tmp_path / "again.parquet",
+        "--weights",
+        f"hf://me/small@{commit}",
+    ]
     assert run("embed", *again).exit_code == 0
     assert server.asked == []  # a commit does not change
 
