@@ -46,7 +46,7 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it is a release.")] = False,
 ) -> None:
-    """Turn a checkpoint, or the released package's files, into a release: what --weights and both packages' from_pretrained take."""
+    """Turn a checkpoint, or a public layout, into a release: what --weights and both packages' from_pretrained take."""
     from geoclip.cli.model_commands import run_export
 
     run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)

@@ -29,10 +29,10 @@ def push(folder: Path, address: str, *, public: bool = False) -> str:
     where = target.hub_folder()
     if where is None:
         raise InputError(f"{target} is not a repository of the hub; give hf://owner/name or hf://datasets/owner/name.")
-    contents = {name: folder / name for name in _names(folder)}
+    contents: dict[str, Path | bytes] = {name: folder / name for name in _names(folder)}
     card = folder / CARD
     if MANIFEST in contents and not card.is_file():
-        contents[CARD] = index_card(folder).encode()  # type: ignore[assignment]
+        contents[CARD] = index_card(folder).encode()
     elif card.is_file():
         contents[CARD] = card
     try:
@@ -64,7 +64,7 @@ def _names(folder: Path) -> list[str]:
     )
 
 
-def _commit(contents: dict[str, Path], where: HubFolder, message: str, *, public: bool) -> str:
+def _commit(contents: dict[str, Path | bytes], where: HubFolder, message: str, *, public: bool) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     hub = HfApi(library_name="geoclip-planet")
