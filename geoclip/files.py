@@ -21,6 +21,7 @@ __all__ = [
     "cannot_write",
     "check_output",
     "is_file",
+    "is_folder",
     "is_stream",
     "saying",
     "sha256_of",
@@ -47,6 +48,11 @@ def cache_dir() -> Path:
 def is_file(path: Path | str) -> bool:
     """Return whether a path is an ordinary file, through links; what cannot even be looked at is none."""
     return os.path.isfile(path)  # noqa: PTH113 - Path raises where a name is too long
+
+
+def is_folder(path: Path | str) -> bool:
+    """Return whether a path is a folder, through links; what cannot even be looked at is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path raises where a name is too long
 
 
 @contextmanager

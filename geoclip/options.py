@@ -296,7 +296,10 @@ class ModelOptions(Options):
     weights: Annotated[
         Path | None,
         Help(
-            "A model of your own: a folder of `geoclip export`. Default: the released one.", Panel.MODEL, metavar="DIR"
+            "Another model: a folder of `geoclip export`, or its address (hf://, https://, s3://). Default: the "
+            "released one.",
+            Panel.MODEL,
+            metavar="DIR",
         ),
     ] = None
     clip_path: Annotated[

@@ -31,6 +31,7 @@ ROOMS = {
         "geoclip.extras",
         "geoclip.files",
         "geoclip.photos",
+        "geoclip.remote",
         "geoclip.schema",
         "geoclip.tables",
     },
@@ -108,6 +109,14 @@ ROOMS = {
     "geoclip.remote": {
         "geoclip.errors",
         "geoclip.files",
+        "index.storage",
+    },
+    "geoclip.publish": {
+        "geoclip.errors",
+        "geoclip.files",
+        "geoclip.release",
+        "geoclip.remote",
+        "index.schema",
         "index.storage",
     },
     "geoclip.writers": {

@@ -276,6 +276,7 @@ def evaluate(
 from geoclip.cli import indexes as _indexes  # noqa: E402, F401, I001
 from geoclip.cli import cells as _cells  # noqa: E402, F401
 from geoclip.cli import fetch_index as _fetch_index  # noqa: E402, F401
+from geoclip.cli import publish as _publish  # noqa: E402, F401
 from geoclip.cli import models as _models  # noqa: E402, F401
 from geoclip.cli import mcp as _mcp  # noqa: E402, F401
 from geoclip.cli import serve as _serve  # noqa: E402, F401

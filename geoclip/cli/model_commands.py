@@ -6,6 +6,7 @@ from pathlib import Path
 from geoclip.cli.terminal import say, stderr
 from geoclip.errors import InputError
 from geoclip.extras import need
+from geoclip.files import is_folder
 
 
 def run_fetch(wheel: Path | None, *, clip: bool) -> None:
@@ -41,8 +42,9 @@ def run_train(arguments: list[str], show_help: Callable[[], object] = lambda: No
 
 
 def run_export(checkpoint: Path, target: Path, *, gallery: Path | None, overwrite: bool) -> None:
-    """Write a checkpoint as a release."""
-    need("train", "Reading a checkpoint of training")
+    """Write a checkpoint, or a folder of a public layout, as a release."""
+    if not is_folder(checkpoint):
+        need("train", "Reading a checkpoint of training")
     from geoclip.train.export import export
 
     release = export(checkpoint, target, gallery=gallery, overwrite=overwrite)

@@ -26,17 +26,27 @@ def train(context: typer.Context) -> None:
 @command(
     "geoclip export runs/finetune/version_0/checkpoints/best.ckpt -o release/",
     "geoclip build planet/ --weights release/",
+    "geoclip export site-packages/geoclip/model -o release/     [dim]# the layout of the released package[/dim]",
 )
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `geoclip train fit`.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT | FOLDER",
+            help="A checkpoint of `geoclip train fit`, or a folder of another layout.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
     gallery: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Coordinates for its gallery, .csv or .parquet. Default: the released ones."),
+        typer.Option(
+            metavar="FILE",
+            help="Coordinates for its gallery, .csv or .parquet. Default: the folder's, else the released ones.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it is a release.")] = False,
 ) -> None:
-    """Turn a checkpoint into a release: what --weights and both packages' from_pretrained take."""
+    """Turn a checkpoint, or a public layout, into a release: what --weights and both packages' from_pretrained take."""
     from geoclip.cli.model_commands import run_export
 
     run_export(checkpoint, output, gallery=gallery, overwrite=overwrite)

@@ -3,11 +3,12 @@
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoclip.cli.terminal import progress, say
+from geoclip.cli.terminal import progress, say, stderr
 from geoclip.errors import InputError
 from geoclip.options import Candidates, IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 
@@ -69,16 +70,18 @@ def open_locator(
 
 
 def release_of(weights: Path | None) -> "Release":
-    """Open the release in a folder, or the authors', fetched where it is not there yet.
+    """Open the release in a folder or at an address, or the authors', fetched where it is not there yet.
 
     Raises:
-        WeightsError: the folder holds no sound release, or the authors' cannot be had.
+        WeightsError: the folder or address holds no sound release, or the authors' cannot be had.
     """
     from geoclip.release.directory import CONFIG, Release, released_path
     from geoclip.release.fetch import released
+    from geoclip.remote.address import Address
 
     if weights is not None:
-        return Release.open(weights)
+        with stderr.status("Looking for the weights ...") if Address.is_one(str(weights)) else nullcontext():
+            return Release.open(weights)
     if not (released_path() / CONFIG).is_file():
         say("Fetching the released weights (40 MB, once) ...")
     return released()

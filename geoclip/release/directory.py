@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import AfterValidator, Field
@@ -25,6 +25,7 @@ from torch import Tensor
 from geoclip.errors import WeightsError
 from geoclip.files import cache_dir, sha256_of
 from geoclip.release.config import ModelConfig
+from geoclip.remote.address import Address
 from geoclip.schema import read_record
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _plain_name(name: str) -> str:
 PlainName = Annotated[str, AfterValidator(_plain_name)]
 
 
-class _Description(ModelConfig):
+class Description(ModelConfig):
     """What `config.json` holds."""
 
     model_type: Literal["geoclip-geolocation", "geoclip-location-encoder"]
@@ -67,14 +68,21 @@ class Release:
     """sha256 of `model.safetensors`; names the model wherever something is derived from it."""
 
     @classmethod
-    def open(cls, path: "str | Path") -> Self:
+    def open(cls, path: "str | Path") -> "Release":
         """Open a release directory and check its files.
+
+        Args:
+            path: a folder, or the address of one (hf://, https://, s3://): it is fetched into the cache once.
 
         Raises:
             WeightsError: no release there, another format, or a file that does not match its digest.
         """
+        if Address.is_one(str(path)):
+            from geoclip.release.elsewhere import open_elsewhere
+
+            return open_elsewhere(str(path))
         path = Path(path)
-        described = _described(path)
+        described = description_of(path)
         digests = {name: _digest_of(path / name) for name in {WEIGHTS, *described.sha256}}
         for name, digest in described.sha256.items():
             if digests[name] != digest:
@@ -184,16 +192,21 @@ def config_of(path: Path) -> ModelConfig:
     Raises:
         WeightsError: it does not describe a release.
     """
-    return _model_config(_described(path))
+    return _model_config(description_of(path))
 
 
-def _model_config(described: _Description) -> ModelConfig:
+def _model_config(described: Description) -> ModelConfig:
     return ModelConfig.model_validate(described.model_dump(include=set(ModelConfig.model_fields)))
 
 
-def _described(path: Path) -> _Description:
+def description_of(path: Path) -> Description:
+    """Return what `config.json` of a folder holds; nothing else is needed in it.
+
+    Raises:
+        WeightsError: it does not describe a release.
+    """
     try:
-        described = read_record(path / CONFIG, _Description)
+        described = read_record(path / CONFIG, Description)
         given = described.digest
         if given is not None and given != _digest_of_content(json.loads((path / CONFIG).read_bytes())):
             raise WeightsError(

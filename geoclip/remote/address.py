@@ -5,14 +5,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from geoclip.errors import InputError
+from geoclip.remote.web import web_options
 
 _PACKAGES = {"hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}
 _LIKE_ONE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _SECRETS = re.compile(r"//[^/\s@]+@|[?&][^\s'\"<>]*")
+_GONE = (404, 410)  # of HTTP
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+_REPOSITORY = re.compile(r"(datasets/)?([^/@]+/[^/@]+)(?:@(.+))?")
+
+
+class HubFolder(NamedTuple):
+    """A repository of the hub."""
+
+    kind: str
+    """`model` or `dataset`."""
+    repository: str
+    """owner/name."""
+    revision: str | None
+
+
+class UnreachableError(InputError):
+    """A file cannot be read at the moment; the next try may succeed."""
 
 
 class Address:
@@ -54,7 +74,20 @@ class Address:
     @property
     def name(self) -> str:
         """The last part of it, without a revision."""
-        return self._parts[2].rpartition("/")[2].partition("@")[0]
+        return self._parts[2].partition("@")[0].rpartition("/")[2]
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether what is there can never change: it names a commit of the hub."""
+        return (
+            self._parts[0] == "hf" and _COMMIT.fullmatch(self._parts[2].partition("@")[2].partition("/")[0]) is not None
+        )
+
+    def hub_folder(self) -> "HubFolder | None":
+        """Return which repository of the hub it is; None where it is something else, or a folder inside one."""
+        scheme, host, path, _ = self._parts
+        found = _REPOSITORY.fullmatch(f"{host}{path}") if scheme == "hf" else None
+        return found and HubFolder("dataset" if found[1] else "model", found[2], found[3])
 
     def file(self, name: str) -> str:
         """Return the address of a file of the folder, secrets and all."""
@@ -66,11 +99,25 @@ class Address:
         """Open a file of the folder; it can be read from anywhere where the other side allows it.
 
         Raises:
-            InputError: there is no such file, or it cannot be read.
+            InputError: there is no such file.
+            UnreachableError: it cannot be read.
         """
         path = self.file(name)
         with self.said(name), self._files.open(self._files._strip_protocol(path), "rb", block_size=_BLOCK) as file:
             yield file
+
+    def size(self, name: str, most: int) -> int:
+        """Return how many bytes a file of the folder has.
+
+        Raises:
+            InputError: there is no such file, it cannot be read, has more than `most`, or its size is not told.
+        """
+        with self.open(name) as file:
+            size: int | None = getattr(file, "size", None)
+        if size is None or size > most:
+            has = "does not say its size" if size is None else f"has {size:,} bytes"
+            raise InputError(f"{name} of {self} {has}; at most {most:,} are fetched.")
+        return size
 
     @contextmanager
     def said(self, name: str) -> Iterator[None]:
@@ -79,13 +126,13 @@ class Address:
             yield
         except InputError:
             raise
-        except FileNotFoundError as error:
-            raise InputError(f"{self} has no {name}; give the address of the folder that holds it.") from error
-        except Exception as error:  # each kind of address has errors of its own
-            reason = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", f"{error}".split("\n")[0])
-            raise InputError(
-                f"{name} of {self} cannot be read ({type(error).__name__}: {reason[:200]}); try again later, or check "
-                "the address and the access to it."
+        except Exception as found:  # each kind of address has errors of its own
+            error = _first_cause(found) if self._parts[0] in ("http", "https") else found
+            if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in _GONE:
+                raise InputError(f"{self} has no {name}; give the address of the folder that holds it.") from None
+            raise UnreachableError(
+                f"{name} of {self} cannot be read ({reason_of(error)}); try again later, or check the address and the "
+                "access to it."
             ) from None
 
     @cached_property
@@ -93,7 +140,19 @@ class Address:
         import fsspec
 
         with self.said("anything"):
-            return fsspec.core.url_to_fs(self.file(""))[0]
+            options = web_options() if self._parts[0] in ("http", "https") else {}
+            return fsspec.core.url_to_fs(self.file(""), skip_instance_cache=True, **options)[0]  # nothing remembered
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what an error came of; fsspec calls a server that cannot be reached a file that is not found."""
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the kind and the first line of a library's error, without names, passwords and queries of addresses."""
+    reason = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", f"{error}".split("\n")[0])
+    return f"{type(error).__name__}: {reason[:200]}"
 
 
 _BLOCK = 1 << 22

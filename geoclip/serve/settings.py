@@ -105,8 +105,8 @@ class ServedOptions(Options):
     weights: Annotated[
         tuple[str, ...],
         Help(
-            "A model of your own, a folder of `geoclip export`; repeatable. An index is served with the one that it "
-            "was built with. Default: the released one.",
+            "Another model, a folder of `geoclip export` or its address; repeatable. An index is served with the one "
+            "that it was built with. Default: the released one.",
             Panel.MODEL,
             metavar="DIR",
         ),

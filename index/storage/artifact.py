@@ -12,7 +12,7 @@ from pathlib import Path
 from index.files import sha256_of, sync
 from index.storage.contents import IndexContents
 from index.storage.directory import CELLS, GALLERY, LENGTHS, NODE_KEYS, NODES, PRIOR, SLOPES, START, IndexDirectory
-from index.storage.manifest import FORMAT, KIND, MANIFEST, SUMS, BadIndexError, Manifest
+from index.storage.manifest import CARD, FORMAT, KIND, MANIFEST, SUMS, BadIndexError, Manifest
 
 _OWN = re.compile(r"level-\d+\.(lists|safetensors)")
 _AT_CWD, _EXCHANGE = -100, 2  # of renameat2(2)
@@ -70,7 +70,7 @@ def check_replaceable(target: Path, *, replace: bool) -> None:
     about = target / MANIFEST
     if names and not (about.is_file() and KIND.encode() in about.read_bytes()[: 1 << 20]):
         raise FileExistsError(f"{target} is not an index but a folder with {names[0]}, which is not replaced; {advice}")
-    own = {MANIFEST, SUMS, CELLS, LENGTHS, PRIOR, GALLERY, START, SLOPES, NODE_KEYS, NODES}
+    own = {MANIFEST, SUMS, CARD, CELLS, LENGTHS, PRIOR, GALLERY, START, SLOPES, NODE_KEYS, NODES}
     if foreign := [name for name in names if name not in own and not _OWN.fullmatch(name)]:
         raise FileExistsError(f"{target} also holds {foreign[0]}, which is not part of an index; {advice}")
 
@@ -90,7 +90,7 @@ def verify(folder: Path) -> list[str]:
 def _differences(files: IndexDirectory) -> list[str]:
     folder, sums = files.folder, files.sums
     problems = [f"{folder / name} is not listed in {SUMS}." for name in files.manifest.files if name not in sums]
-    known = {*sums, SUMS}
+    known = {*sums, SUMS, CARD}
     problems += [f"{path} does not belong to the index." for path in folder.iterdir() if path.name not in known]
     for name, digest in sums.items():
         try:

@@ -13,6 +13,8 @@ from index.schema import first_problem
 FORMAT = 3
 KIND = "geoclip-planet index"
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
+CARD = "README.md"
+"""May stand beside the files of an index, for people; it is not sealed."""
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _SUM = re.compile(r"([0-9a-f]{64})  ([^/\0\n]+)")

@@ -1,6 +1,7 @@
 """A web server of the files of a folder, on this machine alone, that can be told to misbehave."""
 
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,16 +15,23 @@ class FileServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: tuple[Path, Path] | None = None) -> None:
         self.folder, self.asked = folder, list[tuple[str, str]]()
         self.change: Callable[[str, bytes], bytes] = lambda name, content: content
         self.redirect: str | None = None
         self.ranges = True
+        self.cuts = dict[str, int]()
+        """How many of the answers with a file will end in the middle."""
         super().__init__(("127.0.0.1", 0), partial(_Handler))
+        self._scheme = "http"
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.socket, self._scheme = context.wrap_socket(self.socket, server_side=True), "https"
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,7 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        if body:
+        if body and self.server.cuts.get(name) and stop - start > 1:
+            self.server.cuts[name] -= 1
+            self.wfile.write(content[start : (start + stop) // 2])
+            self.close_connection = True
+        elif body:
             self.wfile.write(content[start:stop])
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
@@ -67,9 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[FileServer]:
-    """Serve a folder until the end."""
-    with FileServer(folder) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def serving(folder: Path, tls: tuple[Path, Path] | None = None) -> Iterator[FileServer]:
+    """Serve a folder until the end; over TLS with a certificate and its key."""
+    with FileServer(folder, tls) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()

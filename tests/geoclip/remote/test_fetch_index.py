@@ -3,7 +3,9 @@
 `GEOCLIP_KILLS=50 pytest tests/geoclip/remote -k killed` kills more often than the usual run does.
 """
 
+import datetime
 import hashlib
+import ipaddress
 import json
 import multiprocessing
 import os
@@ -15,14 +17,19 @@ from pathlib import Path
 
 import pytest
 import s3fs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from moto.server import ThreadedMotoServer
 
 from geoclip.errors import InputError
+from geoclip.remote import copying
 from geoclip.remote.index import fetch_index
 from index.search.planet import Planet
 from index.storage.artifact import verify
 from tests.helpers.builds import contents
-from tests.helpers.commands import geoclip
+from tests.helpers.commands import geoclip, geoclip_process
 from tests.helpers.http_files import FileServer, serving
 from tests.helpers.synthetic import ALPS, encode, small_index
 
@@ -75,6 +82,21 @@ def test_a_server_without_ranges(server: FileServer, address: str, tmp_path: Pat
     server.ranges = False
     fetch_index(address, tmp_path / "mine")
     assert verify(tmp_path / "mine") == []
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_answers_that_end_in_the_middle_are_asked_for_again(
+    server: FileServer, address: str, tmp_path: Path, ranges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "WAITS_S", (0.0, 0.0, 0.0))
+    server.ranges, server.cuts = ranges, {"planet/slopes.bin": 3, "planet/cells.npy": 1}
+    fetch_index(address, tmp_path / "mine")
+    assert set(server.cuts.values()) == {0}
+    assert contents(tmp_path / "mine") == contents(small_index(ALPS))
+    server.cuts = {"planet/slopes.bin": 10**9}
+    server.change = lambda name, content: b"" if name.endswith("slopes.bin") else content
+    with pytest.raises(InputError, match=r"slopes.bin of http://127.0.0.1:\d+/planet "):
+        fetch_index(address, tmp_path / "other")
 
 
 def test_killed_fetches_go_on(address: str, tmp_path: Path) -> None:
@@ -141,11 +163,50 @@ def test_redirects_elsewhere_and_without_end_are_refused(
     server: FileServer, address: str, tmp_path: Path, where: str
 ) -> None:
     server.redirect = where
-    with pytest.raises(InputError, match=r"manifest.json") as found:
+    with pytest.raises(
+        InputError, match=r"^manifest.json of \S+ cannot be read \((NonHttpUrlRedirect|TooManyRedirects)"
+    ) as found:
         fetch_index(address, tmp_path / "mine")
     assert "root:" not in str(found.value)
     assert len(server.asked) < 40
     assert sorted(path.name for path in tmp_path.iterdir()) == ["served"]
+
+
+def test_redirects_from_https_to_http_are_refused(server: FileServer, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    with serving(server.folder, tls=(certificate, key)) as encrypted:
+        address = f"{encrypted.address}/planet"
+        trusting = {"SSL_CERT_FILE": str(certificate)}
+        encrypted.redirect = f"{server.address}/planet/manifest.json"
+        done = geoclip_process("fetch-index", address, tmp_path / "mine", environment=trusting)
+        assert done.exit_code == 2
+        assert "(ConnectionError: the server redirects to http://, which is not encrypted)" in done.stderr
+        assert server.asked == []
+        encrypted.redirect = None
+        done = geoclip_process("fetch-index", address, tmp_path / "mine", environment=trusting)
+        assert done.exit_code == 0, done.stderr
+    assert contents(tmp_path / "mine") == contents(small_index(ALPS))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate of 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return folder / "certificate.pem", folder / "key.pem"
 
 
 def test_secrets_of_an_address_are_not_shown(server: FileServer, tmp_path: Path) -> None:
