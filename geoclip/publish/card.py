@@ -27,7 +27,7 @@ class _Source(NamedTuple):
 
 _LAND = (
     _Source(
-        "land, a 1 km raster (GLOBE)", "https://pypi.org/project/global-land-mask", "MIT; the raster public domain"
+        "land, a 1 km raster (GLOBE)", "https://pypi.org/project/global-land-mask", "MIT; from elevation data of NOAA"
     ),
     _Source("inhabited places (GeoNames)", "https://www.geonames.org", "CC BY 4.0"),
 )
@@ -93,8 +93,7 @@ def index_card(folder: Path, *, results: Path | None = None, licence: str | None
     sections = [
         _head(manifest, licence),
         f"# {_plain(name)}",
-        "An index of places for [geoclip-planet](https://pypi.org/project/geoclip-planet): vectors of photos in, "
-        "places on Earth out.",
+        "An index of places for geoclip-planet: vectors of photos in, places on Earth out.",
         "\n".join(_use(name)),
         "\n".join(_contents(manifest)),
         "\n".join(_licences(manifest)),

@@ -28,6 +28,7 @@ def run(*arguments: str | Path, **environment: str) -> Done:
     return done
 
 
+@pytest.mark.slow
 def test_an_index_is_pushed_and_fetched(server: Hub, tmp_path: Path) -> None:
     index = tmp_path / "alps"
     shutil.copytree(small_index(ALPS), index)
@@ -51,6 +52,7 @@ def test_an_index_is_pushed_and_fetched(server: Hub, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_model_is_pushed_and_used(server: Hub, tmp_path: Path) -> None:
     model = small_release(tmp_path)
     done = run("push", model.weights, "hf://me/small@v1", "--public")

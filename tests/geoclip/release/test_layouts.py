@@ -30,6 +30,7 @@ def as_package(release: Release, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_released_package_s_layout(release: Release, tmp_path: Path) -> None:
     package = as_package(release, tmp_path / "model")
     for given in (package, package / "weights"):

@@ -99,6 +99,7 @@ def test_answers_that_end_in_the_middle_are_asked_for_again(
         fetch_index(address, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_killed_fetches_go_on(address: str, tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["geoclip.remote.index", "aiohttp", "fsspec.implementations.http"])
@@ -172,6 +173,7 @@ def test_redirects_elsewhere_and_without_end_are_refused(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["served"]
 
 
+@pytest.mark.slow
 def test_redirects_from_https_to_http_are_refused(server: FileServer, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     with serving(server.folder, tls=(certificate, key)) as encrypted:
