@@ -1,6 +1,8 @@
 """Coordinates at the door: check them, and bring longitudes into [-180, 180)."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from geoclip.errors import InputError
@@ -37,3 +39,8 @@ def checked_lat_lng(lat_lng_deg: Tensor) -> Tensor:
     wrapped = torch.where(wrapped >= 180.0, -180.0, wrapped)
     inside = (lng >= -180.0) & (lng < 180.0)
     return torch.stack((lat_lng_deg[:, 0], torch.where(inside, lng, wrapped)), dim=1)
+
+
+def is_plain(lat_lng_deg: NDArray[np.float64]) -> bool:
+    """Return whether there is nothing to refuse or to wrap in coordinates."""
+    return lat_lng_deg.ndim == 2 and bool((abs(lat_lng_deg) <= (90.0, 179.999)).all())

@@ -1,10 +1,10 @@
 """How a few points are cut into products: as the device likes it, where that changes no bit of the results.
 
-Whether a row of a matrix product rounds the same among 8 rows and among 64, on one core and on two, depends on the
-processor and its library. It is tried once; where it does not, all products have one shape.
+Whether a row of a matrix product rounds the same among 8 rows and among 384, on one core and on two, depends on the
+processor and its library. It is tried once; products are of the shapes that round alike.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -18,40 +18,69 @@ _FIXED = 64
 """Rows of a product where they must all have one shape, on one core."""
 _MULTIPLE = 8
 """Rows are filled up to a multiple: fewer than four round in another way everywhere."""
-_MOST = 512
-_TRIED = (8, 24, 72)
+_MOST = 384
+"""Larger products are no faster a row, and some round in another way."""
+_TRIED = ((8, 24, 64, _MOST), (64, 128, _MOST))
+"""Shapes that are tried together. Processors with AMX compute products of up to 32 rows, and of 512, in another order."""
 
-_alike: dict[object, bool] = {}
-
-
-def rows_a_product(count: int, encoder: "LocationEncoder", layers: Layers) -> tuple[int, bool]:
-    """Return how many rows the products for some points should have, and whether all cores should share each."""
-    if not _rounds_alike(encoder, layers):
-        return _FIXED, False
-    return min(-(-max(count, 1) // _MULTIPLE) * _MULTIPLE, _MOST), True
+_least: dict[object, int | None] = {}
 
 
-def _rounds_alike(encoder: "LocationEncoder", layers: Layers) -> bool:
-    state = (layers.hidden[0][0][1].dtype, encoder.config, torch.get_num_threads())
-    if state not in _alike:
-        _alike[state] = _tried(encoder, layers)
-    return _alike[state]
+class Products(NamedTuple):
+    """How some points are cut."""
+
+    rows: int
+    """Of a product; fewer points are filled up."""
+    shared: bool
+    """Whether all cores share each product, or each has products of its own."""
 
 
-def _tried(encoder: "LocationEncoder", layers: Layers) -> bool:
-    """Compare one product of 72 rows with smaller ones, on one core and on all."""
-    count = max(_TRIED)
-    plane = torch.rand(count, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    results = []
-    for rows in _TRIED:
+def products(count: int, capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> Products:
+    """Return the products for some points of some capsules, by their numbers."""
+    least = _least_that_rounds_alike(capsules, encoder, layers)
+    if least is None:
+        return Products(_FIXED, shared=False)
+    threads = torch.get_num_threads()
+    shared = count < threads * _MOST
+    share = count if shared else -(-count // threads)
+    rows = max(-(-share // _MULTIPLE) * _MULTIPLE, least)
+    return Products(rows if rows <= _MOST else _even(rows), shared)
+
+
+def _even(rows: int) -> int:
+    """Return the rows of equal products, as few as can be, that hold so many rows together."""
+    each = -(-rows // -(-rows // _MOST))
+    return -(-each // _MULTIPLE) * _MULTIPLE
+
+
+def _least_that_rounds_alike(capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> int | None:
+    """Return from how many rows on all products round alike; None where there is no such number among those tried."""
+    state = (layers.hidden[0][0][1].dtype, encoder.config, len(capsules), torch.get_num_threads())
+    if state not in _least:
+        _least[state] = next((tried[0] for tried in _TRIED if _round_alike(tried, capsules, encoder, layers)), None)
+    return _least[state]
+
+
+def _round_alike(
+    tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers
+) -> bool:
+    """Compare one large product with smaller ones, on one core and on all."""
+    *smaller, most = tried
+    plane = torch.rand(most, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    first: torch.Tensor | None = None
+    for rows in (most, *smaller):
+        count = most if rows == most else max(smaller) // rows * rows
         for alone in (True, False):
             out = torch.zeros(count, encoder.dim)
 
             def fill(start: int, out: torch.Tensor = out, rows: int = rows) -> None:
                 with torch.inference_mode(), torch.autocast("cpu", enabled=False):
                     part = slice(start, start + rows)
-                    encoder.add_capsules(out[part], plane[part], tuple(range(encoder.n)), layers)
+                    encoder.add_capsules(out[part], plane[part], capsules, layers)
 
             on_all_cores(fill, range(0, count, rows), cores=None if alone else 1, alone=alone)
-            results.append(out)
-    return all(torch.equal(results[0], other) for other in results[1:])
+            if first is None:
+                first = out
+            elif not torch.equal(first[:count], out):
+                return False
+    return True

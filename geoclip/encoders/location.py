@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.degrees import checked_lat_lng
+from geoclip.encoders.degrees import checked_lat_lng, is_plain
 from geoclip.encoders.fourier import GaussianEncoding
 from geoclip.encoders.layers import Layers, number_count, without_denormals
 from geoclip.encoders.precision import Precision, compute_dtype
-from geoclip.encoders.projection import equal_earth
+from geoclip.encoders.projection import equal_earth, equal_earth_of_few
 from geoclip.errors import WeightsError
 from geoclip.release.config import ModelConfig
 from geoclip.release.directory import Release
@@ -91,6 +91,7 @@ class LocationEncoder(nn.Module):
         self.precision = Precision(precision)
         for i, scale in enumerate(self.sigma):
             self.add_module(f"LocEnc{i}", LocationEncoderCapsule(scale, self.config))
+        self._linears = [m for capsule in self.capsules for m in capsule.linears()]
         self._layers: dict[torch.dtype, Layers] = {}
         self._neighbourhood: tuple[object, float, Neighbourhood] | None = None
         if from_pretrained:
@@ -212,10 +213,7 @@ class LocationEncoder(nn.Module):
         return unit
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32, whatever the encoder's own precision.
-
-        A point has the same vector, to the byte, among any others.
-        """
+        """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32: the same vector, to the byte, in any call."""
         return self._few(self.layers(Precision.FP32), lat_lng_deg, None)
 
     def quickly(self, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None" = None) -> "NDArray[np.float32]":
@@ -269,17 +267,19 @@ class LocationEncoder(nn.Module):
     ) -> "NDArray[np.float32]":
         from geoclip.encoders.neighbourhood import Neighbourhood
 
-        plane = self._projected(lat_lng_deg)
+        plane = self._projected(lat_lng_deg, few=True)
         unit = torch.empty(len(plane), self.dim, device=self.device)
         with torch.inference_mode():
             Neighbourhood(self, layers).embed_few(unit, plane, nodes)
         return unit.cpu().numpy()
 
-    def _projected(self, lat_lng_deg: "NDArray[np.float64]") -> Tensor:
+    def _projected(self, lat_lng_deg: "NDArray[np.float64]", *, few: bool = False) -> Tensor:
         """Return checked coordinates in the plane, (N, 2) float64, on the encoder's device."""
         array = np.ascontiguousarray(lat_lng_deg, dtype=np.float64)
-        lat_lng = torch.from_numpy(array)
-        if array.ndim != 2 or not (abs(array) <= (90.0, 179.999)).all():  # else there is nothing to say or to wrap
+        lat_lng, plain = torch.from_numpy(array), is_plain(array)
+        if few and plain:
+            return torch.from_numpy(equal_earth_of_few(array)).to(self.device)
+        if not plain:
             lat_lng = checked_lat_lng(lat_lng)
         return equal_earth(lat_lng.to(self.device))
 
@@ -339,12 +339,13 @@ class LocationEncoder(nn.Module):
             as_released: in float32, compute what the released package does, bit by bit, and not as fast as can be.
         """
         dtype = compute_dtype(precision or self.precision, self.device)
-        state = (dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
+        own = [p for m in self._linears for p in m._parameters.values() if p is not None]
+        state = (dtype, *((p.data_ptr(), p._version) for p in own))
         released = as_released and dtype is torch.float32
         kept = None if released else self._layers.get(dtype)
         if kept is None or kept.state != state:
-            own = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
-            kept = Layers.of(own, dtype, state, as_released=released)
+            pairs = [[(m.weight, m.bias) for m in capsule.linears()] for capsule in self.capsules]
+            kept = Layers.of(pairs, dtype, state, as_released=released)
             if not released:
                 self._layers[dtype] = kept
         return kept

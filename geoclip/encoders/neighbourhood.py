@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.few import rows_a_product
+from geoclip.encoders.few import products
 from geoclip.encoders.layers import Layers
 from geoclip.encoders.location import GPU_CHUNK, LocationEncoder
 
@@ -157,7 +157,7 @@ class Neighbourhood:
             out[own] = some
 
     def _compute_few(self, out: Tensor, plane: Tensor, computed: tuple[int, ...], given: "Given | None") -> None:
-        step, shared = (GPU_CHUNK, True) if self._on_gpu else rows_a_product(len(out), self._encoder, self._layers)
+        step, shared = (GPU_CHUNK, True) if self._on_gpu else products(len(out), computed, self._encoder, self._layers)
         self._compute(out, plane, computed, step, given, unit=True, shared=shared)
 
     def _fill(

@@ -9,17 +9,14 @@ from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells
 from index.grid.sides import parent_vectors
 from index.search.engine import CoarseHits, checked_queries
+from index.search.engine.starts import StartProducts
 from index.storage.contents import IndexContents
 from index.storage.lists import Lists
-
-_TOGETHER = 4
-"""Queries whose scores with the start level are one product."""
 
 T = TypeVar("T", np.float32, np.bool_)
 
@@ -39,7 +36,7 @@ class TreeEngine:
             )
         ]
         """For the vectors of each level but the first the numbers of their parents'."""
-        self._start_vectors = torch.from_numpy(contents.start.vectors)
+        self._starts = StartProducts(contents.start.vectors)
         self.twice = len(self.coarse_lists) - len(self.cells)
         """How many coarse cells have two vectors, one for each side of the antimeridian."""
         self.dim = int(self.start.vectors.shape[1])
@@ -73,7 +70,7 @@ class TreeEngine:
             raise ValueError(f"The widths are {widths}; give at least one, from 1.")
         widths = (*widths, *(len(self._lists) - len(widths)) * widths[-1:])[: len(self._lists)][::-1]
         priors, masks = self._carried_prior(log_prior), self._carried_mask(allowed)
-        start_scores = self._scored_starts(array)
+        start_scores = self._starts.scores(array)
         numbers = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = np.take_along_axis(start_scores, np.maximum(numbers, 0), axis=1)
         for depth in range(len(self._lists)):
@@ -82,16 +79,6 @@ class TreeEngine:
             numbers, scores = self._children(array, *_walked(numbers, scores), depth, wanted, priors, masks)
         rows = np.where(numbers >= 0, self._rows[-1][numbers].astype(np.int64), -1)
         return distinct_hits(self.cells, rows, scores, k, start_scores)
-
-    def _scored_starts(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Score all vectors of the start level, (N, M), in products of one shape: the last bits depend on the shape."""
-        scores = np.empty((len(queries), len(self.start.rows)), np.float32)
-        for at in range(0, len(queries), _TOGETHER):
-            some = queries[at : at + _TOGETHER]
-            block = torch.zeros(_TOGETHER, self.dim)
-            block[: len(some)] = torch.from_numpy(some)
-            scores[at : at + len(some)] = (self._start_vectors @ block.T).T[: len(some)].numpy()
-        return scores
 
     @property
     def coarse_lists(self) -> Lists:

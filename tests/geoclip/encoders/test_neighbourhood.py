@@ -193,19 +193,30 @@ def test_where_a_node_is_missing_all_is_computed(encoder: LocationEncoder, kept:
     assert np.array_equal(mixed[~own], none[~own])
 
 
-@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("least", [8, 64, None])
 def test_few_points_are_the_same_among_others(
-    monkeypatch: pytest.MonkeyPatch, encoder: LocationEncoder, kept: Kept, alike: bool
+    monkeypatch: pytest.MonkeyPatch, encoder: LocationEncoder, kept: Kept, least: int | None
 ) -> None:
-    """Also where products of other shapes round in other ways."""
-    if not alike:
-        monkeypatch.setattr(few, "_alike", {})
-        monkeypatch.setattr(few, "_tried", lambda encoder, layers: False)
+    """Also where products of few rows, or of any other shape, round in other ways."""
+    if least != 8:
+        monkeypatch.setattr(few, "_least", {})
+        monkeypatch.setattr(few, "_round_alike", lambda tried, *_: tried[0] == least)
     whole = encoder.quickly(EVERYWHERE, kept), encoder.exactly(EVERYWHERE)
     for rows in ([3], [5, 400, 77], range(100, 171), range(470)):
         some = EVERYWHERE[list(rows)]
         assert np.array_equal(encoder.quickly(some, kept), whole[0][list(rows)])
         assert np.array_equal(encoder.exactly(some), whole[1][list(rows)])
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 63, 64, 65, 384, 385, 700, 768, 769, 2000, 100_000])
+def test_products_hold_all_points_and_are_of_shapes_that_were_tried(encoder: LocationEncoder, count: int) -> None:
+    rows, shared = few.products(count, (2,), encoder, encoder.layers())
+    assert 8 <= rows <= 384
+    assert rows % 8 == 0
+    threads = 1 if shared else torch.get_num_threads()
+    times = -(-count // rows)
+    assert (times - 1) * rows < count <= times * rows
+    assert times < threads + count / 192  # none is much smaller than it may be
 
 
 @pytest.mark.parametrize(
