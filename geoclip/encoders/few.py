@@ -21,7 +21,7 @@ _MULTIPLE = 8
 _MOST = 384
 """Larger products are no faster a row, and some round in another way."""
 _TRIED = ((8, 24, 64, _MOST), (64, 128, _MOST))
-"""Shapes that are tried together. Processors with AMX compute products of up to 32 rows, and of 512, in another order."""
+"""Shapes that are tried together. With AMX, products of up to 32 rows, and of 512, are added up in another order."""
 
 _least: dict[object, int | None] = {}
 
@@ -61,9 +61,7 @@ def _least_that_rounds_alike(capsules: tuple[int, ...], encoder: "LocationEncode
     return _least[state]
 
 
-def _round_alike(
-    tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers
-) -> bool:
+def _round_alike(tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> bool:
     """Compare one large product with smaller ones, on one core and on all."""
     *smaller, most = tried
     plane = torch.rand(most, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1

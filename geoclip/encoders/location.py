@@ -213,7 +213,7 @@ class LocationEncoder(nn.Module):
         return unit
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
-        """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32: the same vector, to the byte, in any call."""
+        """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32: to the byte the same in any call."""
         return self._few(self.layers(Precision.FP32), lat_lng_deg, None)
 
     def quickly(self, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None" = None) -> "NDArray[np.float32]":

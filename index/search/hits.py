@@ -12,6 +12,7 @@ from index.encoder import Encode
 from index.grid.cells import Cells, centres, parents, resolution
 from index.search.descent import DescentResult, Scored
 from index.search.features import Features, frame, places, places_html
+from index.search.land import Walked
 from index.search.posterior import Posterior
 from index.search.question import Question
 from index.storage.gallery import Gallery
@@ -75,6 +76,8 @@ class QueryScores(NamedTuple):
     result: DescentResult
     start_scores: NDArray[np.float32]
     """Of the vectors of the start level."""
+    walked: tuple[Walked, ...]
+    """Leaves among the cells of the stored levels below the start level; none where the engine tells none."""
 
 
 @dataclass(frozen=True)

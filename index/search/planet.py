@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import Cells, parents
+from index.grid.cells import Cells
 from index.grid.region import Region
 from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
 from index.search.efforts import Effort, named
 from index.search.engine import CoarseEngine, CoarseHits, checked_queries
 from index.search.hits import FoundPlaces, HitMaker, QueryScores, joined_hits
-from index.search.posterior import LandTotals, Posterior, posterior
+from index.search.land import Land, Walked, leaves
+from index.search.posterior import Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
 
@@ -42,7 +43,7 @@ class Planet:
         self.folder, self.manifest, self.digest = contents.folder, contents.manifest, contents.digest
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
         self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
-        self._slopes = contents.slopes
+        self._slopes, self._levels, self._parent_rows = contents.slopes, contents.levels, contents.parent_rows
         self._encode = partial(encoder.quickly, nodes=contents.nodes if len(contents.nodes) else None)
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
@@ -111,9 +112,9 @@ class Planet:
 
         The temperature and, where both are above 0, the prior's weight may differ from those that were searched with.
         """
-        land = self._land(question.resolution, question.region)
+        land, start_scores = self._land(question.resolution, question.region), self._start_scores(scores.start_scores)
         ranking = self._ranking(question)
-        return posterior(scores.result, self._start_scores(scores.start_scores), land, ranking, question.resolution)
+        return posterior(scores.result, start_scores, scores.walked, land, ranking, question.resolution)
 
     def _ranking(self, question: Question) -> Ranking:
         return Ranking(self.manifest.tau / question.temperature, question.prior_weight, self.prior, question.region)
@@ -142,7 +143,8 @@ class Planet:
                 allowed=allowed,
             )
             found = self._descended(batch, coarse, ranking, effort, question)
-            yield from map(QueryScores, batch, found, coarse.start_scores)
+            for number, (query, result) in enumerate(zip(batch, found, strict=True)):
+                yield QueryScores(query, result, coarse.start_scores[number], self._passed_by(coarse, number))
 
     def _descended(
         self,
@@ -196,15 +198,23 @@ class Planet:
         np.maximum.at(best, start.rows, scores)
         return best
 
-    def _make_land(self, finest: int, region: Region | None) -> LandTotals:
+    def _passed_by(self, coarse: CoarseHits, query: int) -> tuple[Walked, ...]:
+        """Return the cells that the walk for a query scored, but went on neither from them nor with them."""
+        walked = []
+        for scanned in coarse.walked:
+            own = slice(scanned.bounds[query], scanned.bounds[query + 1])
+            walked.append(Walked.of(scanned.ids[own], scanned.scores[own]))
+        rows = coarse.rows[query]
+        return tuple(leaves(walked, self._parent_rows, rows[rows >= 0]))
+
+    def _make_land(self, finest: int, region: Region | None) -> Land:
         log_mass = self.prior.coarse_log_mass
         if region is not None:
-            return self._land(finest, None).within(np.flatnonzero(self._allowed(region)), finest, log_mass)
-        start_cells = np.unique(parents(self.cells, self.manifest.start_res))
+            log_mass = np.where(self._allowed(region), log_mass, -np.inf)
         start = self.engine.start
-        lengths = np.zeros(len(start_cells), np.float32)
+        lengths = np.zeros(len(self._levels[0]), np.float32)
         np.maximum.at(lengths, start.rows, start.lengths)
-        return LandTotals.of(self.cells, self._lengths, start_cells, lengths, finest, log_mass)
+        return Land.of(self._levels, self._parent_rows, self._lengths, lengths, finest, log_mass)
 
     def _make_log_prior(self, weight: float) -> NDArray[np.float32]:
         return (weight * self.prior.coarse_log_mass).astype(np.float32)

@@ -3,10 +3,11 @@
 The posterior of a finest cell is proportional to exp(tau * score) times its prior mass to the power of the prior's
 weight. It is exact for the cells that a descent scored at the asked resolution. Everywhere else it is an estimate, and
 counted as one (`Posterior.estimated`): a cell that was scored at a coarser level, from its centre; a coarse cell, from
-its representative; the rest of the planet, from the representatives of the start level, which are all scored.
+its representative; cells that the walk to the coarse cells scored and passed by, from theirs; the rest of the planet,
+from the representatives of the start level, which are all scored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from index.grid.cells import Cells, children, children_counts, parents, resoluti
 from index.grid.region import Region
 from index.grid.sphere import Floats
 from index.search.descent import DescentResult, Ranking
+from index.search.land import Land, Walked
 
 SPREAD = 0.003
 """Variance of the score inside a cell, per unit of 1 - length^2: what a representative does not say about the cells
@@ -171,91 +173,79 @@ class _Family(NamedTuple):
     leaf_mass: Floats
 
 
-class LandTotals(NamedTuple):
-    """What the posterior must know of the planet, prepared once for a resolution and a prior."""
-
-    coarse: Cells
-    lengths: NDArray[np.float32]
-    """(C,) of the coarse representatives."""
-    start_rows: NDArray[np.int64]
-    """(C,) the row of each coarse cell's start cell."""
-    start_cells: Cells
-    start_lengths: NDArray[np.float32]
-    """(S,) of the start cells' representatives."""
-    counts: Floats
-    """(S,) finest cells below each start cell."""
-    prior_mass: Floats
-    """(S,) prior mass of each start cell."""
-
-    @classmethod
-    def of(
-        cls,
-        coarse: Cells,
-        lengths: NDArray[np.float32],
-        start_cells: Cells,
-        start_lengths: NDArray[np.float32],
-        finest: int,
-        log_prior: Floats,
-    ) -> "LandTotals":
-        """Sum the coarse cells up to the start level."""
-        rows = np.searchsorted(start_cells, parents(coarse, resolution(start_cells[:1])))
-        nothing = np.zeros(len(start_cells))
-        land = cls(coarse, lengths, rows, start_cells, start_lengths, nothing, nothing)
-        return land.within(np.arange(len(coarse)), finest, log_prior)
-
-    def within(self, own: NDArray[np.int64], finest: int, log_prior: Floats) -> "LandTotals":
-        """Return the same of only some of the coarse cells, by their rows; the other arguments as for `of`."""
-        rows, count = self.start_rows[own], len(self.start_cells)
-        weights = children_counts(self.coarse[own], finest).astype(np.float64)
-        counts: Floats = np.bincount(rows, weights, count).astype(np.float64)
-        mass: Floats = np.bincount(rows, np.exp(log_prior[own]), count).astype(np.float64)
-        return self._replace(counts=counts, prior_mass=mass)
-
-
 def posterior(
-    found: DescentResult, start_scores: NDArray[np.float32], land: LandTotals, ranking: Ranking, finest: int
+    found: DescentResult,
+    start_scores: NDArray[np.float32],
+    walked: Sequence[Walked],
+    land: Land,
+    ranking: Ranking,
+    finest: int,
 ) -> Posterior:
-    """Return the distribution that a descent and the scores of the start level give.
+    """Return the distribution that a descent and the scores of the stored levels give.
 
     Args:
         found: of one query.
         start_scores: (S,) of the start cells' representatives.
-        land: the planet, for the resolution of `found`.
+        walked: leaves among the cells of the levels below the start level, to the coarse one; of none or of all levels.
+        land: the planet, for the resolution and region of `found`.
         ranking: tau, the prior with its weight, and the region.
         finest: the resolution that was asked for.
     """
-    covered = np.zeros((2, len(land.start_cells)))  # finest cells and prior mass that leaves account for
-    cells, logits = [], []
+    coarse_res = resolution(land.coarse[:1])
+    start, *between = land.above
+    leaves = list[_Leaves]()
+    for stored, (rows, scores) in zip(between, walked, strict=False):
+        inside = _inside(scores, stored.lengths[rows], ranking.tau)
+        log_mass, prior_mass = stored.log_mass[rows], stored.prior_mass[rows]
+        counts, starts = stored.counts[rows], stored.start_rows[rows]
+        leaves.append(_Leaves(stored.cells[rows], inside, log_mass, prior_mass, counts, starts))
+    for rows, scores in walked[len(between) :]:
+        own, log_mass, inside = land.coarse[rows], land.log_mass[rows], _inside(scores, land.lengths[rows], ranking.tau)
+        leaves.append(_Leaves(own, inside, log_mass, np.exp(log_mass), _counts(own, finest), land.start_rows[rows]))
     for level in found.levels:
-        if not len(level.cells):
-            continue
-        counts = children_counts(level.cells, finest).astype(np.float64)
-        scores = level.scores.astype(np.float64)
+        rows = np.searchsorted(land.coarse, parents(level.cells, coarse_res)) if len(level.cells) else np.zeros(0, int)
+        inside = level.scores.astype(np.float64)
         if level is found.levels[0]:
-            scores = _inside(scores, land.lengths[np.searchsorted(land.coarse, level.cells)], ranking.tau)
-        cells.append(level.cells)
-        possible = np.where(np.isfinite(level.ranks), 0.0, -np.inf)  # outside the region there is nothing
-        logits.append(ranking.tau * scores + _log_base(level.log_prior, counts, ranking.weight) + possible)
-        rows = land.start_rows[np.searchsorted(land.coarse, parents(level.cells, resolution(land.coarse[:1])))]
-        covered[0] += np.bincount(rows, counts, minlength=covered.shape[1])
-        covered[1] += np.bincount(rows, np.exp(level.log_prior), minlength=covered.shape[1])
-    rest = land.counts - covered[0] > 0.5
-    left = np.maximum(land.prior_mass - covered[1], 1e-300)
-    base = _log_base(np.log(left[rest]), (land.counts - covered[0])[rest], ranking.weight)
-    inside = _inside(start_scores[rest].astype(np.float64), land.start_lengths[rest], ranking.tau)
-    all_cells = np.concatenate([land.start_cells[rest], *cells])
-    all_logits = np.concatenate([ranking.tau * inside + base, *logits])
-    mass = np.exp(all_logits - all_logits.max())
+            inside = _inside(inside, land.lengths[rows], ranking.tau)
+        inside = np.where(np.isfinite(level.ranks), inside, -np.inf)  # outside the region there is nothing
+        counts, log_mass = _counts(level.cells, finest), level.log_prior
+        leaves.append(_Leaves(level.cells, inside, log_mass, np.exp(log_mass), counts, land.start_rows[rows]))
+    cells, inside, log_mass, prior_mass, counts, starts = map(np.concatenate, zip(*leaves, strict=True))
+    rest = start.counts - np.bincount(starts, counts, len(start.cells))
+    open_ = np.flatnonzero(rest > 0.5)
+    left = np.maximum(start.prior_mass - np.bincount(starts, prior_mass, len(start.cells)), 1e-300)[open_]
+    inside = np.concatenate((_inside(start_scores[open_], start.lengths[open_], ranking.tau), inside))
+    log_mass, counts = np.concatenate((np.log(left), log_mass)), np.concatenate((rest[open_], counts))
+    logits = ranking.tau * inside + _log_base(log_mass, counts, ranking.weight)
+    mass = np.exp(logits - logits.max())
     mass /= mass.sum()
     last = found.finest
     unsure = float(mass[len(mass) - len(last.cells) :][~last.sure].sum()) if len(found.levels) > 1 else 0.0
-    return Posterior(all_cells, mass, finest, unsure)
+    return Posterior(np.concatenate((start.cells[open_], cells)), mass, finest, unsure)
 
 
-def _inside(scores: Floats, lengths: NDArray[np.floating], tau: float) -> Floats:
+class _Leaves(NamedTuple):
+    """Disjoint cells, each with what is known of it."""
+
+    cells: Cells
+    inside: Floats
+    """1 / tau * log mean exp(tau * score) over the finest cells in it; -inf outside the region."""
+    log_mass: Floats
+    """Log prior mass; anything where the prior has no weight."""
+    prior_mass: Floats
+    counts: Floats
+    """Finest cells of the land in it."""
+    start_rows: NDArray[np.int32]
+
+
+def _counts(cells: Cells, finest: int) -> Floats:
+    return children_counts(cells, finest).astype(np.float64)
+
+
+def _inside(scores: NDArray[np.floating], lengths: NDArray[np.floating], tau: float) -> Floats:
     """Return 1 / tau * log mean exp(tau * score) over the cells below a representative, taking them for Gaussian."""
     length = lengths.astype(np.float64)
-    return scores * length + 0.5 * tau * SPREAD * (1 - length**2)
+    return scores.astype(np.float64) * length + 0.5 * tau * SPREAD * (1 - length**2)
 
 
 def _log_base(log_prior: Floats, counts: Floats, weight: float) -> Floats:

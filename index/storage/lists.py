@@ -24,8 +24,6 @@ from index.storage.arrays import tensors
 from index.storage.manifest import BadIndexError
 
 _ID_BYTES = 8
-import os
-SPLIT = int(os.environ.get('SPLIT','0'))
 _LEAST_SCORE = -1e30
 """Below what any vector scores: all are wanted."""
 _EVEN_SPREADS = 2.7
@@ -220,13 +218,6 @@ class Lists:
         queries, offsets = self._quantizer.queries(np.ascontiguousarray(queries, np.float32))
         bias = np.repeat(offsets[:, None], probes, axis=1) + (0 if bias is None else bias.astype(np.float32))
         bias = np.where(lists < 0, np.float32(0), bias)
-        if SPLIT and count == 1 and probes > 64:
-            half = (probes+1)//2
-            pad = 2*half-probes
-            lists = np.concatenate((lists, np.full((1,pad),-1)),axis=1).reshape(2,half)
-            bias = np.concatenate((bias, np.zeros((1,pad),np.float32)),axis=1).reshape(2,half)
-            queries = np.repeat(queries,2,axis=0); count=2; probes=half; was=1
-        else: was=0
         result = library.RangeSearchResult(count)
         self._index.range_search_preassigned_c(
             count,
@@ -239,7 +230,6 @@ class Lists:
             library.SearchParametersIVF(nprobe=probes, **options),
         )
         bounds = faiss.rev_swig_ptr(result.lims, count + 1).astype(np.int64)
-        if was: bounds = bounds[::2]
         total = int(bounds[-1])
         if not total:
             return Scanned(bounds, np.zeros(0, np.float32), np.zeros(0, np.int64))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from index.storage.contents import StartLevel
+    from index.storage.lists import Scanned
 
 
 class EngineName(StrEnum):
@@ -40,6 +41,9 @@ class CoarseHits(NamedTuple):
     """(N, k) positions among the coarse cells."""
     start_scores: "NDArray[np.float32]"
     """(N, M) inner products with all representatives of the start level: what the rest of the planet scores."""
+    walked: "tuple[Scanned, ...]" = ()
+    """What was scored of each level below the start level, its ids being rows of the level's cells: by an engine that
+    walks down. Every cell of a level whose children were scored has all children among them that may be found."""
 
 
 class Engine(Protocol):

@@ -16,7 +16,7 @@ from index.grid.sides import parent_vectors
 from index.search.engine import CoarseHits, checked_queries
 from index.search.engine.starts import StartProducts
 from index.storage.contents import IndexContents
-from index.storage.lists import Lists
+from index.storage.lists import Lists, Scanned
 
 T = TypeVar("T", np.float32, np.bool_)
 
@@ -73,12 +73,15 @@ class TreeEngine:
         start_scores = self._starts.scores(array)
         numbers = self._best_starts(start_scores, priors[0], masks[0], widths[0])
         scores = np.take_along_axis(start_scores, np.maximum(numbers, 0), axis=1)
+        walked = list[Scanned]()
         for depth in range(len(self._lists)):
             wanted = widths[depth + 1] if depth < len(self._lists) - 1 else k + min(k, self.twice)
             wanted = min(wanted, len(self._rows[depth + 1]))
-            numbers, scores = self._children(array, *_walked(numbers, scores), depth, wanted, priors, masks)
+            kept = _ascending(numbers, scores)
+            numbers, scores, scanned = self._children(array, *kept, depth, wanted, priors, masks)
+            walked.append(scanned._replace(ids=self._rows[depth + 1][scanned.ids].astype(np.int64)))
         rows = np.where(numbers >= 0, self._rows[-1][numbers].astype(np.int64), -1)
-        return distinct_hits(self.cells, rows, scores, k, start_scores)
+        return distinct_hits(self.cells, rows, scores, k, start_scores)._replace(walked=tuple(walked))
 
     @property
     def coarse_lists(self) -> Lists:
@@ -124,8 +127,8 @@ class TreeEngine:
         wanted: int,
         priors: list[NDArray[np.float32] | None],
         masks: list[NDArray[np.bool_] | None],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the best children (N, wanted) of the kept vectors, best first, and their scores without the prior."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], Scanned]:
+        """Return the best children (N, wanted) of the kept vectors, best first, their scores without prior, and all."""
         prior, mask = priors[depth + 1], masks[depth + 1]
         allowed = None if mask is None else np.packbits(mask, bitorder="little")
         scanned = self._lists[depth].scan(queries, kept, bias=kept_scores, allowed=allowed)
@@ -136,7 +139,7 @@ class TreeEngine:
             best = np.argpartition(own, wanted)[:wanted] if wanted < len(own) else np.arange(len(own))
             best = start + best[np.argsort(own[best], kind="stable")]
             numbers[query, : len(best)], scores[query, : len(best)] = scanned.ids[best], scanned.scores[best]
-        return numbers, scores
+        return numbers, scores, scanned
 
     def _upwards(self, values: NDArray[T] | None, combine: np.ufunc) -> list[NDArray[T] | None]:
         """Return values of the coarse cells for the vectors of all levels, combined upwards from cells' children."""
@@ -164,7 +167,9 @@ class _KeptForTheLast(Generic[T]):
         return last[1]
 
 
-def _walked(numbers: NDArray[np.int64], scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _ascending(
+    numbers: NDArray[np.int64], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return numbers with their scores in ascending order, as on disk; then -1, no more than needed."""
     none = np.iinfo(np.int64).max
     order = np.argsort(np.where(numbers < 0, none, numbers), axis=1, kind="stable")
