@@ -77,11 +77,11 @@ class Land(NamedTuple):
         shorter = np.minimum(start_lengths / (sums[0].lengths / sums[0].cells), 1.0)
         above = []
         for depth, (cells, own, held) in enumerate(zip(levels, start_rows, sums, strict=True)):
-            about = held.lengths / held.cells * shorter[own] ** (1 - depth / max(len(parent_rows), 1))
+            about = held.lengths / held.cells * shorter[own] ** (1 - depth / len(parent_rows))
             with np.errstate(divide="ignore"):  # -inf where none of a cell counts
                 log_sum = np.log(held.prior_mass)
             above.append(LandLevel(cells, own, about.astype(np.float32), held.counts, held.prior_mass, log_sum))
-        return cls(tuple(above[:-1] or above), levels[-1], lengths, start_rows[-1], log_mass)
+        return cls(tuple(above[:-1]), levels[-1], lengths, start_rows[-1], log_mass)
 
 
 class _Sums(NamedTuple):

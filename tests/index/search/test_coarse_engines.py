@@ -150,6 +150,10 @@ def test_a_query_alone_equals_the_query_in_a_batch(engine: Engine) -> None:
             alone = engine.search(FIJI, asked[row : row + 1], 7, **options)
             np.testing.assert_allclose(alone.scores[0], whole.scores[row], atol=engine.atol)
             np.testing.assert_allclose(alone.start_scores[0], whole.start_scores[row], atol=1e-6)
+            for of_one, of_all in zip(alone.walked, whole.walked, strict=True):
+                own = slice(of_all.bounds[row], of_all.bounds[row + 1])
+                assert np.array_equal(of_one.ids, of_all.ids[own])
+                assert np.array_equal(of_one.scores, of_all.scores[own])
             if engine.atol < 1e-4:
                 assert np.array_equal(alone.cells[0], whole.cells[row])
 

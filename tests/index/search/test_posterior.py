@@ -121,6 +121,29 @@ def test_a_modest_effort_is_close_to_the_truth() -> None:
         np.testing.assert_allclose(relative, truth / truth.sum(), atol=3e-3)  # estimates among them
 
 
+def test_what_the_walk_scored_is_told() -> None:
+    """Shares of cells that the search passed by are nearer to the truth than what the start level says of them."""
+    question = Question(resolution=FINEST, effort=Effort((4, 8), 8, (Step(4, 0.2, 4),)), prior_weight=0.4)
+    cells, _ = every_vector()
+    groups, rows = np.unique(parents(cells, 5), return_inverse=True)
+    apart = []
+    for scores in planet(start_res=1).query_scores(asked(), question):
+        expected = np.bincount(rows, brute_force(scores.query, 0.4))
+        for walked in (scores.walked, ()):
+            told = planet(start_res=1).posterior(scores._replace(walked=walked), question)
+            assert told.mass.sum() == pytest.approx(1)
+            levels = resolutions(told.cells)
+            shares = np.zeros(len(groups))
+            for cell, mass, level in zip(told.cells, told.mass, levels, strict=True):
+                own = parents(groups, int(level)) == cell if level <= 5 else groups == parents(np.array([cell]), 5)
+                shares[own] += mass / own.sum()
+            assert shares.sum() == pytest.approx(1)
+            apart.append(np.abs(shares - expected).sum() / 2)
+    with_walk, without = np.array(apart[::2]), np.array(apart[1::2])
+    assert (with_walk < without).all()
+    assert with_walk.sum() < 0.8 * without.sum()
+
+
 @pytest.mark.parametrize("effort", [MODEST, EffortName.EXHAUSTIVE])
 @pytest.mark.parametrize("weight", [0.0, 0.8])
 def test_outside_a_region_there_is_nothing(effort: Effort | EffortName, weight: float) -> None:
