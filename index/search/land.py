@@ -123,9 +123,11 @@ def leaves(walked: Sequence[Walked], parent_rows: Sequence[Rows], found: NDArray
     """Return the cells of a walk's levels whose children were not scored.
 
     Args:
-        walked: of each level below the start level.
+        walked: of each level below the start level; or of none.
         parent_rows: for the cells of each of these levels the rows of their parents, one level up.
         found: rows of the coarse cells with which the search went on.
     """
+    if not walked:
+        return []
     opened = [parent_rows[depth][below.rows] for depth, (_, below) in enumerate(pairwise(walked), start=1)]
     return [each.without(rows) for each, rows in zip(walked, [*opened, found], strict=True)]
