@@ -66,20 +66,20 @@ def _mapped(sent: _Sent, points: Mapping[int, int], on_block: OnBlock) -> None:
         retry_exceptions=[OSError, UnreachableError],
     )(_make)
     reference = [ray.put(sent)]  # in a list it is passed on as it is, so that a worker reads it once and not each task
-    waiting = {task.remote(reference, number): number for number in points}
     done, total = 0, sum(points.values())
     on_block(done, total)
+    waiting = {task.remote(reference, number) for number in points}
     try:
         while waiting:
             for ready in ray.wait(list(waiting), num_returns=1)[0]:
                 done += points[ray.get(ready)]
-                del waiting[ready]
+                waiting.remove(ready)
                 on_block(done, total)
     except ray.exceptions.RayError as error:
         raise _told(error) from error
     finally:
-        for reference_ in waiting:
-            ray.cancel(reference_, force=True)
+        for unfinished in waiting:
+            ray.cancel(unfinished, force=True)
 
 
 def _told(error: Exception) -> Exception:
