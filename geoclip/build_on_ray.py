@@ -5,6 +5,7 @@ A worker that dies is replaced, and its task is tried again.
 """
 
 import tempfile
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +21,8 @@ from geoclip.remote.blocks import open_blocks
 from index.building.block_job import BlockJob, MakeBlocks, block_maker
 from index.building.blocks import OnBlock
 
-RETRIES = 5
-"""Of a block whose worker died, or whose storage could not be reached."""
+RETRIES, WAIT_S = 5, 2.0
+"""Of a block whose worker died, or whose storage could not be reached: it is waited for before each of these."""
 
 
 class _Sent(NamedTuple):
@@ -95,7 +96,11 @@ def _told(error: Exception) -> Exception:
 
 def _make(reference: list[Any], number: int) -> int:
     """Make a block, in a worker; return its number."""
-    _worker(reference[0]).make(number)
+    try:
+        _worker(reference[0]).make(number)
+    except (OSError, UnreachableError):
+        time.sleep(WAIT_S)
+        raise
     return number
 
 

@@ -81,7 +81,8 @@ def build(
         report: is told how it goes.
         replace: put the new index in the place of one that is there.
         store: where the blocks are kept, if not in the working folder; they stay there.
-        make: makes the blocks that are missing; this process does where none is given.
+        make: makes the blocks that are missing, of which one is made again here and compared; this process makes them
+            where none is given.
 
     Raises:
         OtherBuildError: `target` exists and is not to be replaced, or is not an index; or its beginnings belong to
@@ -100,7 +101,7 @@ def build(
             begun.blocks.folder.mkdir(exist_ok=True)
             job = BlockJob(work, begun.plan.block_cells, request.rests, begun.arithmetic.name)
             make(job, {number: begun.plan.encodings_of(number) for number in missing}, partial(report, "Encoding"))
-        _finish(begun, request, encoder, target, report, replace=replace)
+        _finish(begun, request, encoder, target, report, replace=replace, compare=make is not None)
 
 
 def build_part(

@@ -1,6 +1,7 @@
 """A build by two workers of Ray on this machine, one of which is killed: the bytes of a build by one process."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+import s3fs
 
 from geoclip.errors import InputError
 from geoclip.index_builder import IndexBuilder
@@ -15,6 +17,7 @@ from geoclip.on_ray import Runner
 from geoclip.options import BuildOptions, MachineOptions
 from index.building.working_folder import working_folder
 from tests.helpers.builds import contents
+from tests.helpers.s3 import s3_server
 from tests.helpers.small_release import SmallRelease, small_release
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -38,7 +41,15 @@ def workers(name: str) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    """Ray on two cores; stopped at the end."""
+    """Ray on two cores beside an S3 server with a bucket `builds`; both stopped at the end."""
+    with s3_server() as environment, pytest.MonkeyPatch.context() as patched:
+        for name, value in environment.items():
+            patched.setenv(name, value)  # before Ray's processes start
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir("builds")
+        yield from started()
+
+
+def started() -> Iterator[None]:
     ray.init(num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR")
     try:
         yield
@@ -69,12 +80,12 @@ def builder(model: SmallRelease) -> IndexBuilder:
     return made
 
 
-@pytest.mark.parametrize("kept", ["folder", "elsewhere"])
+@pytest.mark.parametrize("kept", ["folder", "bucket"])
 def test_a_worker_that_is_killed_changes_nothing(
     model: SmallRelease, alone: dict[str, bytes], tmp_path: Path, kept: str
 ) -> None:
     killed: list[tuple[int, int]] = []
-    target, blocks = tmp_path / "planet", f"file://{tmp_path}/blocks" if kept == "elsewhere" else None
+    target, blocks = tmp_path / "planet", "s3://builds/planet" if kept == "bucket" else None
 
     def kill_one(stage: str, done: int, total: int) -> None:
         if stage == "Encoding" and 0 < done < total and not killed and (running := workers("ray::_make")):
@@ -94,6 +105,20 @@ def test_what_is_there_is_not_made_again(model: SmallRelease, alone: dict[str, b
     assert contents(target) == alone
     encoded = [total for stage, _, total in said if stage == "Encoding"]
     assert 0.4 * 7 * 6000 < max(encoded) < 0.6 * 7 * 6500
+
+
+def test_storage_that_fails_for_a_moment(model: SmallRelease, alone: dict[str, bytes], tmp_path: Path) -> None:
+    blocks, timers = tmp_path / "blocks" / "blocks", list[threading.Timer]()
+
+    def spoil(stage: str, done: int, total: int) -> None:
+        if stage == "Encoding" and not timers:
+            blocks.write_text("in the way")
+            timers.append(threading.Timer(6, blocks.unlink))
+            timers[0].start()
+
+    builder(model).build(tmp_path / "planet", blocks=f"{tmp_path}/blocks", runner=Runner.RAY, report=spoil)
+    assert timers
+    assert contents(tmp_path / "planet") == alone
 
 
 def test_what_a_worker_says_is_heard(model: SmallRelease, tmp_path: Path) -> None:

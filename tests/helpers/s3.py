@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 SECRET = "hunter2"
@@ -24,3 +25,4 @@ def s3_server() -> Iterator[dict[str, str]]:
         }
     finally:
         server.stop()
+        s3_backends.reset()  # they are the process's, and would be there for the next server

@@ -28,6 +28,7 @@ from index.parts import Part
 from tests.helpers.builds import contents, no_report, uninterrupted, wanted
 from tests.helpers.commands import geoclip
 from tests.helpers.s3 import SECRET, s3_server
+from tests.helpers.small_release import small_release
 from tests.helpers.synthetic import SyntheticEncoder, begin, encode, request
 
 __all__ = ["uninterrupted"]
@@ -297,6 +298,25 @@ def test_credentials_are_nowhere(s3: dict[str, str], address: str, tmp_path: Pat
     assert b"tau" in everything
     for secret in (SECRET, s3["AWS_ACCESS_KEY_ID"], s3["AWS_ENDPOINT_URL"]):
         assert secret.encode() not in everything
+
+
+@pytest.mark.slow
+def test_credentials_are_not_said(s3: dict[str, str], address: str, tmp_path: Path) -> None:
+    model = small_release(tmp_path / "model")
+    asked = ("build", tmp_path / "planet", "--weights", model.weights, "--region", "disk:46.6,8.2,30")
+    said = ""
+    for arguments, code in ((("--finish",), 2), (("--part", "1/1"), 0), (("--finish",), 0)):
+        done = geoclip(*asked, *arguments, "--blocks", address)
+        assert done.exit_code == code, done.stderr
+        said += done.stdout + done.stderr
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        done = geoclip(*asked, "--overwrite", "--blocks", address)
+        assert (done.exit_code, f"{address} cannot be read" in done.stderr) == (2, True), done.stderr
+        said += done.stdout + done.stderr
+    assert f"1 of 1 blocks are missing in {address}: 0; run their parts again" in said
+    for secret in (SECRET, s3["AWS_ACCESS_KEY_ID"]):
+        assert secret not in said
 
 
 @pytest.mark.parametrize(
