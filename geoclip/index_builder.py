@@ -11,12 +11,16 @@ from geoclip.encoders.multi_gpu import MultiGpuEncoder, all_devices
 from geoclip.encoders.precision import precision_name
 from geoclip.errors import InputError
 from geoclip.files import cannot_write
+from geoclip.on_ray import Runner
 from geoclip.options import BuildOptions, MachineOptions, Preset
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
+from geoclip.remote.blocks import open_blocks
 from geoclip.tables.bad_rows import BadRows
 from geoclip.tables.columns import OptionColumns
 from geoclip.tables.coordinates import read_places
+from index.building.block_job import MakeBlocks
+from index.building.block_store import BlockStore
 from index.building.build import build, build_part, finish, points_per_second
 from index.building.request import Cost, Request, cost, grid
 from index.building.working_folder import discard, working_folder
@@ -86,61 +90,89 @@ class IndexBuilder:
         *,
         overwrite: bool = False,
         restart: bool = False,
+        blocks: str | None = None,
+        runner: Runner = Runner.HERE,
         report: Callable[[str, int, int], object] = lambda stage, done, total: None,
     ) -> None:
         """Build, or go on with a build that was stopped; see `build_index`."""
-        with self._said(target):
+        with self._said(target, blocks):
             if target.exists() and not overwrite:
                 raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
             if restart:
                 discard(target)
+            make = None if runner is Runner.HERE else self._on_ray(blocks)
             target.parent.mkdir(parents=True, exist_ok=True)
-            build(self.request, self._encoder, target, report=report, replace=overwrite)
+            build(
+                self.request,
+                self._encoder,
+                target,
+                report=report,
+                replace=overwrite,
+                store=_store(blocks),
+                make=make,
+            )
 
     def build_part(
         self,
         target: Path,
         part: str,
         *,
+        blocks: str | None = None,
         report: Callable[[str, int, int], object] = lambda stage, done, total: None,
     ) -> None:
         """Encode one part of a build, such as `3/16`, into the folder `<target>.building`, which all parts share.
 
         Parts know nothing of each other; one that is repeated makes what is missing. `finish` makes the index.
 
+        Args:
+            target: of the build.
+            part: its number and how many there are.
+            blocks: an address or folder where the blocks are kept; parts share nothing else then.
+            report: as for `build_index`.
+
         Raises:
-            InputError: there is no such part, or the folder is of another build.
+            InputError: there is no such part, the folder or address is of another build, or it cannot be reached.
         """
-        with self._said(target):
+        with self._said(target, blocks):
             wanted = Part.parse(part)
             target.parent.mkdir(parents=True, exist_ok=True)
-            build_part(self.request, self._encoder, target, wanted, report=report)
+            build_part(self.request, self._encoder, target, wanted, report=report, store=_store(blocks))
 
     def finish(
         self,
         target: Path,
         *,
         overwrite: bool = False,
+        blocks: str | None = None,
         report: Callable[[str, int, int], object] = lambda stage, done, total: None,
     ) -> None:
         """Make the index of the blocks of all parts: the same, to the byte, as that of `build`.
 
         Raises:
-            InputError: blocks are missing or damaged, or were made with another arithmetic than this machine's.
+            InputError: blocks are missing or damaged, or were made with another arithmetic than this machine's; or the
+                address of the blocks cannot be reached.
         """
-        with self._said(target):
-            finish(self.request, self._encoder, target, report=report, replace=overwrite)
+        with self._said(target, blocks):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            finish(self.request, self._encoder, target, report=report, replace=overwrite, store=_store(blocks))
+
+    def _on_ray(self, blocks: str | None) -> MakeBlocks:
+        from geoclip.build_on_ray import on_ray
+
+        encoder = self._encoder.encoders[0]
+        return on_ray(encoder, encoder.device.type, blocks)
 
     @contextmanager
-    def _said(self, target: Path) -> Iterator[None]:
+    def _said(self, target: Path, blocks: str | None) -> Iterator[None]:
         """Turn errors into sentences for people."""
         try:
             yield
         except ValueError as error:
             raise InputError(str(error)) from error
         except OSError as error:
+            where = working_folder(target) if blocks is None else "where the blocks are kept"
             raise InputError(
-                f"{cannot_write(target, error)} What was done is in {working_folder(target)}; the same command goes on."
+                f"{cannot_write(target, error)} What was done is in {where}; the same command goes on."
             ) from error
 
 
@@ -160,6 +192,8 @@ def build_index(
     machine: MachineOptions = MachineOptions(),
     overwrite: bool = False,
     restart: bool = False,
+    blocks: str | None = None,
+    runner: Runner = Runner.HERE,
     report: Callable[[str, int, int], object] = lambda stage, done, total: None,
     on_problem: Callable[[str], object] = lambda sentence: None,
     **changes: Any,
@@ -173,6 +207,8 @@ def build_index(
         machine: where and how to compute; its workers do not matter.
         overwrite: replace the folder if it exists.
         restart: discard what a stopped build left.
+        blocks: an address (s3://bucket/folder) or folder where the blocks are kept while it is built, and after.
+        runner: who encodes: this process, or Ray's.
         report: told of each stage's name, the number done and of all (0 where that is not known).
         on_problem: told in a sentence of rows of the gallery that cannot be used.
         changes: of the options, by name: `build_index("france", region="FR")`.
@@ -183,9 +219,15 @@ def build_index(
     """
     begun = time.perf_counter()
     builder = IndexBuilder(options.changed(**changes), release, machine, on_problem)
-    builder.build(Path(target), overwrite=overwrite, restart=restart, report=report)
+    builder.build(
+        Path(target), overwrite=overwrite, restart=restart, blocks=blocks, runner=Runner(runner), report=report
+    )
     size = sum(path.stat().st_size for path in Path(target).iterdir())
     return BuiltIndex(Path(target), time.perf_counter() - begun, size)
+
+
+def _store(blocks: str | None) -> BlockStore | None:
+    return None if blocks is None else open_blocks(blocks)
 
 
 def _gallery(

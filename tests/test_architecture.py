@@ -73,12 +73,23 @@ ROOMS = {
         "geoclip.release",
         "index.search",
     },
+    "geoclip.on_ray": {"geoclip.extras"},
+    "geoclip.build_on_ray": {
+        "geoclip.encoders",
+        "geoclip.errors",
+        "geoclip.on_ray",
+        "geoclip.remote",
+        "index.building",
+    },
     "geoclip.index_builder": {
+        "geoclip.build_on_ray",
         "geoclip.encoders",
         "geoclip.errors",
         "geoclip.files",
+        "geoclip.on_ray",
         "geoclip.options",
         "geoclip.release",
+        "geoclip.remote",
         "geoclip.tables",
         "index.building",
         "index.grid",
@@ -109,6 +120,7 @@ ROOMS = {
     "geoclip.remote": {
         "geoclip.errors",
         "geoclip.files",
+        "index.files",
         "index.storage",
     },
     "geoclip.publish": {

@@ -12,8 +12,11 @@ from geoclip.answers.source import built_index, index_folder
 from geoclip.cli.session import release_of
 from geoclip.cli.terminal import print_rows, say, stage_progress
 from geoclip.errors import InputError
+from geoclip.extras import need
 from geoclip.index_builder import GB, IndexBuilder
+from geoclip.on_ray import Runner
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
+from geoclip.remote.blocks import open_blocks
 from index.building.working_folder import working_folder
 from index.storage.artifact import verify
 from index.storage.directory import read_manifest
@@ -27,6 +30,8 @@ class How(NamedTuple):
     restart: bool
     part: str | None
     finish: bool
+    blocks: str | None
+    runner: Runner
 
     def check(self) -> None:
         """Refuse what contradicts itself."""
@@ -39,6 +44,15 @@ class How(NamedTuple):
         given = [name for name, is_given in asked.items() if is_given]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} cannot be given together; give one of them.")
+        if self.runner is Runner.RAY:
+            if self.part is not None or self.finish or self.dry_run:
+                raise InputError(f"--engine ray does all parts and finishes; leave out {given[0]}.")
+            need("ray", "--engine ray")
+        if self.blocks is not None and self.restart:
+            raise InputError(
+                "--restart discards what is on this machine; with --blocks give another address, or remove yourself "
+                "what is there."
+            )
         if self.part is not None and self.overwrite:
             raise InputError("--overwrite is for --finish, which replaces the index; a part leaves it alone.")
 
@@ -51,6 +65,7 @@ def run_build(
     target = target or built_index(options.preset)
     if target.exists() and not (how.overwrite or how.dry_run or how.part):
         raise InputError(f"{target} exists; choose another name, or replace it with --overwrite.")
+    where = working_folder(target) if how.blocks is None else open_blocks(how.blocks)
     release = release_of(model.weights)
     own = None if model.weights is None else release
     if how.dry_run:
@@ -61,19 +76,28 @@ def run_build(
         with stage_progress() as report:
             builder = IndexBuilder(options, own, machine, say)
             if how.part is not None:
-                builder.build_part(target, how.part, report=report)
+                builder.build_part(target, how.part, blocks=how.blocks, report=report)
             elif how.finish:
-                builder.finish(target, overwrite=how.overwrite, report=report)
+                builder.finish(target, overwrite=how.overwrite, blocks=how.blocks, report=report)
             else:
-                builder.build(target, overwrite=how.overwrite, restart=how.restart, report=report)
+                builder.build(
+                    target,
+                    overwrite=how.overwrite,
+                    restart=how.restart,
+                    blocks=how.blocks,
+                    runner=how.runner,
+                    report=report,
+                )
     except KeyboardInterrupt:
-        say(f"What was done is in {working_folder(target)}; the same command goes on.")
+        say(f"What was done is in {where}; the same command goes on.")
         raise
     took = _duration(time.perf_counter() - begun)
     if how.part is not None:
-        say(f"Part {how.part} is in {working_folder(target)} after {took}; when all are, --finish makes {target}.")
+        say(f"Part {how.part} is in {where} after {took}; when all are, --finish makes {target}.")
         return
     size = sum(path.stat().st_size for path in target.iterdir())
+    if how.blocks is not None:
+        say(f"The blocks in {where} are no longer needed.")
     say(f"{target} built in {took}: {_size(size)}. Search it with `geoclip locate PHOTO --index {target}`.")
 
 

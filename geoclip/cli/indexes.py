@@ -7,6 +7,7 @@ import typer
 
 from geoclip.cli.arguments import Index
 from geoclip.cli.registry import command
+from geoclip.on_ray import Runner
 from geoclip.option_groups import Panel
 from geoclip.options import BuildOptions, MachineOptions, ModelOptions
 
@@ -17,6 +18,8 @@ from geoclip.options import BuildOptions, MachineOptions, ModelOptions
     "geoclip build --preset lite     [dim]# into the cache, where every command finds it[/dim]",
     "geoclip build france/ --region FR --gallery my_photos.csv",
     "geoclip build /shared/planet --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
+    "geoclip build planet/ --part 3/16 --blocks s3://bucket/blocks     [dim]# without a shared folder[/dim]",
+    "geoclip build planet/ --engine ray     [dim]# on the machines of a Ray cluster[/dim]",
 )
 def build(
     options: BuildOptions,
@@ -34,7 +37,8 @@ def build(
         typer.Option(
             "--part",
             metavar="I/N",
-            help="Do only the I-th of N parts, 1/N to N/N, on any machine that sees DIR; repeat what was stopped.",
+            help="Do only the I-th of N parts, 1/N to N/N, on any machine that sees DIR or --blocks; repeat what was "
+            "stopped.",
             rich_help_panel=Panel.MACHINE,
         ),
     ] = None,
@@ -42,11 +46,37 @@ def build(
         bool,
         typer.Option("--finish", help="Make the index of the parts, when all are done.", rich_help_panel=Panel.MACHINE),
     ] = False,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            "--blocks",
+            metavar="ADDRESS",
+            help="Keep the blocks there (s3://bucket/folder, gs://, file:// or a folder), for machines that share no "
+            "DIR. They stay there.",
+            rich_help_panel=Panel.MACHINE,
+        ),
+    ] = None,
+    engine: Annotated[
+        Runner,
+        typer.Option(
+            "--engine",
+            help="Who encodes: this process; or Ray, on this machine or the cluster of $RAY_ADDRESS.",
+            rich_help_panel=Panel.MACHINE,
+        ),
+    ] = Runner.HERE,
 ) -> None:
     """Make an index of the planet, or of a part of it. A stopped build goes on when it is started again."""
     from geoclip.cli.index_commands import How, run_build
 
-    how = How(dry_run=dry_run, overwrite=overwrite, restart=restart, part=part, finish=finish)
+    how = How(
+        dry_run=dry_run,
+        overwrite=overwrite,
+        restart=restart,
+        part=part,
+        finish=finish,
+        blocks=blocks,
+        runner=engine,
+    )
     run_build(target, how, options, model, machine)
 
 

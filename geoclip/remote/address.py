@@ -1,7 +1,7 @@
 """Addresses of folders elsewhere, and their files; what an address holds of secrets is never shown."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
@@ -40,22 +40,23 @@ class Address:
 
     Args:
         words: the address. A name and password, or a query such as a signature, are used and never shown.
+        packages: for each kind of address that is allowed, the package that it needs.
 
     Raises:
         InputError: it is of another kind, or a package that it needs is not installed.
     """
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, packages: Mapping[str, str] = _PACKAGES) -> None:
         scheme, host, path, query, fragment = urlsplit(_LIKE_ONE.sub(r"\1://", words, count=1))
         self._parts = (scheme, host, path.rstrip("/"), query)
-        if scheme not in _PACKAGES or not host or fragment:
+        if scheme not in packages or not host or fragment:
             raise InputError(
                 f"{self} is not an address of a folder; give one like hf://owner/name@revision, https://host/folder or "
                 "s3://bucket/folder."
             )
-        if find_spec(_PACKAGES[scheme]) is None:
+        if find_spec(packages[scheme]) is None:
             raise InputError(
-                f"{scheme}:// needs {_PACKAGES[scheme]}, which this installation lacks; run "
+                f"{scheme}:// needs {packages[scheme]}, which this installation lacks; run "
                 "`pip install 'geoclip-planet[remote]'`."
             )
 
@@ -151,8 +152,12 @@ def _first_cause(error: BaseException) -> BaseException:
 
 def reason_of(error: BaseException) -> str:
     """Return the kind and the first line of a library's error, without names, passwords and queries of addresses."""
-    reason = _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", f"{error}".split("\n")[0])
-    return f"{type(error).__name__}: {reason[:200]}"
+    return f"{type(error).__name__}: {without_secrets(f'{error}'.split(chr(10))[0])[:200]}"
+
+
+def without_secrets(words: str) -> str:
+    """Return words without the names, passwords and queries of addresses in them."""
+    return _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", words)
 
 
 _BLOCK = 1 << 22

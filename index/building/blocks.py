@@ -1,7 +1,7 @@
 """The blocks of a build on disk: each is written whole or not at all, so a killed build goes on where it was."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ def encode_blocks(
     numbers: Iterable[int] | None = None,
     rests: bool = False,
     arithmetic: str = "",
+    elsewhere: Container[str] = (),
+    on_written: Callable[[Path], object] | None = None,
 ) -> None:
     """Encode and write the blocks that a folder lacks.
 
@@ -44,14 +46,19 @@ def encode_blocks(
         numbers: of the blocks that are wanted; all unless said otherwise.
         rests: with the rests of children's vectors.
         arithmetic: how the encoder's numbers come out, kept in each block; see `index/building/parts.py`.
+        elsewhere: names of blocks that are not to be made here.
+        on_written: is told of each block that is here, also of one that was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = range(len(plan)) if numbers is None else list(numbers)
     done, total = 0, sum(plan.encodings_of(number) for number in wanted)
     for number in wanted:
         path = block_path(folder, number)
-        if not path.exists():
-            write_block(path, encode_block(plan, number, encode, rests=rests), arithmetic)
+        if path.name not in elsewhere:
+            if not path.exists():
+                write_block(path, encode_block(plan, number, encode, rests=rests), arithmetic)
+            if on_written is not None:
+                on_written(path)
         done += plan.encodings_of(number)
         if on_block is not None:
             on_block(done, total)

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from index.building.accuracy import Arithmetic, smooth_from
-from index.building.blocks import block_path, encode_block, encode_blocks, read_blocks, write_block
+from index.building.block_job import BlockJob, MakeBlocks
+from index.building.block_store import BlockStore, join, send_grid
+from index.building.blocks import block_path, encode_block, read_blocks, write_block
 from index.building.levels import write_levels
-from index.building.parts import check_arithmetic, missing
+from index.building.parts import Blocks
 from index.building.plan import BuildPlan, block_cells_for
 from index.building.request import Request, grid
 from index.building.smooth import write_nodes
@@ -60,7 +62,16 @@ def points_per_second(cells: Cells, encoder: Encoder) -> float:
     return len(trial) / (time.perf_counter() - start)
 
 
-def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, replace: bool = False) -> None:
+def build(
+    request: Request,
+    encoder: Encoder,
+    target: Path,
+    *,
+    report: OnStage,
+    replace: bool = False,
+    store: BlockStore | None = None,
+    make: MakeBlocks | None = None,
+) -> None:
     """Build an index, or go on with a build that was stopped.
 
     Args:
@@ -69,33 +80,58 @@ def build(request: Request, encoder: Encoder, target: Path, *, report: OnStage, 
         target: the directory to be made.
         report: is told how it goes.
         replace: put the new index in the place of one that is there.
+        store: where the blocks are kept, if not in the working folder; they stay there.
+        make: makes the blocks that are missing, of which one is made again here and compared; this process makes them
+            where none is given.
 
     Raises:
         OtherBuildError: `target` exists and is not to be replaced, or is not an index; or its beginnings belong to
             another request or a running process.
-        ValueError: the region holds no land, or a block on disk was damaged or made with another arithmetic.
+        ValueError: the region holds no land, or a block on disk was damaged or made with another arithmetic; or what
+            the store raises.
         OSError: the disk is full or cannot be written; what was done is kept.
     """
     target = _replaceable(target, replace=replace)
     with locked(target) as work:
         claim(work, request.described())
-        begun = _begun(work, request, encoder, report)
-        _encode(begun, request, encoder, report, None)
-        check_arithmetic(begun.plan, work / BLOCKS, begun.arithmetic.name)
-        _seal(begun, request, encoder, target, report, replace=replace)
+        begun = _begun(work, request, encoder, report, store)
+        if make is None:
+            _encode(begun, request, encoder, report, range(len(begun.plan)), keep_copies=True)
+        elif missing := begun.blocks.missing():
+            begun.blocks.folder.mkdir(exist_ok=True)
+            job = BlockJob(work, begun.plan.block_cells, request.rests, begun.arithmetic.name)
+            make(job, {number: begun.plan.encodings_of(number) for number in missing}, partial(report, "Encoding"))
+        _finish(begun, request, encoder, target, report, replace=replace, compare=make is not None)
 
 
-def build_part(request: Request, encoder: Encoder, target: Path, part: Part, *, report: OnStage) -> None:
+def build_part(
+    request: Request,
+    encoder: Encoder,
+    target: Path,
+    part: Part,
+    *,
+    report: OnStage,
+    store: BlockStore | None = None,
+) -> None:
     """Encode the blocks of one part of a build that are not there yet; arguments and errors as for `build`.
 
-    Other processes, on this machine or on others that see the same folder, may encode other parts or the same one.
+    Other processes, on this machine or on others that see the same folder or store, may encode other parts or the same
+    one. With a store, nothing else needs to see the folder.
     """
     with shared(_replaceable(target, replace=True), request.described()) as work:
-        begun = _begun(work, request, encoder, report)
-        _encode(begun, request, encoder, report, part.numbers(len(begun.plan)))
+        begun = _begun(work, request, encoder, report, store)
+        _encode(begun, request, encoder, report, part.numbers(len(begun.plan)), keep_copies=False)
 
 
-def finish(request: Request, encoder: Encoder, target: Path, *, report: OnStage, replace: bool = False) -> None:
+def finish(
+    request: Request,
+    encoder: Encoder,
+    target: Path,
+    *,
+    report: OnStage,
+    replace: bool = False,
+    store: BlockStore | None = None,
+) -> None:
     """Make an index of the blocks of all parts; arguments and errors as for `build`.
 
     One block is made again and compared, byte by byte.
@@ -106,24 +142,44 @@ def finish(request: Request, encoder: Encoder, target: Path, *, report: OnStage,
     target = _replaceable(target, replace=replace)
     with locked(target) as work:
         claim(work, request.described())
-        begun = _begun(work, request, encoder, report)
-        if lacking := missing(begun.plan, work / BLOCKS):
+        begun = _begun(work, request, encoder, report, store)
+        if lacking := begun.blocks.missing():
             raise ValueError(
-                f"{len(lacking)} of {len(begun.plan)} blocks are missing in {work / BLOCKS}: {ranges(lacking)}; run "
-                "their parts again, or the build without --finish, which makes them here."
+                f"{len(lacking)} of {len(begun.plan)} blocks are missing in {begun.blocks.where}: {ranges(lacking)}; "
+                "run their parts again, or the build without --finish, which makes them here."
             )
-        check_arithmetic(begun.plan, work / BLOCKS, begun.arithmetic.name)
-        report("Comparing a block", 0, 0)
-        _compare(begun, request, encoder)
-        _seal(begun, request, encoder, target, report, replace=replace)
+        _finish(begun, request, encoder, target, report, replace=replace, compare=True)
 
 
 class _Begun(NamedTuple):
     """What each process of a build finds out for itself."""
 
     work: Path
-    plan: BuildPlan
+    blocks: Blocks
     arithmetic: Arithmetic
+
+    @property
+    def plan(self) -> BuildPlan:
+        return self.blocks.plan
+
+
+def _finish(
+    begun: _Begun,
+    request: Request,
+    encoder: Encoder,
+    target: Path,
+    report: OnStage,
+    *,
+    replace: bool,
+    compare: bool = False,
+) -> None:
+    """Make an index of the blocks, which are all there, in the place of an old one or none."""
+    begun.blocks.fetch(partial(report, "Copying blocks"))
+    begun.blocks.check_arithmetic(begun.arithmetic.name)
+    if compare:
+        report("Comparing a block", 0, 0)
+        _compare(begun, request, encoder)
+    _seal(begun, request, encoder, target, report, replace=replace)
 
 
 def _replaceable(target: Path, *, replace: bool) -> Path:
@@ -134,36 +190,47 @@ def _replaceable(target: Path, *, replace: bool) -> Path:
     return target.resolve()
 
 
-def _begun(work: Path, request: Request, encoder: Encoder, report: OnStage) -> _Begun:
-    plan = BuildPlan(_grid(work, request, report), block_cells_for(request.memory_bytes, request.dim))
-    return _Begun(work, plan, Arithmetic.of(plan.cells, 1, encoder))
+def _begun(work: Path, request: Request, encoder: Encoder, report: OnStage, store: BlockStore | None) -> _Begun:
+    if store is not None:
+        join(store, work, request.described())
+    cells = read_grid(work)
+    if cells is None:
+        report("Finding land", 0, 0)
+        cells = grid(request)
+        save_grid(work, cells)
+    if store is not None:
+        send_grid(store, work)
+    plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
+    return _Begun(work, Blocks(plan, work / BLOCKS, store), Arithmetic.of(plan.cells, 1, encoder))
 
 
-def _encode(begun: _Begun, request: Request, encoder: Encoder, report: OnStage, numbers: Iterable[int] | None) -> None:
-    encode_blocks(
-        begun.plan,
-        begun.work / BLOCKS,
+def _encode(
+    begun: _Begun, request: Request, encoder: Encoder, report: OnStage, numbers: Iterable[int], *, keep_copies: bool
+) -> None:
+    begun.blocks.encode(
+        numbers,
         partial(encoder.nearby, spacing_km=begun.arithmetic.spacing_km),
-        lambda done, total: report("Encoding", done, total),
-        numbers=numbers,
+        partial(report, "Encoding"),
         rests=request.rests,
         arithmetic=begun.arithmetic.name,
+        keep_copies=keep_copies,
     )
 
 
 def _compare(begun: _Begun, request: Request, encoder: Encoder) -> None:
     """Make the block again that the arithmetic's name picks, and compare it with what is there."""
     number = int(begun.arithmetic.name[:8], 16) % len(begun.plan)
-    path = block_path(begun.work / BLOCKS, number)
+    path = block_path(begun.blocks.folder, number)
     encode = partial(encoder.nearby, spacing_km=begun.arithmetic.spacing_km)
     again = path.with_name(f"again-{path.name}")
     write_block(again, encode_block(begun.plan, number, encode, rests=request.rests), begun.arithmetic.name)
     same = again.read_bytes() == path.read_bytes()
     again.unlink()
     if not same:
+        begun.blocks.drop_copies([number])
         raise ValueError(
-            f"{path} differs from what its cells give on this machine; remove it and make it again, or finish on the "
-            "machine that made it."
+            f"{begun.blocks.name(number)} differs from what its cells give on this machine; remove it and make it "
+            "again, or finish on the machine that made it."
         )
 
 
@@ -190,15 +257,6 @@ def _seal(begun: _Begun, request: Request, encoder: Encoder, target: Path, repor
     )
     seal(final, manifest, target, replace=replace)
     shutil.rmtree(work)
-
-
-def _grid(work: Path, request: Request, report: OnStage) -> Cells:
-    cells = read_grid(work)
-    if cells is None:
-        report("Finding land", 0, 0)
-        cells = grid(request)
-        save_grid(work, cells)
-    return cells
 
 
 def _gallery_and_prior(request: Request, cells: Cells) -> tuple[Gallery, Prior]:

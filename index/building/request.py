@@ -84,6 +84,8 @@ class Cost:
     encodings: int
     blocks: int
     index_bytes: int
+    blocks_bytes: int
+    """Of the scratch space, what the blocks take, wherever they are kept."""
     scratch_bytes: int
     memory_bytes: int
 
@@ -97,18 +99,30 @@ def grid(request: Request) -> Cells:
 def cost(request: Request, cells: Cells) -> Cost:
     """Estimate a build of these cells; no file is touched."""
     plan = BuildPlan(cells, block_cells_for(request.memory_bytes, request.dim))
-    upper = len(cells) / 6.5  # each level up has about a seventh, and ragged edges
+    return cost_of(request, len(cells), float(areas_km2(cells[:1])[0]), plan.encodings)
+
+
+def cost_of(request: Request, cells: int, cell_km2: float, encodings: int) -> Cost:
+    """Estimate a build of so many cells.
+
+    Args:
+        request: of which the cells themselves do not matter.
+        cells: how many.
+        cell_km2: the area of one.
+        encodings: of all their children.
+    """
+    block_cells = block_cells_for(request.memory_bytes, request.dim)
+    upper = cells / 6.5  # each level up has about a seventh, and ragged edges
     slopes = slope_bytes(request.dim, rests=request.rests) + SUM_BYTES
-    lists = len(cells) * (request.dim * BITS // 8 + 8) + upper * 1.2 * (request.dim * request.upper_bits // 8 + 8)
-    index_bytes = int(lists + len(cells) * (8 + 4 + 2 + slopes) + upper * 4)
+    lists = cells * (request.dim * BITS // 8 + 8) + upper * 1.2 * (request.dim * request.upper_bits // 8 + 8)
+    index_bytes = int(lists + cells * (8 + 4 + 2 + slopes) + upper * 4)
     if request.nodes:
-        index_bytes += int(
-            areas_km2(cells[:1])[0] * len(cells) / KM2_A_NODE * (node_bytes(request.dim) + SUM_BYTES + 8)
-        )
+        index_bytes += int(cell_km2 * cells / KM2_A_NODE * (node_bytes(request.dim) + SUM_BYTES + 8))
     index_bytes += len(request.gallery) * 20 + (17 << 20)
-    scratch = int((len(cells) + upper * 2.4) * (2 * request.dim + 12) + len(cells) * slopes)
-    memory = max(plan.block_cells * 7 * 64 * 4, len(cells) * 60) + (1600 << 20)  # the land raster, and the libraries
-    return Cost(len(cells), plan.encodings, len(plan), index_bytes, scratch, memory)
+    blocks_bytes = int(cells * (2 * request.dim + 12 + slopes))
+    scratch = blocks_bytes + int(upper * 2.4 * (2 * request.dim + 12))
+    memory = max(block_cells * 7 * 64 * 4, cells * 60) + (1600 << 20)  # the land raster, and the libraries
+    return Cost(cells, encodings, -(-cells // block_cells), index_bytes, blocks_bytes, scratch, memory)
 
 
 def _versions() -> dict[str, str]:

@@ -115,22 +115,38 @@ def claim(work: Path, wanted: Mapping[str, Any]) -> None:
     """
     path = work / REQUEST
     if path.exists():
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-            differing = [name for name in wanted if begun.get(name) != wanted[name]]
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise OtherBuildError(f"{path} is damaged; discard that build with --restart.") from error
-        if differing:
-            raise OtherBuildError(
-                f"{work} holds a build with another {', '.join(differing)}; go on with the options it was begun with, "
-                "or discard it with --restart."
-            )
+        differing_request(path.read_bytes(), wanted, str(path), str(work), "discard it with --restart")
         return
     for left in work.iterdir():  # without its request nobody knows whose it is: a removal was stopped half-way
         if left.name != LOCK:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+
+
+def differing_request(content: bytes, wanted: Mapping[str, Any], path: str, where: str, discard: str) -> None:
+    """Refuse a request that is not the one that was begun.
+
+    Args:
+        content: of the file that says which one was begun.
+        wanted: the request.
+        path: of that file.
+        where: the build was begun.
+        discard: how to begin anew.
+
+    Raises:
+        OtherBuildError: they differ, or the file is damaged.
+    """
+    try:
+        begun = json.loads(content)
+        differing = [name for name in wanted if begun.get(name) != wanted[name]]
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise OtherBuildError(f"{path} is damaged; {discard}.") from error
+    if differing:
+        raise OtherBuildError(
+            f"{where} holds a build with another {', '.join(differing)}; go on with the options it was begun with, "
+            f"or {discard}."
+        )
 
 
 def save_grid(work: Path, cells: Cells) -> None:

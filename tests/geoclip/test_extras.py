@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
         ("lightning", ["train", "fit"]),
         ("lightning", ["export", "last.ckpt", "-o", "release"]),
         ("pip", ["fetch"]),
+        ("ray", ["build", "new", "--engine", "ray"]),
     ],
 )
 def test_a_missing_package_is_named_with_its_cure(

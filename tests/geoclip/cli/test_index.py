@@ -14,6 +14,7 @@ from geoclip.distance import haversine_km
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
 from geoclip.files import cache_dir
+from tests.helpers.builds import contents
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.sealing import resealed
 
@@ -61,9 +62,16 @@ def test_parts_make_the_same_index(planet: Path, tmp_path: Path) -> None:
         done = geoclip("build", target, "--region", REGION, "--finish")
         assert done.exit_code == finished, done.stderr
         assert ("1 of 1 blocks are missing" in done.stderr) == (finished == 2)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
-        path.name: path.read_bytes() for path in planet.iterdir()
-    }
+    assert contents(target) == contents(planet)
+
+
+def test_parts_that_share_no_folder_make_the_same_index(planet: Path, tmp_path: Path) -> None:
+    blocks = f"file://{tmp_path}/blocks"
+    done = geoclip("build", tmp_path / "one", "--region", REGION, "--part", "1/1", "--blocks", blocks)
+    assert (done.exit_code, f"Part 1/1 is in {tmp_path}/blocks" in done.stderr) == (0, True), done.stderr
+    done = geoclip("build", tmp_path / "two", "--region", REGION, "--finish", "--blocks", blocks)
+    assert (done.exit_code, "are no longer needed" in done.stderr) == (0, True), done.stderr
+    assert contents(tmp_path / "two") == contents(planet)
 
 
 def test_info_and_verify(planet: Path) -> None:

@@ -21,7 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from moto.server import ThreadedMotoServer
 
 from geoclip.errors import InputError
 from geoclip.remote import copying
@@ -31,6 +30,7 @@ from index.storage.artifact import verify
 from tests.helpers.builds import contents
 from tests.helpers.commands import geoclip, geoclip_process
 from tests.helpers.http_files import FileServer, serving
+from tests.helpers.s3 import SECRET, s3_server
 from tests.helpers.synthetic import ALPS, encode, small_index
 
 KILLS = int(os.environ.get("GEOCLIP_KILLS", "4"))
@@ -253,14 +253,9 @@ def test_the_target_is_not_replaced_unless_asked(address: str, tmp_path: Path) -
 
 def test_an_index_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An S3 server of moto's, asked over HTTP."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with s3_server() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         bucket = s3fs.S3FileSystem()
         bucket.mkdir("indexes")
         for path in small_index(ALPS).iterdir():
@@ -271,6 +266,4 @@ def test_an_index_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             InputError, match=r"^s3://indexes/none has no manifest.json; give the address of the folder"
         ) as no:
             fetch_index("s3://indexes/none", tmp_path / "none")
-        assert "hunter2" not in str(no.value)
-    finally:
-        server.stop()
+        assert SECRET not in str(no.value)

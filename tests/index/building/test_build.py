@@ -460,7 +460,7 @@ def test_damaged_beginnings_are_named(tmp_path: Path, uninterrupted: dict[str, b
         build(wanted(), encode, target, report=no_report)
     for damaged in (b"{", b"[]", b"\xff"):
         (working_folder(target) / "request.json").write_bytes(damaged)
-        with pytest.raises(OtherBuildError, match=r"request\.json is damaged; discard that build with --restart"):
+        with pytest.raises(OtherBuildError, match=r"request\.json is damaged; discard it with --restart"):
             build(wanted(), encode, target, report=no_report)
     discard(target)
     make(wanted(), target)
