@@ -91,18 +91,8 @@ class Installed(NamedTuple):
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The wheel installed as the Dockerfile does, less its dependencies, which are here already."""
     folder, home = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("home")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-compile",
-        "--target",
-        str(folder),
-        str(wheel),
-    ]
+    options = ("--quiet", "--no-deps", "--no-compile", "--target", str(folder))
+    command = [sys.executable, "-m", "pip", "install", *options, str(wheel)]
     subprocess.run(command, check=True, capture_output=True)
     said = dict(pair.split("=") for pair in lines_of("ENV")[0].split())
     assert {"GEOCLIP_CACHE": "/cache", "HOME": "/tmp"}.items() <= said.items()
@@ -129,7 +119,7 @@ def test_the_installed_wheel_serves_until_sigterm_and_is_found_healthy(installed
         assert healthy(installed, port)
         assert not healthy(installed, 1)
         vectors = json.dumps({"vectors": np.eye(1, release.config.dim).tolist()}).encode()
-        answer = ask(port, "/v1/search?k=1", vectors, {"Content-Type": "application/json"})
+        answer = ask(port, "/v1/search?k=1", vectors)
         assert json.loads(answer)["answers"][0]["error"] is None
         for address, name in (
             ("/", "geoclip/serve/page/index.html"),
@@ -151,9 +141,9 @@ def healthy(installed: Installed, port: int) -> bool:
     return installed.run("-c", check[2].replace(":8000/", f":{port}/")).wait(timeout=60) == 0
 
 
-def ask(port: int, address: str, body: bytes | None = None, headers: dict[str, str] = {}) -> bytes:
+def ask(port: int, address: str, body: bytes | None = None) -> bytes:
     """Return the content of an answer; anything but success is an error."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{address}", body, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{address}", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         content: bytes = answer.read()
         return content
