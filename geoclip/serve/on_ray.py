@@ -14,6 +14,7 @@ from geoclip.errors import InputError
 from geoclip.option_groups import Options, option_fields
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions
 from geoclip.serve.app import create_app
+from geoclip.serve.running import keep_loaded
 from geoclip.serve.service import Service
 from geoclip.serve.settings import ServedOptions, ServeOptions
 
@@ -48,20 +49,24 @@ def deployment(args: Mapping[str, Any]) -> serve.Deployment:
         raise InputError(f"There is no option {unknown[0]!r}; choose from {', '.join(sorted(known))}.")
     settings = _options(ServeOptions, args)
 
-    def build() -> FastAPI:  # in each replica
-        service = Service.open(
-            _options(ServedOptions, args),
-            _options(IndexOptions, args, without="index"),
-            _options(PhotoOptions, args),
-            _options(ModelOptions, args, without="weights"),
-            _options(MachineOptions, args),
-            settings,
-        )
-        return create_app(service)
-
     made: serve.Deployment = serve.deployment(
-        serve.ingress(build)(), name="geoclip", max_ongoing_requests=settings.queue
+        serve.ingress(lambda: application(args, settings))(), name="geoclip", max_ongoing_requests=settings.queue
     )
+    return made
+
+
+def application(args: Mapping[str, Any], settings: ServeOptions) -> FastAPI:
+    """Return what a replica answers with, everything loaded. Arguments as of `deployment`."""
+    service = Service.open(
+        _options(ServedOptions, args),
+        _options(IndexOptions, args, without="index"),
+        _options(PhotoOptions, args),
+        _options(ModelOptions, args, without="weights"),
+        _options(MachineOptions, args),
+        settings,
+    )
+    made = create_app(service)
+    keep_loaded()
     return made
 
 

@@ -1,6 +1,7 @@
 """The application on a port: uvicorn, with an end for callers that say nothing, and an orderly end for itself."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -67,6 +68,7 @@ def run(app: FastAPI, settings: ServeOptions, on_listening: Callable[[str], obje
         backlog=256,
         timeout_graceful_shutdown=FINISHING_S,
     )
+    keep_loaded()
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again at the end
     try:
         host, port = listening.getsockname()[:2]
@@ -76,10 +78,23 @@ def run(app: FastAPI, settings: ServeOptions, on_listening: Callable[[str], obje
         signal.signal(signal.SIGTERM, before)
 
 
+def keep_loaded() -> None:
+    """Leave everything that is loaded now out of later garbage collections.
+
+    A full one stops every thread while it looks at hundreds of thousands of objects of packages, models and indexes,
+    none of which ever goes.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _socket(settings: ServeOptions) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        # accepted sockets inherit it; asyncio sets it only where the socket names its protocol, which this one does not
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise InputError(
             f"Cannot listen on {settings.host}, port {settings.port} ({error.strerror or error}); choose others with "

@@ -37,7 +37,7 @@ from geoclip.serve.problems import ProblemError
 from geoclip.serve.settings import ServedOptions, ServeOptions
 from geoclip.serve.shared import RequestAnswerer, RequestDecoders, RequestEmbedder, SharedIndex, SharedModel
 from geoclip.serve.stages import Stages
-from geoclip.serve.vector_bodies import VectorBody, read_vectors
+from geoclip.serve.vector_bodies import JSON, JsonVectors, VectorBody, read_vectors
 from index.grid.region import is_region_file
 from index.search.efforts import EffortName
 from index.storage.directory import read_manifest
@@ -166,11 +166,16 @@ class Service:
                 device=own.embedder.device,
                 precision=machine.precision,
             )
-            answerer.search(np.eye(1, answerer.searcher.dim), answerer.asked())  # what is loaded late is loaded now
             name = name or (source.index.resolve().name if source.index else _GALLERY)
             indexes.append(SharedIndex(name, own, answerer, wait_s, metrics))
         pool = None if settings.vectors_only else DecodingPool(machine.processes, photo.limits())
-        return cls(indexes, pool, settings, metrics)
+        service = cls(indexes, pool, settings, metrics)
+        try:
+            service._warm_up()
+        except BaseException:
+            service.close()
+            raise
+        return service
 
     def close(self) -> None:
         """End threads and workers, when all requests are answered."""
@@ -180,6 +185,13 @@ class Service:
         self._reading.close()
         if self.pool:
             self.pool.close()
+
+    def _warm_up(self) -> None:
+        """Answer from each index: what is loaded late is loaded now, by the threads and the worker that will use it."""
+        for name, index in self.indexes.items():
+            vector = np.eye(1, index.answerer.searcher.dim).tolist()
+            body = VectorBody(JsonVectors(vectors=vector).model_dump_json().encode(), JSON)
+            list(self.search(Job(), body, SearchOptions(), index=name))
 
     def info(self) -> ServiceInfo:
         """Return what is served."""

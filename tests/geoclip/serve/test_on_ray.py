@@ -1,5 +1,6 @@
 """Two replicas under Ray Serve on this machine: one is killed, the other answers."""
 
+import gc
 import http.client
 import json
 import signal
@@ -11,13 +12,14 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from geoclip.errors import InputError
+from geoclip.serve.settings import ServeOptions
 from tests.helpers.served import ServedWork
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 from ray import serve  # noqa: E402
 
-from geoclip.serve.on_ray import app, deployment  # noqa: E402
+from geoclip.serve.on_ray import app, application, deployment  # noqa: E402
 
 PORT = 18431
 CALLERS = 4
@@ -98,3 +100,10 @@ def test_options_are_those_of_the_command() -> None:
         app({"indxe": []})
     with pytest.raises(InputError, match="GEOCLIP_API_KEY"):
         app({"host": "0.0.0.0"})
+
+
+def test_what_a_replica_loads_is_not_looked_at_by_later_collections(work: ServedWork) -> None:
+    before = gc.get_freeze_count()
+    replica = application({"index": [str(work.basel)], "device": "cpu", "vectors_only": True}, ServeOptions())
+    assert gc.get_freeze_count() > before
+    assert not any(each is replica for each in gc.get_objects())
