@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Prediction
 from index.grid.cells import Cells, cells_at, centres, children_counts, parents, resolutions
 from index.grid.region import Region
-from index.grid.sphere import Floats
+from index.grid.sphere import Floats, chords_of_km, unit_vectors
 from index.search.discs import Discs
 from index.search.hits import FoundPlaces
 from index.search.posterior import Posterior
@@ -32,8 +32,8 @@ class LookedAt(NamedTuple):
     """(C,) of the hits; NaN of the others."""
     fine: NDArray[np.bool_]
     """(C,) whether the place was scored at the finest resolution."""
-    cosines: Floats
-    """(C, L) of the angles to the discs."""
+    units: Floats
+    """(C, 3) the places as unit vectors."""
     nearness: NDArray[np.float32]
     """(C, L) to the discs, see `Discs.nearness`."""
 
@@ -42,29 +42,34 @@ class LookedAt(NamedTuple):
         """Return the places for a query that has the distribution `discs`."""
         posterior, real = places.posteriors[row], np.isfinite(places.scores[row])
         hits, finest = places.cells[row][real], posterior.finest
-        scored = np.flatnonzero((posterior.levels == finest) & (posterior.mass > 0))
-        scored = scored[np.argsort(-posterior.mass[scored], kind="stable")[:_FINE]]
-        scored = scored[~np.isin(posterior.cells[scored], hits)]
-        coarse = np.flatnonzero((resolutions(discs.cells) < finest) & (discs.mass > 0))[:_COARSE]
-        cells = [posterior.cells[scored], discs.cells[coarse]]
-        where = [centres(each) for each in cells]
-        inside = [np.isfinite(each[:, 0]) if region is None else region.holds(each) for each in where]
+        first = int(np.searchsorted(posterior.levels, finest))  # coarse to fine
+        scored, mass = posterior.cells[first:], posterior.mass[first:]
+        heaviest = np.argsort(-mass, kind="stable")[:_FINE]
+        heaviest = heaviest[(mass[heaviest] > 0) & ~np.isin(scored[heaviest], hits)]
+        scored, mass = scored[heaviest], mass[heaviest]
+        coarse = np.flatnonzero(resolutions(discs.cells) < finest)[:_COARSE]
+        where = [centres(scored), discs.lat_lng[coarse]]
+        inside = [np.full(len(each), True) if region is None else region.holds(each) for each in where]
         where = [each[own] for each, own in zip(where, inside, strict=True)]
         even = discs.mass[coarse] / children_counts(discs.cells[coarse], finest)
         lat_lng = np.concatenate((places.lat_lng[row][real], *where))
-        cosines = discs.cosines(lat_lng)
+        units = unit_vectors(lat_lng)
         return cls(
             hits=len(hits),
             lat_lng=lat_lng,
-            cells=np.concatenate((hits, cells[0][inside[0]], cells_at(where[1], finest))),
-            probabilities=np.concatenate(
-                (places.probabilities[row][real], posterior.mass[scored][inside[0]], even[inside[1]])
-            ),
+            cells=np.concatenate((hits, scored[inside[0]], cells_at(where[1], finest))),
+            probabilities=np.concatenate((places.probabilities[row][real], mass[inside[0]], even[inside[1]])),
             scores=np.concatenate((places.scores[row][real], np.full(len(lat_lng) - len(hits), np.nan))),
             fine=np.arange(len(lat_lng)) < len(lat_lng) - len(where[1]),
-            cosines=cosines,
-            nearness=discs.nearness(cosines),
+            units=units,
+            nearness=discs.nearness(units),
         )
+
+    def within(self, row: int, km: float) -> NDArray[np.bool_]:
+        """Return which places are within a distance of one of them."""
+        chords = np.square(self.units - self.units[row]).sum(axis=1)
+        near: NDArray[np.bool_] = chords <= chords_of_km(km) ** 2
+        return near
 
     def prediction(self, row: int) -> Prediction:
         """Return a place as a prediction; the score of one that is no hit is filled in later."""
@@ -74,15 +79,15 @@ class LookedAt(NamedTuple):
     def also(self, lat_lng: Floats, discs: Discs, posterior: Posterior) -> Self:
         """Return the places and, as the last, a point (2,) of any kind."""
         cell, probability = leaf_at(posterior, lat_lng)
-        cosines = discs.cosines(lat_lng[None])
+        units = unit_vectors(lat_lng[None])
         return self._replace(
             lat_lng=np.append(self.lat_lng, lat_lng[None], axis=0),
             cells=np.append(self.cells, np.uint64(cell)),
             probabilities=np.append(self.probabilities, probability),
             scores=np.append(self.scores, math.nan),
             fine=np.append(self.fine, False),
-            cosines=np.append(self.cosines, cosines, axis=0),
-            nearness=np.append(self.nearness, discs.nearness(cosines), axis=0),
+            units=np.append(self.units, units, axis=0),
+            nearness=np.append(self.nearness, discs.nearness(units), axis=0),
         )
 
 

@@ -8,20 +8,21 @@ great-circle kilometres.
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
 from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
-from index.search.circles import Spread, circles_km, overlap
+from index.search.circles import Spreads, circles_km, overlap
 from index.search.posterior import Posterior
 
 _LEAST = (2e-3, 4e-3, 1e-2)
 """Where a posterior has too many cells, those with less than the first of these that is enough are joined."""
 _MOST = 1500
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
+_IN_CACHE = 32  # points whose nearness is computed at once, in half a MB
 _STARTS, _STEPS = 3, 16  # points that move, and how often they try
 _LOOKED_AT = 128  # discs whose centres are candidates
 _STRIDE_KM = 400.0  # for means over distances, what the distance is for the others
@@ -63,13 +64,13 @@ class Discs:
         for least in _LEAST:
             if len(joined.cells) <= _MOST:
                 break
-            joined = joined.condensed(least)
+            joined = posterior.condensed(least)
         cells, mass = joined.cells, joined.mass
         order = np.lexsort((cells, -mass))
-        order = order[mass[order] > 0]
+        order = order[: np.count_nonzero(mass > 0)]
         cells, mass = cells[order], mass[order]
-        where = centres(cells)
-        return cls(unit_vectors(where), np.sqrt(_areas(cells) / np.pi), mass, where, cells)
+        units, where, areas_km2 = _known(cells)
+        return cls(units, np.sqrt(areas_km2 / np.pi), mass, where, cells)
 
     def shares(self, lat_lng: Floats, km: float) -> Floats:
         """Return how much of each disc lies within a distance of points, (C, L), 0 to 1.
@@ -97,27 +98,25 @@ class Discs:
         """Return the distances (C, L) in km from points (C, 2) to the discs' centres."""
         return km_of_cosines(self.cosines(lat_lng))
 
-    def spread(self, lat_lng: Floats, share: float, mass: Floats | None = None) -> Spread:
-        """Return what `circles_km` takes for the circle around a point (2,) that is to hold a share, 0 to 1.
+    def spreads(self, units: Floats, shares: ArrayLike, mass: Floats | None = None) -> Spreads:
+        """Return what `circles_km` takes for circles around points that are to hold shares, 0 to 1.
 
         Args:
-            lat_lng: degrees.
-            share: of all probability; at most half the Earth's circumference is needed, even if discs do not hold it.
-            mass: (L,) what is looked at of each disc; all of it unless said otherwise.
+            units: (C, 3) the points as unit vectors.
+            shares: (C,) of all probability; at most half the Earth's circumference is needed, even if discs do not
+                hold it.
+            mass: (C, L) what is looked at of each disc for each point; all of it unless said otherwise.
         """
-        units, radii, mass = (self.units, self.radii_km, self.mass) if mass is None else self._with(mass)
-        return Spread(km_of_cosines(units @ unit_vectors(lat_lng)), radii, mass, share)
-
-    def _with(self, mass: Floats) -> tuple[Floats, Floats, Floats]:
-        own = mass > 0
-        return self.units[own], self.radii_km[own], mass[own]
+        away = km_of_cosines(units @ self.units.T)
+        mass = np.broadcast_to(self.mass, away.shape) if mass is None else mass
+        return Spreads(away, self.radii_km, mass, np.asarray(shares, dtype=np.float64))
 
     def radius(self, lat_lng: Floats, share: float) -> float:
         """Return the radius in km of the circle around a point (2,) that holds a share of the probability, 0 to 1.
 
         At most half the Earth's circumference: for shares that the looked-at discs do not reach.
         """
-        return float(circles_km([self.spread(lat_lng, share)])[0])
+        return float(circles_km([self.spreads(unit_vectors(lat_lng[None]), [share])])[0])
 
     def best_point(self, gain: Gain) -> Floats:
         """Return the point (2,) in degrees with the largest expected gain, on land or not.
@@ -169,24 +168,31 @@ class Discs:
             elif gain is Mean.GEOSCORE:
                 parts.append(np.exp(-self.distances(some) / GEOSCORE_KM) @ self.mass)
             else:
-                parts.append(self.nearness(self.cosines(some)) @ self.mass)
+                parts.append(self.nearness(unit_vectors(some)) @ self.mass)
         return np.concatenate(parts)
 
-    def nearness(self, cosines: Floats) -> NDArray[np.float32]:
-        """Return for points with such cosines the mean (C, L) of the shares within `NEAR_KM` to `FAR_KM`.
+    def nearness(self, units: Floats) -> NDArray[np.float32]:
+        """Return for points (C, 3), as unit vectors, the mean (C, L) of the shares within `NEAR_KM` to `FAR_KM`.
 
         On a logarithmic scale of distances that is 1 - log(away / near) / log(far / near), from 0 to 1. Over a disc the
         mean of log(away) is that of its centre for a point outside, and log(radius) - 1/2 + (away / radius)^2 / 2
         inside.
         """
-        square = np.maximum(2 - 2 * cosines, 1e-14).astype(np.float32)  # of the straight distance on a unit sphere
         radii = ((self.radii_km / EARTH_RADIUS_KM) ** 2).astype(np.float32)
-        inside = np.nonzero(square < radii)
-        logs = np.log(square)
-        own = radii[inside[1]]
-        logs[inside] = np.log(own) - 1 + square[inside] / own
         near, far = (2 * np.log(km / EARTH_RADIUS_KM) for km in (NEAR_KM, FAR_KM))
-        nearness: NDArray[np.float32] = np.clip((far - logs) / (far - near), 0.0, 1.0)
+        nearness, minus_twice = np.empty((len(units), len(radii)), np.float32), -2 * self.units.T
+        for at in range(0, len(units), _IN_CACHE):
+            logs = nearness[at : at + _IN_CACHE]
+            products = units[at : at + _IN_CACHE] @ minus_twice
+            products += 2  # the squares of the straight distances on a unit sphere
+            np.maximum(products, 1e-14, out=logs, casting="same_kind")
+            inside = np.flatnonzero(logs < radii)
+            squares, own = logs.reshape(-1)[inside], radii[inside % max(len(radii), 1)]
+            np.log(logs, out=logs)
+            logs.reshape(-1)[inside] = np.log(own) - 1 + squares / own
+            logs *= -1 / (far - near)
+            logs += far / (far - near)
+            np.clip(logs, 0.0, 1.0, out=logs)
         return nearness
 
     def _heaviest(self, res: int, count: int) -> Floats:
@@ -199,21 +205,36 @@ class Discs:
         return centres(groups[np.argsort(-mass, kind="stable")[:count]])
 
 
-def _areas(cells: Cells) -> Floats:
-    """Return the area of each cell in km2: of one finer than resolution 3, its share of its ancestor's there."""
+class _Known(NamedTuple):
+    """Where cells are and how large, which H3 is slow to tell."""
+
+    units: Floats
+    lat_lng: Floats
+    areas_km2: Floats
+    """Of one finer than `_COARSE`, its share of its ancestor's there."""
+
+
+def _known(cells: Cells) -> _Known:
+    """Return what is known of cells (L,)."""
+    all_cells, known = _coarse()
     levels = resolutions(cells)
-    areas = np.zeros(len(cells))
-    for res in range(4):
-        own = np.flatnonzero(np.minimum(levels, 3) == res)
-        if len(own):
-            all_cells, all_areas = _areas_of_all(res)
-            rows = np.searchsorted(all_cells, parents(cells[own], res))
-            areas[own] = all_areas[rows] / 7.0 ** (levels[own] - res)
-    return areas
+    fine = np.flatnonzero(levels > _COARSE)
+    up = cells.copy()
+    up[fine] = parents(cells[fine], _COARSE)
+    rows = np.searchsorted(all_cells, up)
+    units, lat_lng, areas = known.units[rows], known.lat_lng[rows], known.areas_km2[rows]
+    lat_lng[fine] = centres(cells[fine])
+    units[fine] = unit_vectors(lat_lng[fine])
+    areas[fine] /= 7.0 ** (levels[fine] - _COARSE)
+    return _Known(units, lat_lng, areas)
+
+
+_COARSE = 3
 
 
 @cache
-def _areas_of_all(res: int) -> tuple[Cells, Floats]:
-    """Return all cells of a resolution, sorted, and their areas, which H3 is slow to tell."""
-    cells = children(base_cells(), res)
-    return cells, areas_km2(cells)
+def _coarse() -> tuple[Cells, _Known]:
+    """Return all cells up to `_COARSE`, sorted, 5 MB with what is known of them."""
+    cells = np.concatenate([children(base_cells(), res) for res in range(_COARSE + 1)])
+    where = centres(cells)
+    return cells, _Known(unit_vectors(where), where, areas_km2(cells))
