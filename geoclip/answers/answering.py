@@ -187,6 +187,8 @@ class AnswerMaker:
     def _described(self, answer: Answer, posterior: Posterior) -> Answer:
         """Return an answer with all else that is read off the distribution, and with its verdict."""
         shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
+        tree = posterior.tree(LISTED)
+        cells, masses = (np.concatenate(column) for column in zip(*tree, strict=True))
         answer = replace(
             answer,
             promise=self._how.circles_at(answer.entropy_bits).promise,
@@ -194,11 +196,7 @@ class AnswerMaker:
             countries=shares.countries,
             regions=shares.regions,
             cities=shares.cities,
-            cells=tuple(
-                CellProbability(name, float(mass))
-                for cells, masses in posterior.tree(LISTED)
-                for name, mass in zip(names(cells), masses, strict=True)
-            ),
+            cells=tuple(map(CellProbability._make, zip(names(cells), masses.tolist(), strict=True))),
             localizable=answer.entropy_bits <= self._how.threshold_bits,
             threshold_bits=self._how.threshold_bits,
         )
