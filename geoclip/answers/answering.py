@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -196,7 +197,7 @@ class AnswerMaker:
             countries=shares.countries,
             regions=shares.regions,
             cities=shares.cities,
-            cells=tuple(map(CellProbability._make, zip(names(cells), masses.tolist(), strict=True))),
+            cells=tuple(map(_cell_probability, zip(names(cells), masses.tolist(), strict=True))),
             localizable=answer.entropy_bits <= self._how.threshold_bits,
             threshold_bits=self._how.threshold_bits,
         )
@@ -307,6 +308,10 @@ _AS_GOOD = 0.95
 _CLOSE = 0.8
 """A fine place is the best point if it gains this share of what the best point of all gains; for a mean over distances,
 the middle of the best coarser cell stands for that point."""
+
+
+_cell_probability = partial(tuple.__new__, CellProbability)
+"""What `CellProbability._make` does, in half the time: there are hundreds in an answer."""
 
 
 def _named_cells(posterior: Posterior) -> tuple[Cells, Floats]:

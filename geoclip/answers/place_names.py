@@ -54,11 +54,13 @@ class PlaceNames:
         Raises:
             InputError: another shape, a latitude beyond 90 degrees, a value that is not finite.
         """
-        import torch
+        points = np.array(lat_lng, dtype=np.float64, order="C")
+        if points.ndim != 2 or points.shape[1:] != (2,) or not (np.abs(points) <= (90.0, 180.0 - 1e-9)).all():
+            import torch
 
-        from geoclip.encoders.degrees import checked_lat_lng
+            from geoclip.encoders.degrees import checked_lat_lng
 
-        points = checked_lat_lng(torch.from_numpy(np.array(lat_lng, dtype=np.float64, order="C"))).numpy()
+            points = checked_lat_lng(torch.from_numpy(points)).numpy()
         return self._gazetteer.tree.names(self._gazetteer.nodes_at(points, limits))
 
     def codes(self, lat_lng: Floats) -> list[str]:

@@ -51,11 +51,31 @@ class CellTree:
     """(finest + 2,) where each resolution begins, and N."""
 
     @classmethod
-    def of(cls, cells: Cells, mass: Floats, begins: NDArray[np.int8], finest: int, least: float) -> Self:
-        """Sum leaves (L,) in the order of the tree, with what `first_of` says of them."""
+    def of(
+        cls,
+        cells: Cells,
+        mass: Floats,
+        begins: NDArray[np.int8],
+        finest: int,
+        least: float,
+        *,
+        many: float = np.inf,
+        least_of_many: float = 1.0,
+    ) -> Self:
+        """Sum leaves (L,) in the order of the tree, with what `first_of` says of them.
+
+        Args:
+            cells: the leaves.
+            mass: of each.
+            begins: of each.
+            finest: their finest resolution.
+            least: what cells are to have.
+            many: if so many cells would be `joined` by that, they are to have `least_of_many`.
+            least_of_many: not below `least`.
+        """
         levels = resolutions(cells).astype(np.int8)
         above = np.full(len(cells), np.inf)
-        parts, rests = [], []
+        parts, rests, light = [], [], 0
         for res in range(finest + 1):
             starts = np.flatnonzero(begins <= res)
             ends = np.append(starts[1:], len(cells)) - 1 if len(starts) else starts
@@ -65,9 +85,13 @@ class CellTree:
             whole = parents(first, res)
             parts.append((whole, np.where(alone, first, whole), sums, above[starts], own & alone))
             opened = sums >= least
+            light += len(sums) - np.count_nonzero(opened)
+            deeper = np.repeat(opened, counts)
+            if least < least_of_many and light + np.count_nonzero((begins <= res + 1) & deeper) >= many:
+                least, opened = least_of_many, sums >= least_of_many
+                deeper = np.repeat(opened, counts)
             rest = opened & own & ~alone
             rests.append((cells[ends[rest]], cells[ends[rest]], mass[ends[rest]], sums[rest], rest[rest]))
-            deeper = np.repeat(opened, counts)
             deeper[ends[own]] = False
             rows = np.flatnonzero(deeper)
             above = np.repeat(sums, counts)[rows]
@@ -84,11 +108,11 @@ class CellTree:
         return [(cells[a:b], mass[a:b]) for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)]
 
     def joined(self, least: float) -> tuple[Cells, Floats]:
-        """Return the leaves with their masses, coarse to fine, where the cells with less than `least` count as leaves.
+        """Return the leaves, sorted, and their masses, where the cells with less than `least` count as leaves.
 
         A cell that has one leaf alone stays that leaf. `least` is not below `self.least`.
         """
         rows = np.flatnonzero((self.above >= least) & (self.leaf | (self.mass < least)))
         cells = self.stands[rows]
-        order = np.argsort(resolutions(cells).astype(np.int8), kind="stable")
-        return cells[order], self.mass[rows][order]
+        order = np.argsort(cells)
+        return cells[order], self.mass[rows[order]]

@@ -22,7 +22,7 @@ _LEAST = (2e-3, 4e-3, 1e-2)
 """Where a posterior has too many cells, those with less than the first of these that is enough are joined."""
 _MOST = 1500
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
-_IN_CACHE = 32  # points whose nearness is computed at once, in half a MB
+_IN_CACHE = 64  # points whose nearness is computed at once, in less than a MB
 _STARTS, _STEPS = 3, 16  # points that move, and how often they try
 _LOOKED_AT = 128  # discs whose centres are candidates
 _STRIDE_KM = 400.0  # for means over distances, what the distance is for the others
@@ -66,8 +66,7 @@ class Discs:
                 break
             joined = posterior.condensed(least)
         cells, mass = joined.cells, joined.mass
-        order = np.lexsort((cells, -mass))
-        order = order[: np.count_nonzero(mass > 0)]
+        order = np.argsort(-mass, kind="stable")[: np.count_nonzero(mass > 0)]
         cells, mass = cells[order], mass[order]
         units, where, areas_km2 = _known(cells)
         return cls(units, np.sqrt(areas_km2 / np.pi), mass, where, cells)
@@ -179,20 +178,21 @@ class Discs:
         inside.
         """
         radii = ((self.radii_km / EARTH_RADIUS_KM) ** 2).astype(np.float32)
-        near, far = (2 * np.log(km / EARTH_RADIUS_KM) for km in (NEAR_KM, FAR_KM))
-        nearness, minus_twice = np.empty((len(units), len(radii)), np.float32), -2 * self.units.T
+        least, most = (np.float32((km / EARTH_RADIUS_KM) ** 2) for km in (NEAR_KM, FAR_KM))
+        near, far = np.log(least), np.log(most)
+        nearness = np.empty((len(units), len(radii)), np.float32)
+        ones, twos = np.ones((len(units), 1)), np.full((1, len(radii)), 2.0)
+        points, minus_twice = np.concatenate((units, ones), axis=1), np.concatenate((-2 * self.units.T, twos))
         for at in range(0, len(units), _IN_CACHE):
             logs = nearness[at : at + _IN_CACHE]
-            products = units[at : at + _IN_CACHE] @ minus_twice
-            products += 2  # the squares of the straight distances on a unit sphere
-            np.maximum(products, 1e-14, out=logs, casting="same_kind")
+            logs[:] = points[at : at + _IN_CACHE] @ minus_twice  # the squares of straight distances on a unit sphere
             inside = np.flatnonzero(logs < radii)
             squares, own = logs.reshape(-1)[inside], radii[inside % max(len(radii), 1)]
+            np.clip(logs, least, most, out=logs)
             np.log(logs, out=logs)
-            logs.reshape(-1)[inside] = np.log(own) - 1 + squares / own
-            logs *= -1 / (far - near)
-            logs += far / (far - near)
-            np.clip(logs, 0.0, 1.0, out=logs)
+            logs.reshape(-1)[inside] = np.clip(np.log(own) - 1 + squares / own, near, far)
+        nearness -= far
+        nearness *= 1 / (near - far)
         return nearness
 
     def _heaviest(self, res: int, count: int) -> Floats:

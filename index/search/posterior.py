@@ -103,20 +103,24 @@ class Posterior:
     @cached_property
     def joined(self) -> "Posterior":
         """The same with light leaves joined, so that it is quick to read; no cell with `LISTED` or more is lost."""
-        cells, mass = self._light.joined(_LIGHT)
-        if (many := len(cells) / _QUICK) > 1:
-            cells, mass = self._light.joined(min(_LIGHT * many**2.5, LISTED))  # so that about as few are left as wanted
+        if (least := self._light.least) == _LIGHT:
+            many = len(self._light.joined(_LIGHT)[0]) / _QUICK  # so that about as few are left as wanted
+            least = min(_LIGHT * max(many, 1.0) ** 2.5, LISTED)
+        cells, mass = self._light.joined(least)
         return replace(self, cells=cells, mass=mass)
 
     def _tree(self, least: float) -> CellTree:
         """Return the cells above the leaves, those of at least so much probability among them."""
-        if least >= _LIGHT:
+        if least >= self._light.least:
             return self._light
         return CellTree.of(self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest, least)
 
     @cached_property
     def _light(self) -> CellTree:
-        return CellTree.of(self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest, _LIGHT)
+        """The tree of what `joined` needs: where that is sure to have many cells, those with `LISTED` alone."""
+        leaves = self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest
+        many = _QUICK * (LISTED / _LIGHT) ** 0.4
+        return CellTree.of(*leaves, _LIGHT, many=many, least_of_many=LISTED)
 
     @cached_property
     def _ordered_mass(self) -> Floats:
