@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Prediction
-from index.grid.cells import Cells, cells_at, centres, children_counts, parents, resolutions
+from index.grid.cells import Cells, cells_at, centres, children_counts, parents, resolution, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats, chords_of_km, unit_vectors
 from index.search.discs import Discs
@@ -22,12 +22,14 @@ class LookedAt(NamedTuple):
     """C places that are looked at for one query, all in the region that was asked for: first the hits, in order."""
 
     hits: int
+    finest: int
+    """The finest resolution."""
     lat_lng: Floats
     """(C, 2) degrees."""
     cells: Cells
-    """(C,) of the finest resolution, around the places."""
+    """(C,) that the places stand for: of the finest resolution, or coarser."""
     probabilities: Floats
-    """(C,) of these cells; of one that was not scored an even share of the coarser cell's."""
+    """(C,) of these cells."""
     scores: Floats
     """(C,) of the hits; NaN of the others."""
     fine: NDArray[np.bool_]
@@ -45,20 +47,25 @@ class LookedAt(NamedTuple):
         first = int(np.searchsorted(posterior.levels, finest))  # coarse to fine
         scored, mass = posterior.cells[first:], posterior.mass[first:]
         heaviest = np.argsort(-mass, kind="stable")[:_FINE]
-        heaviest = heaviest[(mass[heaviest] > 0) & ~np.isin(scored[heaviest], hits)]
-        scored, mass = scored[heaviest], mass[heaviest]
+        known = (scored[heaviest][:, None] == hits).any(axis=1)
+        heaviest = heaviest[(mass[heaviest] > 0) & ~known]
         coarse = np.flatnonzero(resolutions(discs.cells) < finest)[:_COARSE]
-        where = [centres(scored), discs.lat_lng[coarse]]
-        inside = [np.full(len(each), True) if region is None else region.holds(each) for each in where]
-        where = [each[own] for each, own in zip(where, inside, strict=True)]
-        even = discs.mass[coarse] / children_counts(discs.cells[coarse], finest)
+        cells = [scored[heaviest], discs.cells[coarse]]
+        masses = [mass[heaviest], discs.mass[coarse]]
+        where = [centres(cells[0]), discs.lat_lng[coarse]]
+        if region is not None:
+            inside = [region.holds(each) for each in where]
+            cells, masses, where = (
+                [each[own] for each, own in zip(some, inside, strict=True)] for some in (cells, masses, where)
+            )
         lat_lng = np.concatenate((places.lat_lng[row][real], *where))
         units = unit_vectors(lat_lng)
         return cls(
             hits=len(hits),
+            finest=finest,
             lat_lng=lat_lng,
-            cells=np.concatenate((hits, scored[inside[0]], cells_at(where[1], finest))),
-            probabilities=np.concatenate((places.probabilities[row][real], mass[inside[0]], even[inside[1]])),
+            cells=np.concatenate((hits, *cells)),
+            probabilities=np.concatenate((places.probabilities[row][real], *masses)),
             scores=np.concatenate((places.scores[row][real], np.full(len(lat_lng) - len(hits), np.nan))),
             fine=np.arange(len(lat_lng)) < len(lat_lng) - len(where[1]),
             units=units,
@@ -72,9 +79,17 @@ class LookedAt(NamedTuple):
         return near
 
     def prediction(self, row: int) -> Prediction:
-        """Return a place as a prediction; the score of one that is no hit is filled in later."""
+        """Return a place as a prediction; the score of one that is no hit is filled in later.
+
+        The cell is the finest around the place; if it was not scored it has an even share of the coarser cell's
+        probability.
+        """
         lat, lng = self.lat_lng[row].tolist()
-        return Prediction(lat, lng, float(self.probabilities[row]), float(self.scores[row]), f"{self.cells[row]:x}")
+        cell, probability = self.cells[row : row + 1], float(self.probabilities[row])
+        if resolution(cell) < self.finest:
+            probability /= int(children_counts(cell, self.finest)[0])
+            cell = cells_at(self.lat_lng[row : row + 1], self.finest)
+        return Prediction(lat, lng, probability, float(self.scores[row]), f"{cell[0]:x}")
 
     def also(self, lat_lng: Floats, discs: Discs, posterior: Posterior) -> Self:
         """Return the places and, as the last, a point (2,) of any kind."""

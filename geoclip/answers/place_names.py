@@ -118,7 +118,7 @@ class PlaceNames:
 
 def _summed(nodes: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
     """Return the distinct nodes of some, sorted, and the mass of each."""
-    order = np.argsort(nodes, kind="stable")
+    order = np.argsort(nodes)
     nodes = nodes[order]
     starts = np.flatnonzero(np.append(True, nodes[1:] != nodes[:-1]))
     return nodes[starts], np.add.reduceat(mass[order], starts)

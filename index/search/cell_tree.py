@@ -85,7 +85,7 @@ class CellTree:
             whole = parents(first, res)
             parts.append((whole, np.where(alone, first, whole), sums, above[starts], own & alone))
             opened = sums >= least
-            light += len(sums) - np.count_nonzero(opened)
+            light += len(sums) - int(np.count_nonzero(opened))
             deeper = np.repeat(opened, counts)
             if least < least_of_many and light + np.count_nonzero((begins <= res + 1) & deeper) >= many:
                 least, opened = least_of_many, sums >= least_of_many
@@ -97,8 +97,8 @@ class CellTree:
             above = np.repeat(sums, counts)[rows]
             cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
         bounds = np.cumsum([0, *(len(part[0]) for part in parts)])
-        joined = [np.concatenate(column) for column in zip(*parts, *rests, strict=True)]
-        return cls(least, finest, *joined, bounds)
+        whole, stands, sums, above, leaf = (np.concatenate(column) for column in zip(*parts, *rests, strict=True))
+        return cls(least, finest, whole, stands, sums, above, leaf, bounds)
 
     def heavy(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least`, not below `self.least`, by resolution; each sorted, with its mass."""
@@ -112,7 +112,15 @@ class CellTree:
 
         A cell that has one leaf alone stays that leaf. `least` is not below `self.least`.
         """
-        rows = np.flatnonzero((self.above >= least) & (self.leaf | (self.mass < least)))
+        rows = np.flatnonzero(self._stay(least))
         cells = self.stands[rows]
         order = np.argsort(cells)
         return cells[order], self.mass[rows[order]]
+
+    def count(self, least: float) -> int:
+        """Return how many leaves `joined` has."""
+        return int(np.count_nonzero(self._stay(least)))
+
+    def _stay(self, least: float) -> NDArray[np.bool_]:
+        stay: NDArray[np.bool_] = (self.above >= least) & (self.leaf | (self.mass < least))
+        return stay

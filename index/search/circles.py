@@ -33,13 +33,13 @@ def circles_km(spreads: Sequence[Spreads]) -> Floats:
     that are asked for together.
     """
     brackets = [_bracketed(each) for each in spreads]
-    low, high, start, wanted = (np.concatenate([np.zeros(0), *(each[n] for each in brackets)]) for n in range(4))
+    low, high, wanted = (np.concatenate([np.zeros(0), *(each[n] for each in brackets)]) for n in range(3))
     open_ = np.flatnonzero(low < high)
     if not len(open_):
         return high
     counts = np.concatenate([each.counts for each in brackets])[open_]
     cuts = [np.concatenate(column) for column in zip(*(each.cut for each in brackets), strict=True)]
-    high[open_] = _radii(cuts, counts, wanted[open_], low[open_], high[open_], start[open_])
+    high[open_] = _radii(cuts, counts, wanted[open_], low[open_], high[open_])
     return high
 
 
@@ -48,8 +48,6 @@ class _Bracketed(NamedTuple):
 
     low: Floats
     high: Floats
-    start: Floats
-    """(C,) what they would be if discs were points."""
     wanted: Floats
     """(C,) what the discs that the circle may cut are to add."""
     counts: NDArray[np.int64]
@@ -69,15 +67,16 @@ def _bracketed(spreads: Spreads) -> _Bracketed:
     whole = done <= low[:, None]
     cut = ~whole & (begun < high[:, None]) & (mass > 0) & (low < high)[:, None]
     wanted = shares - np.where(whole, mass, 0.0).sum(axis=1)
-    start = np.clip(_reached(away, mass, shares), low, high)
-    _, own = np.nonzero(cut)
-    return _Bracketed(low, high, start, wanted, cut.sum(axis=1), (away[cut], radii[own], mass[cut]))
+    return _Bracketed(
+        low, high, wanted, cut.sum(axis=1), (away[cut], np.broadcast_to(radii, cut.shape)[cut], mass[cut])
+    )
 
 
 def _reached(km: Floats, mass: Floats, shares: Floats) -> Floats:
     """Return the least of distances (C, L) within which shares (C,) of the mass lie; infinity where all is less."""
     order = np.argsort(km, axis=1)
-    rows = (np.cumsum(np.take_along_axis(mass, order, axis=1), axis=1) < shares[:, None]).sum(axis=1)
+    ordered = np.take(mass, order + np.arange(0, mass.size, mass.shape[1] or 1)[:, None])
+    rows = np.count_nonzero(np.cumsum(ordered, axis=1) < shares[:, None], axis=1)
     reached = rows < km.shape[1]
     circles = np.flatnonzero(reached)
     result = np.full(len(km), np.inf)
@@ -85,14 +84,12 @@ def _reached(km: Floats, mass: Floats, shares: Floats) -> Floats:
     return result
 
 
-def _radii(
-    discs: list[Floats], counts: NDArray[np.int64], wanted: Floats, low: Floats, high: Floats, start: Floats
-) -> Floats:
+def _radii(discs: list[Floats], counts: NDArray[np.int64], wanted: Floats, low: Floats, high: Floats) -> Floats:
     """Return where circles (C,) between bounds hold what they are to hold of the discs that they cut, `counts` each.
 
     By Newton's method, kept between the bounds: the area that a circle shares with a disc grows with the arc inside.
     """
-    found, rows, km, last = start.copy(), np.arange(len(start)), start, high - low
+    found, rows, km, last = high.copy(), np.arange(len(high)), (low + high) / 2, high - low
     for _ in range(_TRIES):
         owner = np.repeat(np.arange(len(km)), counts)
         away, radii, mass = discs

@@ -104,7 +104,7 @@ class Posterior:
     def joined(self) -> "Posterior":
         """The same with light leaves joined, so that it is quick to read; no cell with `LISTED` or more is lost."""
         if (least := self._light.least) == _LIGHT:
-            many = len(self._light.joined(_LIGHT)[0]) / _QUICK  # so that about as few are left as wanted
+            many = self._light.count(_LIGHT) / _QUICK  # so that about as few are left as wanted
             least = min(_LIGHT * max(many, 1.0) ** 2.5, LISTED)
         cells, mass = self._light.joined(least)
         return replace(self, cells=cells, mass=mass)
