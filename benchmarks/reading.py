@@ -119,9 +119,10 @@ class Reading:
 
     def _of(self, rows: slice) -> FoundPlaces:
         """Return what was found for some queries, as if it had just been."""
-        *arrays, posteriors = self._found
-        fresh = (Posterior(each.cells, each.mass, each.finest, each.unsure) for each in posteriors[rows])
-        return FoundPlaces._make([*(array[rows] for array in arrays), tuple(fresh)])
+        arrays = [array[rows] for array in self._found[:-1]]
+        posteriors = self._found.posteriors[rows]
+        fresh = (Posterior(each.cells, each.mass, each.finest, each.unsure) for each in posteriors)
+        return FoundPlaces._make([*arrays, tuple(fresh)])
 
 
 @contextmanager

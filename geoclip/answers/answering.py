@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Promise, Searched
 from geoclip.answers.areas import Circled, areas, at_scale, circled
 from geoclip.answers.choosing import Chooser, checked_weights, reweighed
-from geoclip.answers.looked_at import LookedAt
+from geoclip.answers.looked_at import LookedAt, held_as_written
 from geoclip.answers.place_names import PlaceNames
 from geoclip.answers.verdict import verdict
 from geoclip.errors import InputError
@@ -210,7 +210,7 @@ class AnswerMaker:
         looked = LookedAt.of(places, row, discs, self._region)
         if self._lists_hits:
             nothing = np.zeros((0, len(discs.mass)))
-            listed = self._listed(discs, looked, k)
+            listed = held_as_written(self._listed(discs, looked, k), self._region)
             best = unit_vectors(np.array([listed[0][:2]]))
             return _Read(discs, listed, math.nan, looked.lat_lng[:0], best, nothing)
         looked, best_row, circles = self._first(discs, looked, posterior)
@@ -223,6 +223,7 @@ class AnswerMaker:
             for area, near in zip(found, nearby, strict=True)
         ]
         middles = looked.lat_lng[[area.middle for area in found]]
+        predictions = held_as_written(predictions, self._region)
         return _Read(discs, predictions, circles.km, middles, units, np.stack([area.claimed for area in found]))
 
     def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, Circled]:

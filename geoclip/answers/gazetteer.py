@@ -182,7 +182,7 @@ class PlaceTree(NamedTuple):
 
 def _sums(areas: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
     """Return the distinct areas of some and their sums; 0 is none."""
-    sums = np.bincount(areas, mass)
+    sums: Floats = np.bincount(areas, mass).astype(np.float64)
     sums[:1] = 0.0
     return np.arange(len(sums)), sums
 

@@ -114,3 +114,26 @@ def leaf_at(posterior: Posterior, lat_lng: Floats) -> tuple[int, float]:
         if len(row := np.flatnonzero(posterior.cells == leaf[0])):
             return int(finest[0]), float(posterior.mass[row].sum() / children_counts(leaf, posterior.finest)[0])
     return int(finest[0]), 0.0
+
+
+def held_as_written(predictions: list[Prediction], region: Region | None) -> list[Prediction]:
+    """Return predictions in a region so that they are in it as they are written, too, with degrees to 6 decimals.
+
+    A place on its border moves by the last of these, 0.1 m, where rounding would bring it outside.
+    """
+    if region is None:
+        return predictions
+    written = np.array([(round(p.lat, 6), round(p.lng, 6)) for p in predictions]).reshape(-1, 2)
+    result = list(predictions)
+    for row in np.flatnonzero(~region.holds(written)).tolist():
+        around = np.round(written[row] + _AROUND, 6)
+        around = around[region.holds(around)]
+        if len(around):
+            lat, lng = around[0].tolist()
+            result[row] = result[row]._replace(lat=lat, lng=lng)
+    return result
+
+
+_STEPS = 1e-6 * np.arange(-2, 3)
+_AROUND = np.stack(np.meshgrid(_STEPS, _STEPS), axis=-1).reshape(-1, 2)
+_AROUND = _AROUND[np.argsort(np.square(_AROUND).sum(axis=1), kind="stable")]
