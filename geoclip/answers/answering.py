@@ -252,9 +252,10 @@ class AnswerMaker:
                 return looked, middle
         else:
             gains = discs.gains(looked.lat_lng[fine], gain)
-            free = discs.best_point(gain)
-            if allowed.all() and gains.max() < _CLOSE * discs.gains(free[None], gain)[0] and self._holds(free):
-                return looked.also(free, discs, posterior), len(looked.fine)
+            if allowed.all() and gains.max() < _CLOSE:
+                free = discs.best_point(gain)
+                if gains.max() < _CLOSE * discs.gains(free[None], gain)[0] and self._holds(free):
+                    return looked.also(free, discs, posterior), len(looked.fine)
         return looked, int(fine[np.argmax(gains >= _AS_GOOD * gains.max())])
 
     def _listed(self, discs: Discs, looked: LookedAt, k: int) -> list[Prediction]:

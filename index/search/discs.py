@@ -5,6 +5,7 @@ cell that was scored at the finest resolution is nearly a point, one that was no
 great-circle kilometres.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
-from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
+from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, coordinates, km_of_cosines, unit_vectors
 from index.search.circles import Spreads, circles_km, overlap
 from index.search.posterior import Posterior
 
@@ -123,51 +124,63 @@ class Discs:
         Looked at are the centres of the heaviest discs and those of the heaviest cells of resolutions 1 to 8. The best
         of them, in different places, move as long as they gain.
         """
-        candidates = np.concatenate((self.lat_lng[:_LOOKED_AT], *(self._heaviest(res, 16) for res in range(1, 9))))
-        units, gains = unit_vectors(candidates), self.gains(candidates, gain)
+        units = np.concatenate((self.units[:_LOOKED_AT], self._heaviest(range(1, 9), 16)))
+        gains = self._gains(units, gain)
         stride_km = gain if isinstance(gain, float) else _STRIDE_KM
-        climbed: list[tuple[float, Floats]] = []
-        while len(climbed) < _STARTS and gains.max() >= 0:
-            best = int(np.argmax(gains))
-            climbed.append(self._climbed(candidates[best], float(gains[best]), gain, stride_km))
-            gains[km_of_cosines(units @ units[best]) <= stride_km / 2] = -1.0
-            gains[best] = -1.0
-        return max(climbed, key=lambda found: found[0])[1]
+        starts, gained = list[int](), list[float]()
+        while len(starts) < _STARTS and gains.max() >= 0:
+            starts.append(int(np.argmax(gains)))
+            gained.append(float(gains[starts[-1]]))
+            gains[km_of_cosines(units @ units[starts[-1]]) <= stride_km / 2] = -1.0
+            gains[starts[-1]] = -1.0
+        best: Floats = coordinates(self._climbed(units[starts], np.array(gained), gain, stride_km))
+        return best
 
-    def _climbed(self, point: Floats, gained: float, gain: Gain, stride_km: float) -> tuple[float, Floats]:
-        """Move a point to the mean of what lies around it, or a step aside, as long as it gains."""
-        step = stride_km / 2
+    def _climbed(self, points: Floats, gained: Floats, gain: Gain, stride_km: float) -> Floats:
+        """Move points (S, 3) to the mean of what lies around each, or a step aside, as long as they gain.
+
+        Returns:
+            The best of them (3,).
+        """
+        steps, rows = np.full(len(points), stride_km / 2), np.arange(len(points))
         for _ in range(_STEPS):
-            tried = np.concatenate((self._means(point, gain), circle(point, step, 6)))
-            gains = self.gains(tried, gain)
-            best = int(np.argmax(gains))
-            if gains[best] > gained * (1 + 1e-9):
-                point, gained = tried[best], float(gains[best])
-            else:
-                step /= 2
-        return gained, point
+            tried = np.concatenate((self._means(points, gain), _around(points, steps)), axis=1)
+            gains = self._gains(tried.reshape(-1, 3), gain).reshape(len(points), -1)
+            best = np.argmax(gains, axis=1)
+            better = gains[rows, best] > gained * (1 + 1e-9)
+            points = np.where(better[:, None], tried[rows, best], points)
+            gained = np.where(better, gains[rows, best], gained)
+            steps = np.where(better, steps, steps / 2)
+        highest: Floats = points[np.argmax(gained)]
+        return highest
 
-    def _means(self, point: Floats, gain: Gain) -> Floats:
-        """Return where the discs around a point have their middle: those within once and twice the distance."""
-        away = self.distances(point[None])[0]
+    def _means(self, points: Floats, gain: Gain) -> Floats:
+        """Return where the discs around points (S, 3) have their middle: those within once and twice the distance."""
+        cosines = points @ self.units.T
         if isinstance(gain, float):
-            pulls = [away <= gain, away <= 2 * gain]
+            pulls = [cosines >= np.cos(min(km / EARTH_RADIUS_KM, np.pi)) for km in (gain, 2 * gain)]
         else:
+            away = km_of_cosines(cosines)
             pulls = [np.exp(-away / GEOSCORE_KM) / np.maximum(away, 1.0)]  # the gradient's (Weiszfeld 1937)
-        means = np.stack([(self.mass * pull) @ self.units for pull in pulls])
-        return coordinates(means[np.linalg.norm(means, axis=1) > 0])
+        means = np.stack([(self.mass * pull) @ self.units for pull in pulls], axis=1)
+        lengths = np.linalg.norm(means, axis=2, keepdims=True)
+        units: Floats = np.where(lengths > 0, means / np.maximum(lengths, 1e-300), points[:, None])
+        return units
 
     def gains(self, lat_lng: Floats, gain: Gain) -> Floats:
         """Return the expected gains (C,) of points (C, 2)."""
+        return self._gains(unit_vectors(lat_lng), gain)
+
+    def _gains(self, units: Floats, gain: Gain) -> Floats:
         parts = [np.zeros(0)]
-        for at in range(0, len(lat_lng), _TOGETHER):
-            some = lat_lng[at : at + _TOGETHER]
-            if isinstance(gain, float):
-                parts.append(self.within(some, gain))
+        for at in range(0, len(units), _TOGETHER):
+            some = units[at : at + _TOGETHER]
+            if gain is Mean.ALL:
+                parts.append(self.nearness(some) @ self.mass)
             elif gain is Mean.GEOSCORE:
-                parts.append(np.exp(-self.distances(some) / GEOSCORE_KM) @ self.mass)
+                parts.append(np.exp(-km_of_cosines(some @ self.units.T) / GEOSCORE_KM) @ self.mass)
             else:
-                parts.append(self.nearness(unit_vectors(some)) @ self.mass)
+                parts.append(self.shares_at(some @ self.units.T, float(gain)) @ self.mass)
         return np.concatenate(parts)
 
     def nearness(self, units: Floats) -> NDArray[np.float32]:
@@ -195,14 +208,29 @@ class Discs:
         nearness *= 1 / (near - far)
         return nearness
 
-    def _heaviest(self, res: int, count: int) -> Floats:
-        """Return the centres of the heaviest cells of a resolution, of those discs that are as fine."""
-        fine = resolutions(self.cells) >= res
-        if not fine.any():
-            return self.lat_lng[:0]
-        groups, rows = np.unique(parents(self.cells[fine], res), return_inverse=True)
-        mass = np.bincount(rows, self.mass[fine])
-        return centres(groups[np.argsort(-mass, kind="stable")[:count]])
+    def _heaviest(self, levels: Iterable[int], count: int) -> Floats:
+        """Return the centres (H, 3) of the heaviest cells of some resolutions, of those discs that are as fine."""
+        own, found = resolutions(self.cells), [self.cells[:0]]
+        for res in levels:
+            if (fine := own >= res).any():
+                groups, rows = np.unique(parents(self.cells[fine], res), return_inverse=True)
+                mass = np.bincount(rows, self.mass[fine])
+                found.append(groups[np.argsort(-mass, kind="stable")[:count]])
+        return _known(np.concatenate(found)).units
+
+
+def _around(points: Floats, km: Floats) -> Floats:
+    """Return six points (S, 6, 3) around each of some (S, 3), at distances (S,), evenly; all as unit vectors."""
+    x, y, z = points.T
+    flat = np.hypot(x, y)
+    cos, sin = np.where(flat > 0, x / np.maximum(flat, 1e-300), 1.0), y / np.maximum(flat, 1e-300)
+    east = np.stack((-sin, cos, np.zeros(len(points))), axis=1)
+    north = np.stack((-z * cos, -z * sin, flat), axis=1)
+    turns = np.pi / 3 * np.arange(6)[:, None]
+    ahead = np.cos(turns) * east[:, None] + np.sin(turns) * north[:, None]
+    angles = (km / EARTH_RADIUS_KM)[:, None, None]
+    around: Floats = points[:, None] * np.cos(angles) + ahead * np.sin(angles)
+    return around
 
 
 class _Known(NamedTuple):
