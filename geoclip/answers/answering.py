@@ -1,26 +1,26 @@
 """Reads a posterior as people do: a point, how sure, what else it could be, in which country. Makes `Answer`s."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import NEARBY_KM, Answer, CellProbability, PlaceName, Prediction, Promise, Searched
-from geoclip.answers.areas import areas, scale_km
+from geoclip.answers.areas import Circled, areas, at_scale, circled
 from geoclip.answers.choosing import Chooser, checked_weights, reweighed
-from geoclip.answers.looked_at import LookedAt
+from geoclip.answers.looked_at import LookedAt, held_as_written
 from geoclip.answers.place_names import PlaceNames
 from geoclip.answers.verdict import verdict
-from geoclip.distance import haversine_km
 from geoclip.errors import InputError
 from index.encoder import Encode
 from index.grid.cells import Cells, names
 from index.grid.countries import ANYWHERE
-from index.grid.sphere import Floats
-from index.search.circles import Spread, circles_km
+from index.grid.sphere import Floats, unit_vectors
+from index.search.circles import Spreads, circles_km
 from index.search.discs import Discs, Gain, Mean
 from index.search.hits import FoundPlaces, joined_hits
 from index.search.posterior import LISTED, Posterior
@@ -117,20 +117,20 @@ class AnswerMaker:
             places: what the search found, with posteriors inside the region; of at least k places.
             searched: what was searched.
         """
-        found = _measured([self._read(places, row, self._k) for row in range(len(queries))])
+        found = [self._read(places, row, self._k) for row in range(len(queries))]
+        entropies = [entropy_bits(posterior) for posterior in places.posteriors]
+        found, around_best = self._measured(found, entropies)
         self._score([each.predictions for each in found], vectors)
         titles = iter(self._titles([each.predictions for each in found]))
-        entropies = [entropy_bits(posterior) for posterior in places.posteriors]
-        radii = iter(circles_km(list(self._spreads(found, entropies))).tolist())
         answers = []
-        for row, (query, read, entropy) in enumerate(zip(queries, found, entropies, strict=True)):
+        for row, (query, read) in enumerate(zip(queries, found, strict=True)):
             answer = Answer(
                 query,
                 tuple(p._replace(name=next(titles)) for p in read.predictions),
                 area_km=read.area_km,
-                radius_50_km=next(radii),
-                radius_90_km=next(radii),
-                entropy_bits=entropy,
+                radius_50_km=around_best[row][0],
+                radius_90_km=around_best[row][1],
+                entropy_bits=entropies[row],
                 estimated=float(places.estimated[row]),
                 searched=searched,
             )
@@ -151,15 +151,16 @@ class AnswerMaker:
         """
         parts = []
         for row, query in enumerate(queries):
-            ((_, predictions, area_km, middles, _),) = _measured([self._read(places, row, count)])
-            if math.isnan(area_km):
+            (read,), _ = self._measured([self._read(places, row, count)], [math.inf])
+            if math.isnan(read.area_km):
                 raise InputError(
                     "There are no areas to choose among where places are listed one by one; leave out 0 km."
                 )
-            titles = self._titles([predictions])
-            named = tuple(p._replace(name=title) for p, title in zip(predictions, titles, strict=True))
-            weights = choose(query, Answer(query, named, area_km=area_km).candidates(count))
-            parts.append(reweighed(places, row, middles, area_km, checked_weights(weights, len(middles), query)))
+            titles = self._titles([read.predictions])
+            named = tuple(p._replace(name=title) for p, title in zip(read.predictions, titles, strict=True))
+            weights = choose(query, Answer(query, named, area_km=read.area_km).candidates(count))
+            checked = checked_weights(weights, len(read.middles), query)
+            parts.append(reweighed(places, row, read.middles, read.area_km, checked))
         return joined_hits(parts) if parts else places
 
     def best(self, places: FoundPlaces, row: int) -> tuple[Discs, Prediction]:
@@ -171,16 +172,24 @@ class AnswerMaker:
         """Return the name of a prediction's place."""
         return self._titles([[prediction]])[0]
 
-    def _spreads(self, found: "Sequence[_Read]", entropies: Sequence[float]) -> Iterator[Spread]:
-        """Yield what the circles of 50 and 90 % around each best point are to hold."""
-        for read, entropy in zip(found, entropies, strict=True):
-            circles, best = self._how.circles_at(entropy), read.predictions[0]
-            for level in (circles.level_50, circles.level_90):
-                yield read.discs.spread(np.array([best.lat, best.lng]), level)
+    def _measured(
+        self, found: "Sequence[_Read]", entropies: Sequence[float]
+    ) -> "tuple[list[_Read], list[tuple[float, float]]]":
+        """Return the same with the radii of areas, and those of 50 and 90 % around each best point: all at once."""
+        levels = [self._how.circles_at(entropy)[1:3] for entropy in entropies]
+        radii = iter(circles_km([read.spreads(both) for read, both in zip(found, levels, strict=True)]).tolist())
+        measured, around_best = [], []
+        for read in found:
+            areas_too = [p._replace(radius_km=next(radii)) for p in read.predictions] if len(read.claimed) else None
+            measured.append(read._replace(predictions=areas_too or read.predictions))
+            around_best.append((next(radii), next(radii)))
+        return measured, around_best
 
     def _described(self, answer: Answer, posterior: Posterior) -> Answer:
         """Return an answer with all else that is read off the distribution, and with its verdict."""
         shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
+        tree = posterior.tree(LISTED)
+        cells, masses = (np.concatenate(column) for column in zip(*tree, strict=True))
         answer = replace(
             answer,
             promise=self._how.circles_at(answer.entropy_bits).promise,
@@ -188,11 +197,7 @@ class AnswerMaker:
             countries=shares.countries,
             regions=shares.regions,
             cities=shares.cities,
-            cells=tuple(
-                CellProbability(name, float(mass))
-                for cells, masses in posterior.joined.tree(LISTED)
-                for name, mass in zip(names(cells), masses, strict=True)
-            ),
+            cells=tuple(map(_cell_probability, zip(names(cells), masses.tolist(), strict=True))),
             localizable=answer.entropy_bits <= self._how.threshold_bits,
             threshold_bits=self._how.threshold_bits,
         )
@@ -204,26 +209,32 @@ class AnswerMaker:
         discs = Discs.of(posterior)
         looked = LookedAt.of(places, row, discs, self._region)
         if self._lists_hits:
-            return _Read(discs, self._listed(discs, looked, k), math.nan, looked.lat_lng[:0], ())
-        looked, best, centre, km = self._first(discs, looked, posterior)
-        found = areas(discs, looked, best, centre, km, max(k, 1))
-        nearby = discs.within(looked.lat_lng[[area.row for area in found]], NEARBY_KM).tolist()
+            nothing = np.zeros((0, len(discs.mass)))
+            listed = held_as_written(self._listed(discs, looked, k), self._region)
+            best = unit_vectors(np.array([listed[0][:2]]))
+            return _Read(discs, listed, math.nan, looked.lat_lng[:0], best, nothing)
+        looked, best_row, circles = self._first(discs, looked, posterior)
+        found = areas(discs, looked, best_row, circles, max(k, 1))
+        rows = [area.row for area in found]
+        units = looked.units[rows]
+        nearby = (discs.shares_at(units @ discs.units.T, NEARBY_KM) @ discs.mass).tolist()
         predictions = [
             looked.prediction(area.row)._replace(nearby=near, share=area.share)
             for area, near in zip(found, nearby, strict=True)
         ]
         middles = looked.lat_lng[[area.middle for area in found]]
-        return _Read(discs, predictions, km, middles, tuple(area.spread for area in found))
+        predictions = held_as_written(predictions, self._region)
+        return _Read(discs, predictions, circles.km, middles, units, np.stack([area.claimed for area in found]))
 
-    def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, int, float]:
-        """Return the places, the rows of the best one and of the first area's middle, and the radius of areas."""
+    def _first(self, discs: Discs, looked: LookedAt, posterior: Posterior) -> tuple[LookedAt, int, Circled]:
+        """Return the places, the row of the best one, and the circles that areas can be."""
         if self._how.apart_km is None:
             looked, best = self._best_of(discs, looked, posterior, np.ones(len(looked.fine), dtype=bool))
-            return looked, best, best, scale_km(discs, looked, best)
-        centre = int(np.argmax(discs.within(looked.lat_lng, self._how.apart_km)))
-        inside = haversine_km(looked.lat_lng, looked.lat_lng[centre]) <= self._how.apart_km
-        looked, best = self._best_of(discs, looked, posterior, inside)
-        return looked, best, centre, self._how.apart_km
+            return looked, best, at_scale(discs, looked, best)
+        km = self._how.apart_km
+        centre = int(np.argmax(discs.within(looked.lat_lng, km)))
+        looked, best = self._best_of(discs, looked, posterior, looked.within(centre, km))
+        return looked, best, circled(discs, looked, centre, km)
 
     def _best_of(
         self, discs: Discs, looked: LookedAt, posterior: Posterior, allowed: NDArray[np.bool_]
@@ -235,15 +246,16 @@ class AnswerMaker:
         if gain is None:
             return looked, int(fine[0])
         if gain is Mean.ALL:
-            every = np.where(allowed, looked.nearness @ discs.mass, -1.0)
+            every = np.where(allowed, looked.nearness @ discs.mass.astype(np.float32), -1.0)
             gains = every[fine]
             if not looked.fine[middle := int(np.argmax(every))] and gains.max() < _CLOSE * every[middle]:
                 return looked, middle
         else:
             gains = discs.gains(looked.lat_lng[fine], gain)
-            free = discs.best_point(gain)
-            if allowed.all() and gains.max() < _CLOSE * discs.gains(free[None], gain)[0] and self._holds(free):
-                return looked.also(free, discs, posterior), len(looked.fine)
+            if allowed.all() and gains.max() < _CLOSE:
+                free = discs.best_point(gain)
+                if gains.max() < _CLOSE * discs.gains(free[None], gain)[0] and self._holds(free):
+                    return looked.also(free, discs, posterior), len(looked.fine)
         return looked, int(fine[np.argmax(gains >= _AS_GOOD * gains.max())])
 
     def _listed(self, discs: Discs, looked: LookedAt, k: int) -> list[Prediction]:
@@ -281,19 +293,16 @@ class _Read(NamedTuple):
     """Radius of their areas; NaN where they have none."""
     middles: Floats
     """(A, 2) of the areas."""
-    spreads: tuple[Spread, ...]
-    """Of what is in each area, around its best place; half of it is in the area's circle."""
+    units: Floats
+    """(A, 3) their best places as unit vectors; without areas (1, 3), the best place."""
+    claimed: Floats
+    """(A, L) what is in each area, of the discs; half of it is in the area's circle."""
 
-
-def _measured(found: "Sequence[_Read]") -> "list[_Read]":
-    """Return the same with the radii of areas, all computed at once."""
-    radii = iter(circles_km([spread for each in found for spread in each.spreads]).tolist())
-    return [
-        each._replace(predictions=[p._replace(radius_km=next(radii)) for p in each.predictions])
-        if each.spreads
-        else each
-        for each in found
-    ]
+    def spreads(self, levels: Sequence[float]) -> Spreads:
+        """Return what gives the radii of the areas, and then of the circles of some levels around the best point."""
+        units = np.concatenate((self.units[: len(self.claimed)], np.repeat(self.units[:1], len(levels), axis=0)))
+        mass = np.concatenate((self.claimed, np.broadcast_to(self.discs.mass, (len(levels), len(self.discs.mass)))))
+        return self.discs.spreads(units, [*self.claimed.sum(axis=1) / 2, *levels], mass)
 
 
 _AS_GOOD = 0.95
@@ -303,11 +312,15 @@ _CLOSE = 0.8
 the middle of the best coarser cell stands for that point."""
 
 
+_cell_probability = partial(tuple.__new__, CellProbability)
+"""What `CellProbability._make` does, in half the time: there are hundreds in an answer."""
+
+
 def _named_cells(posterior: Posterior) -> tuple[Cells, Floats]:
     """Return cells to name, the light ones joined; more of them where many are fine."""
     joined = posterior.joined
     if len(np.unique(joined.cells[joined.levels > ENTROPY_RES] >> _BELOW_7)) > _NAMED:
-        joined = joined.condensed(2 * LISTED)
+        joined = posterior.condensed(2 * LISTED)
     return joined.cells, joined.mass
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.looked_at import LookedAt
-from index.grid.sphere import EARTH_RADIUS_KM, Floats, haversine_km
-from index.search.circles import Spread
+from index.grid.sphere import EARTH_RADIUS_KM, Floats
 from index.search.discs import Discs
 
 SCALES_KM = (25.0, 50.0, 100.0, 200.0, 400.0, 750.0, 1500.0, 2500.0, 5000.0, 10_000.0, 20_016.0)
@@ -32,25 +31,42 @@ class FoundArea(NamedTuple):
     """The row of the place that it is around."""
     share: float
     """The probability in it and in no area before it."""
-    spread: Spread
-    """Of that probability, as seen from the best place: half of it is in the area's circle."""
+    claimed: Floats
+    """(L,) that probability, by disc."""
 
 
-def scale_km(discs: Discs, looked: LookedAt, best: int) -> float:
-    """Return the radius of the areas of an answer whose best point is a row of the places."""
+class Circled(NamedTuple):
+    """The circles that areas can be: of one radius, around some of the places."""
+
+    km: float
+    """The radius."""
+    middles: NDArray[np.int64]
+    """(M,) rows of places: the last is the first area's."""
+    shares: Floats
+    """(M, L) of the discs in each circle."""
+
+
+def circled(discs: Discs, looked: LookedAt, first: int, km: float) -> Circled:
+    """Return the circles of a radius of which the first area's is around a row of the places."""
+    middles = _middles(looked, first)
+    return Circled(km, middles, discs.shares_at(looked.units[middles] @ discs.units.T, km))
+
+
+def at_scale(discs: Discs, looked: LookedAt, best: int) -> Circled:
+    """Return the circles of the radius that areas of an answer have whose best point is a row of the places."""
     middles = _middles(looked, best)
-    cosines = looked.cosines[middles]
+    units = looked.units[middles]
+    cosines = units @ discs.units.T
+    near, others = cosines[-1], units @ units[-1]
     for km in SCALES_KM[:-1]:
-        in_first = looked.cosines[best] >= np.cos(km / EARTH_RADIUS_KM)
-        if float(discs.mass[in_first].sum()) < SUPPORT:
+        least = np.cos(km / EARTH_RADIUS_KM)
+        if float(discs.mass[near >= least].sum()) < SUPPORT:
             continue
         shares = discs.shares_at(cosines, km)
-        first = float(shares[-1] @ discs.mass)
-        beyond = haversine_km(looked.lat_lng[middles], looked.lat_lng[best]) > km
-        rivals = np.where(beyond, shares @ (discs.mass * (1 - shares[-1])), 0.0)
-        if first >= rivals.max():
-            return km
-    return SCALES_KM[-1]
+        rivals = np.where(others < least, shares @ (discs.mass * (1 - shares[-1])), 0.0)
+        if float(shares[-1] @ discs.mass) >= rivals.max():
+            return Circled(km, middles, shares)
+    return Circled(SCALES_KM[-1], middles, discs.shares_at(cosines, SCALES_KM[-1]))
 
 
 def _middles(looked: LookedAt, best: int) -> NDArray[np.int64]:
@@ -63,19 +79,17 @@ def _middles(looked: LookedAt, best: int) -> NDArray[np.int64]:
 _THINNED = 4  # of the other scored cells, which stand close together, every so many can be a middle
 
 
-def areas(discs: Discs, looked: LookedAt, first: int, centre: int, km: float, count: int) -> list[FoundArea]:
-    """Return at most `count` areas of a radius, in the order of their shares.
+def areas(discs: Discs, looked: LookedAt, first: int, circles: Circled, count: int) -> list[FoundArea]:
+    """Return at most `count` areas, in the order of their shares.
 
     Args:
         discs: the distribution.
         looked: the places that are looked at.
         first: the row of the best point, in the first area.
-        centre: the row of the first area's middle.
-        km: the radius of all.
+        circles: what areas can be.
         count: how many.
     """
-    middles = _middles(looked, centre)
-    shares = discs.shares_at(looked.cosines[middles], km)
+    km, middles, shares = circles
     free = np.ones(len(looked.lat_lng), dtype=bool)
     left, result = discs.mass.copy(), list[FoundArea]()
     at = len(middles) - 1
@@ -85,12 +99,10 @@ def areas(discs: Discs, looked: LookedAt, first: int, centre: int, km: float, co
             at = int(np.argmax(gains))
             if gains[at] < LEAST_SHARE:
                 break
-        claimed = shares[at] * left
-        inside = free & (haversine_km(looked.lat_lng, looked.lat_lng[middles[at]]) <= km)
-        chosen = best_of(looked, inside, claimed, int(middles[at])) if result else first
-        share = float(claimed.sum())
-        spread = discs.spread(looked.lat_lng[chosen], share / 2, claimed)
-        result.append(FoundArea(chosen, int(middles[at]), share, spread))
+        middle, claimed = int(middles[at]), shares[at] * left
+        inside = free & looked.within(middle, km)
+        chosen = best_of(looked, inside, claimed, middle) if result else first
+        result.append(FoundArea(chosen, middle, float(claimed.sum()), claimed))
         left -= claimed
         free &= ~inside
     return result
@@ -98,5 +110,5 @@ def areas(discs: Discs, looked: LookedAt, first: int, centre: int, km: float, co
 
 def best_of(looked: LookedAt, rows: NDArray[np.bool_], mass: Floats, otherwise: int) -> int:
     """Return the fine place among some rows that is nearest to some of the mass of the discs; else that other row."""
-    own = np.flatnonzero(rows & looked.fine)
-    return int(own[np.argmax(looked.nearness[own] @ mass)]) if len(own) else otherwise
+    own = rows & looked.fine
+    return int(np.argmax(np.where(own, looked.nearness @ mass.astype(np.float32), -1.0))) if own.any() else otherwise

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from geoclip.answers.answer import Answer
-from geoclip.answers.place_names import Towns, read_places
+from geoclip.answers.gazetteer import Towns, read_places
 from index.grid.sphere import chords_of_km, unit_vectors
 
 MOST_EVERYWHERE = 1500

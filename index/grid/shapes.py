@@ -294,13 +294,16 @@ class Borders:
         """Take polygons in well-known binary, in (lng, lat) degrees."""
         self._parts, row = shapely.get_parts(shapely.from_wkb(outlines), return_index=True)
         shapely.prepare(self._parts)
-        self._search = shapely.STRtree(self._parts)
         self._owners = owners[row]
+        self._starts, self._nearby = _by_tile(shapely.bounds(self._parts))
 
     def owners_at(self, lat_lng: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return whose outline each of (N, 2) points is in or on; 0 in nobody's, -1 in several countries'."""
         lat, lng = lat_lng.T
-        point, part = self._search.query(shapely.points(lng, lat))
+        tile = _tiles(lat, 90, _ROWS) * _COLUMNS + _tiles(lng, 180, _COLUMNS)
+        counts = self._starts[tile + 1] - self._starts[tile]
+        point = np.repeat(np.arange(len(lat)), counts)
+        part = self._nearby[np.repeat(self._starts[tile], counts) + _counted(counts)]
         inside = shapely.intersects_xy(self._parts[part], lng[point], lat[point])
         point, owner = point[inside], self._owners[part[inside]]
         lowest = np.full(len(lat), np.iinfo(np.int64).max)
@@ -308,3 +311,30 @@ class Borders:
         np.minimum.at(lowest, point, owner)
         np.maximum.at(highest, point, owner)
         return np.where(lowest < highest, -1, highest)
+
+
+_ROWS, _COLUMNS = 180, 360  # tiles of a degree: to look up points in a tree makes an object of each
+
+
+def _tiles(degrees: NDArray[np.float64], least: int, count: int) -> NDArray[np.int64]:
+    """Return in which tile of a row or column each of some degrees is."""
+    tiles: NDArray[np.int64] = np.clip(np.floor(degrees + least).astype(np.int64), 0, count - 1)
+    return tiles
+
+
+def _by_tile(bounds: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the list of each tile begins, and the lists: whose bounds (P, 4) reach into the tile."""
+    west, east = (_tiles(bounds[:, column], 180, _COLUMNS) for column in (0, 2))
+    south, north = (_tiles(bounds[:, column], 90, _ROWS) for column in (1, 3))
+    wide = east - west + 1
+    counts = wide * (north - south + 1)
+    part, step = np.repeat(np.arange(len(bounds)), counts), _counted(counts)
+    tile = (south[part] + step // wide[part]) * _COLUMNS + west[part] + step % wide[part]
+    order = np.argsort(tile, kind="stable")
+    return np.searchsorted(tile[order], np.arange(_ROWS * _COLUMNS + 1)), part[order]
+
+
+def _counted(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0, 1, 2 ... for each count, one after the other."""
+    steps: NDArray[np.int64] = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return steps

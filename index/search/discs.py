@@ -5,23 +5,25 @@ cell that was scored at the finest resolution is nearly a point, one that was no
 great-circle kilometres.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
-from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, circle, coordinates, km_of_cosines, unit_vectors
-from index.search.circles import Spread, circles_km, overlap
+from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, coordinates, km_of_cosines, unit_vectors
+from index.search.circles import Spreads, circles_km, overlap
 from index.search.posterior import Posterior
 
 _LEAST = (2e-3, 4e-3, 1e-2)
 """Where a posterior has too many cells, those with less than the first of these that is enough are joined."""
 _MOST = 1500
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
+_IN_CACHE = 64  # points whose nearness is computed at once, in less than a MB
 _STARTS, _STEPS = 3, 16  # points that move, and how often they try
 _LOOKED_AT = 128  # discs whose centres are candidates
 _STRIDE_KM = 400.0  # for means over distances, what the distance is for the others
@@ -63,13 +65,12 @@ class Discs:
         for least in _LEAST:
             if len(joined.cells) <= _MOST:
                 break
-            joined = joined.condensed(least)
+            joined = posterior.condensed(least)
         cells, mass = joined.cells, joined.mass
-        order = np.lexsort((cells, -mass))
-        order = order[mass[order] > 0]
+        order = np.argsort(-mass, kind="stable")[: np.count_nonzero(mass > 0)]
         cells, mass = cells[order], mass[order]
-        where = centres(cells)
-        return cls(unit_vectors(where), np.sqrt(_areas(cells) / np.pi), mass, where, cells)
+        units, where, areas_km2 = _known(cells)
+        return cls(units, np.sqrt(areas_km2 / np.pi), mass, where, cells)
 
     def shares(self, lat_lng: Floats, km: float) -> Floats:
         """Return how much of each disc lies within a distance of points, (C, L), 0 to 1.
@@ -97,27 +98,25 @@ class Discs:
         """Return the distances (C, L) in km from points (C, 2) to the discs' centres."""
         return km_of_cosines(self.cosines(lat_lng))
 
-    def spread(self, lat_lng: Floats, share: float, mass: Floats | None = None) -> Spread:
-        """Return what `circles_km` takes for the circle around a point (2,) that is to hold a share, 0 to 1.
+    def spreads(self, units: Floats, shares: ArrayLike, mass: Floats | None = None) -> Spreads:
+        """Return what `circles_km` takes for circles around points that are to hold shares, 0 to 1.
 
         Args:
-            lat_lng: degrees.
-            share: of all probability; at most half the Earth's circumference is needed, even if discs do not hold it.
-            mass: (L,) what is looked at of each disc; all of it unless said otherwise.
+            units: (C, 3) the points as unit vectors.
+            shares: (C,) of all probability; at most half the Earth's circumference is needed, even if discs do not
+                hold it.
+            mass: (C, L) what is looked at of each disc for each point; all of it unless said otherwise.
         """
-        units, radii, mass = (self.units, self.radii_km, self.mass) if mass is None else self._with(mass)
-        return Spread(km_of_cosines(units @ unit_vectors(lat_lng)), radii, mass, share)
-
-    def _with(self, mass: Floats) -> tuple[Floats, Floats, Floats]:
-        own = mass > 0
-        return self.units[own], self.radii_km[own], mass[own]
+        away = km_of_cosines(units @ self.units.T)
+        mass = np.broadcast_to(self.mass, away.shape) if mass is None else mass
+        return Spreads(away, self.radii_km, mass, np.asarray(shares, dtype=np.float64))
 
     def radius(self, lat_lng: Floats, share: float) -> float:
         """Return the radius in km of the circle around a point (2,) that holds a share of the probability, 0 to 1.
 
         At most half the Earth's circumference: for shares that the looked-at discs do not reach.
         """
-        return float(circles_km([self.spread(lat_lng, share)])[0])
+        return float(circles_km([self.spreads(unit_vectors(lat_lng[None]), [share])])[0])
 
     def best_point(self, gain: Gain) -> Floats:
         """Return the point (2,) in degrees with the largest expected gain, on land or not.
@@ -125,95 +124,145 @@ class Discs:
         Looked at are the centres of the heaviest discs and those of the heaviest cells of resolutions 1 to 8. The best
         of them, in different places, move as long as they gain.
         """
-        candidates = np.concatenate((self.lat_lng[:_LOOKED_AT], *(self._heaviest(res, 16) for res in range(1, 9))))
-        units, gains = unit_vectors(candidates), self.gains(candidates, gain)
+        units = np.concatenate((self.units[:_LOOKED_AT], self._heaviest(range(1, 9), 16)))
+        gains = self._gains(units, gain)
         stride_km = gain if isinstance(gain, float) else _STRIDE_KM
-        climbed: list[tuple[float, Floats]] = []
-        while len(climbed) < _STARTS and gains.max() >= 0:
-            best = int(np.argmax(gains))
-            climbed.append(self._climbed(candidates[best], float(gains[best]), gain, stride_km))
-            gains[km_of_cosines(units @ units[best]) <= stride_km / 2] = -1.0
-            gains[best] = -1.0
-        return max(climbed, key=lambda found: found[0])[1]
+        starts, gained = list[int](), list[float]()
+        while len(starts) < _STARTS and gains.max() >= 0:
+            starts.append(int(np.argmax(gains)))
+            gained.append(float(gains[starts[-1]]))
+            gains[km_of_cosines(units @ units[starts[-1]]) <= stride_km / 2] = -1.0
+            gains[starts[-1]] = -1.0
+        best: Floats = coordinates(self._climbed(units[starts], np.array(gained), gain, stride_km))
+        return best
 
-    def _climbed(self, point: Floats, gained: float, gain: Gain, stride_km: float) -> tuple[float, Floats]:
-        """Move a point to the mean of what lies around it, or a step aside, as long as it gains."""
-        step = stride_km / 2
+    def _climbed(self, points: Floats, gained: Floats, gain: Gain, stride_km: float) -> Floats:
+        """Move points (S, 3) to the mean of what lies around each, or a step aside, as long as they gain.
+
+        Returns:
+            The best of them (3,).
+        """
+        steps, rows = np.full(len(points), stride_km / 2), np.arange(len(points))
         for _ in range(_STEPS):
-            tried = np.concatenate((self._means(point, gain), circle(point, step, 6)))
-            gains = self.gains(tried, gain)
-            best = int(np.argmax(gains))
-            if gains[best] > gained * (1 + 1e-9):
-                point, gained = tried[best], float(gains[best])
-            else:
-                step /= 2
-        return gained, point
+            tried = np.concatenate((self._means(points, gain), _around(points, steps)), axis=1)
+            gains = self._gains(tried.reshape(-1, 3), gain).reshape(len(points), -1)
+            best = np.argmax(gains, axis=1)
+            better = gains[rows, best] > gained * (1 + 1e-9)
+            points = np.where(better[:, None], tried[rows, best], points)
+            gained = np.where(better, gains[rows, best], gained)
+            steps = np.where(better, steps, steps / 2)
+        highest: Floats = points[np.argmax(gained)]
+        return highest
 
-    def _means(self, point: Floats, gain: Gain) -> Floats:
-        """Return where the discs around a point have their middle: those within once and twice the distance."""
-        away = self.distances(point[None])[0]
+    def _means(self, points: Floats, gain: Gain) -> Floats:
+        """Return where the discs around points (S, 3) have their middle: those within once and twice the distance."""
+        cosines = points @ self.units.T
         if isinstance(gain, float):
-            pulls = [away <= gain, away <= 2 * gain]
+            pulls = [cosines >= np.cos(min(km / EARTH_RADIUS_KM, np.pi)) for km in (gain, 2 * gain)]
         else:
+            away = km_of_cosines(cosines)
             pulls = [np.exp(-away / GEOSCORE_KM) / np.maximum(away, 1.0)]  # the gradient's (Weiszfeld 1937)
-        means = np.stack([(self.mass * pull) @ self.units for pull in pulls])
-        return coordinates(means[np.linalg.norm(means, axis=1) > 0])
+        means = np.stack([(self.mass * pull) @ self.units for pull in pulls], axis=1)
+        lengths = np.linalg.norm(means, axis=2, keepdims=True)
+        units: Floats = np.where(lengths > 0, means / np.maximum(lengths, 1e-300), points[:, None])
+        return units
 
     def gains(self, lat_lng: Floats, gain: Gain) -> Floats:
         """Return the expected gains (C,) of points (C, 2)."""
+        return self._gains(unit_vectors(lat_lng), gain)
+
+    def _gains(self, units: Floats, gain: Gain) -> Floats:
         parts = [np.zeros(0)]
-        for at in range(0, len(lat_lng), _TOGETHER):
-            some = lat_lng[at : at + _TOGETHER]
-            if isinstance(gain, float):
-                parts.append(self.within(some, gain))
+        for at in range(0, len(units), _TOGETHER):
+            some = units[at : at + _TOGETHER]
+            if gain is Mean.ALL:
+                parts.append(self.nearness(some) @ self.mass)
             elif gain is Mean.GEOSCORE:
-                parts.append(np.exp(-self.distances(some) / GEOSCORE_KM) @ self.mass)
+                parts.append(np.exp(-km_of_cosines(some @ self.units.T) / GEOSCORE_KM) @ self.mass)
             else:
-                parts.append(self.nearness(self.cosines(some)) @ self.mass)
+                parts.append(self.shares_at(some @ self.units.T, float(gain)) @ self.mass)
         return np.concatenate(parts)
 
-    def nearness(self, cosines: Floats) -> NDArray[np.float32]:
-        """Return for points with such cosines the mean (C, L) of the shares within `NEAR_KM` to `FAR_KM`.
+    def nearness(self, units: Floats) -> NDArray[np.float32]:
+        """Return for points (C, 3), as unit vectors, the mean (C, L) of the shares within `NEAR_KM` to `FAR_KM`.
 
         On a logarithmic scale of distances that is 1 - log(away / near) / log(far / near), from 0 to 1. Over a disc the
         mean of log(away) is that of its centre for a point outside, and log(radius) - 1/2 + (away / radius)^2 / 2
         inside.
         """
-        square = np.maximum(2 - 2 * cosines, 1e-14).astype(np.float32)  # of the straight distance on a unit sphere
         radii = ((self.radii_km / EARTH_RADIUS_KM) ** 2).astype(np.float32)
-        inside = np.nonzero(square < radii)
-        logs = np.log(square)
-        own = radii[inside[1]]
-        logs[inside] = np.log(own) - 1 + square[inside] / own
-        near, far = (2 * np.log(km / EARTH_RADIUS_KM) for km in (NEAR_KM, FAR_KM))
-        nearness: NDArray[np.float32] = np.clip((far - logs) / (far - near), 0.0, 1.0)
+        least, most = (np.float32((km / EARTH_RADIUS_KM) ** 2) for km in (NEAR_KM, FAR_KM))
+        near, far = np.log(least), np.log(most)
+        nearness = np.empty((len(units), len(radii)), np.float32)
+        ones, twos = np.ones((len(units), 1)), np.full((1, len(radii)), 2.0)
+        points, minus_twice = np.concatenate((units, ones), axis=1), np.concatenate((-2 * self.units.T, twos))
+        for at in range(0, len(units), _IN_CACHE):
+            logs = nearness[at : at + _IN_CACHE]
+            logs[:] = points[at : at + _IN_CACHE] @ minus_twice  # the squares of straight distances on a unit sphere
+            inside = np.flatnonzero(logs < radii)
+            squares, own = logs.reshape(-1)[inside], radii[inside % max(len(radii), 1)]
+            np.clip(logs, least, most, out=logs)
+            np.log(logs, out=logs)
+            logs.reshape(-1)[inside] = np.clip(np.log(own) - 1 + squares / own, near, far)
+        nearness -= far
+        nearness *= 1 / (near - far)
         return nearness
 
-    def _heaviest(self, res: int, count: int) -> Floats:
-        """Return the centres of the heaviest cells of a resolution, of those discs that are as fine."""
-        fine = resolutions(self.cells) >= res
-        if not fine.any():
-            return self.lat_lng[:0]
-        groups, rows = np.unique(parents(self.cells[fine], res), return_inverse=True)
-        mass = np.bincount(rows, self.mass[fine])
-        return centres(groups[np.argsort(-mass, kind="stable")[:count]])
+    def _heaviest(self, levels: Iterable[int], count: int) -> Floats:
+        """Return the centres (H, 3) of the heaviest cells of some resolutions, of those discs that are as fine."""
+        own, found = resolutions(self.cells), [self.cells[:0]]
+        for res in levels:
+            if (fine := own >= res).any():
+                groups, rows = np.unique(parents(self.cells[fine], res), return_inverse=True)
+                mass = np.bincount(rows, self.mass[fine])
+                found.append(groups[np.argsort(-mass, kind="stable")[:count]])
+        return _known(np.concatenate(found)).units
 
 
-def _areas(cells: Cells) -> Floats:
-    """Return the area of each cell in km2: of one finer than resolution 3, its share of its ancestor's there."""
+def _around(points: Floats, km: Floats) -> Floats:
+    """Return six points (S, 6, 3) around each of some (S, 3), at distances (S,), evenly; all as unit vectors."""
+    x, y, z = points.T
+    flat = np.hypot(x, y)
+    cos, sin = np.where(flat > 0, x / np.maximum(flat, 1e-300), 1.0), y / np.maximum(flat, 1e-300)
+    east = np.stack((-sin, cos, np.zeros(len(points))), axis=1)
+    north = np.stack((-z * cos, -z * sin, flat), axis=1)
+    turns = np.pi / 3 * np.arange(6)[:, None]
+    ahead = np.cos(turns) * east[:, None] + np.sin(turns) * north[:, None]
+    angles = (km / EARTH_RADIUS_KM)[:, None, None]
+    around: Floats = points[:, None] * np.cos(angles) + ahead * np.sin(angles)
+    return around
+
+
+class _Known(NamedTuple):
+    """Where cells are and how large, which H3 is slow to tell."""
+
+    units: Floats
+    lat_lng: Floats
+    areas_km2: Floats
+    """Of one finer than `_COARSE`, its share of its ancestor's there."""
+
+
+def _known(cells: Cells) -> _Known:
+    """Return what is known of cells (L,)."""
+    all_cells, known = _coarse()
     levels = resolutions(cells)
-    areas = np.zeros(len(cells))
-    for res in range(4):
-        own = np.flatnonzero(np.minimum(levels, 3) == res)
-        if len(own):
-            all_cells, all_areas = _areas_of_all(res)
-            rows = np.searchsorted(all_cells, parents(cells[own], res))
-            areas[own] = all_areas[rows] / 7.0 ** (levels[own] - res)
-    return areas
+    fine = np.flatnonzero(levels > _COARSE)
+    up = cells.copy()
+    up[fine] = parents(cells[fine], _COARSE)
+    rows = np.searchsorted(all_cells, up)
+    units, lat_lng, areas = known.units[rows], known.lat_lng[rows], known.areas_km2[rows]
+    lat_lng[fine] = centres(cells[fine])
+    units[fine] = unit_vectors(lat_lng[fine])
+    areas[fine] /= 7.0 ** (levels[fine] - _COARSE)
+    return _Known(units, lat_lng, areas)
+
+
+_COARSE = 3
 
 
 @cache
-def _areas_of_all(res: int) -> tuple[Cells, Floats]:
-    """Return all cells of a resolution, sorted, and their areas, which H3 is slow to tell."""
-    cells = children(base_cells(), res)
-    return cells, areas_km2(cells)
+def _coarse() -> tuple[Cells, _Known]:
+    """Return all cells up to `_COARSE`, sorted, 5 MB with what is known of them."""
+    cells = np.concatenate([children(base_cells(), res) for res in range(_COARSE + 1)])
+    where = centres(cells)
+    return cells, _Known(unit_vectors(where), where, areas_km2(cells))

@@ -7,7 +7,7 @@ its representative; cells that the walk to the coarse cells scored and passed by
 from the representatives of the start level, which are all scored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats
+from index.search.cell_tree import POSITION, CellTree, first_of
 from index.search.descent import DescentResult, Ranking
 from index.search.land import Land, Walked
 
@@ -60,7 +61,7 @@ class Posterior:
 
     def sums_at(self, res: int) -> Floats:
         """Return the probabilities that `at` returns, in the order of the tree."""
-        sums: Floats = np.add.reduceat(self.mass[self.tree_order], np.flatnonzero(self.begins <= res))
+        sums: Floats = np.add.reduceat(self._ordered_mass, np.flatnonzero(self.begins <= res))
         return sums
 
     def within(self, region: Region) -> "Posterior":
@@ -92,44 +93,41 @@ class Posterior:
         A cell's probability is that of all leaves below it; a leaf has no children here, so where the planet was not
         scored finer the tree ends.
         """
-        return [(family.cells[family.heavy], family.mass[family.heavy]) for family in self._families(least)]
+        return self._tree(least).heavy(least)
 
     def condensed(self, least: float) -> "Posterior":
         """Return the same with fewer cells: several leaves in a cell with less than `least` probability are joined.
 
         Condensed to more afterwards, it is what it would be if condensed to that at once.
         """
-        parts = []
-        for family in self._families(least):
-            light = ~family.heavy
-            cells = np.where(family.counts > 1, family.cells, family.first)[light]
-            parts.append((np.append(cells, family.leaves), np.append(family.mass[light], family.leaf_mass)))
-        cells, mass = map(np.concatenate, zip(*parts, strict=True))
-        order = np.argsort(resolutions(cells), kind="stable")
-        return replace(self, cells=cells[order], mass=mass[order])
+        cells, mass = self._tree(least).joined(least)
+        return replace(self, cells=cells, mass=mass)
 
     @cached_property
     def joined(self) -> "Posterior":
         """The same with light leaves joined, so that it is quick to read; no cell with `LISTED` or more is lost."""
-        joined = self.condensed(_LIGHT)
-        if (many := len(joined.cells) / _QUICK) > 1:
-            joined = joined.condensed(min(_LIGHT * many**2.5, LISTED))  # so that about as few are left as wanted
-        return joined
+        if (least := self._light.least) == _LIGHT:
+            many = self._light.count(_LIGHT) / _QUICK  # so that about as few are left as wanted
+            least = min(_LIGHT * max(many, 1.0) ** 2.5, LISTED)
+        cells, mass = self._light.joined(least)
+        return replace(self, cells=cells, mass=mass)
 
-    def _families(self, least: float) -> Iterator["_Family"]:
-        """Yield, by resolution, the children of the cells one level up that have at least `least` probability."""
-        order = self.tree_order
-        cells, mass, levels, begins = self.cells[order], self.mass[order], self.levels[order], self.begins
-        for res in range(self.finest + 1):
-            starts = np.flatnonzero(begins <= res)
-            counts = np.append(starts[1:], len(cells)) - starts
-            sums: Floats = np.add.reduceat(mass, starts) if len(starts) else np.zeros(0)
-            heavy = sums >= least
-            below, own = np.repeat(heavy, counts), levels == res
-            first, leaves = cells[starts], np.flatnonzero(below & own)
-            yield _Family(parents(first, res), sums, heavy, first, counts, cells[leaves], mass[leaves])
-            deeper = np.flatnonzero(below & ~own)
-            cells, mass, levels, begins = cells[deeper], mass[deeper], levels[deeper], begins[deeper]
+    def _tree(self, least: float) -> CellTree:
+        """Return the cells above the leaves, those of at least so much probability among them."""
+        if least >= self._light.least:
+            return self._light
+        return CellTree.of(self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest, least)
+
+    @cached_property
+    def _light(self) -> CellTree:
+        """The tree of what `joined` needs: where that is sure to have many cells, those with `LISTED` alone."""
+        leaves = self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest
+        many = _QUICK * (LISTED / _LIGHT) ** 0.4
+        return CellTree.of(*leaves, _LIGHT, many=many, least_of_many=LISTED)
+
+    @cached_property
+    def _ordered_mass(self) -> Floats:
+        return self.mass[self.tree_order]
 
     @cached_property
     def levels(self) -> NDArray[np.int64]:
@@ -139,38 +137,19 @@ class Posterior:
     @cached_property
     def tree_order(self) -> NDArray[np.int64]:
         """(L,) rows in the order of the tree: the leaves below any cell stand together."""
-        return np.argsort(self.cells & _POSITION, kind="stable")  # which gains from the levels being in order
+        return np.argsort(self.cells & POSITION, kind="stable")  # which gains from the levels being in order
 
     @cached_property
     def begins(self) -> NDArray[np.int8]:
         """(L,) in that order, the resolution of the coarsest cell of which a leaf is the first."""
-        position = self.cells[self.tree_order] & _POSITION
-        highest = np.frexp((position[1:] ^ position[:-1]).astype(np.float64))[1] - 1  # bit in which neighbours differ
-        return np.append(np.int8(0), np.maximum(15 - highest // 3, 0).astype(np.int8))
+        return first_of(self.cells[self.tree_order])
 
 
-_POSITION = np.uint64((1 << 52) - 1)  # base cell and digits
 _LIGHT = 1e-4
 _QUICK = 1500
 LISTED = 1e-3
 """The least probability of a cell that is told alone. To join what is lighter changes the radius of a 50 % circle by
 0.1 % and the probability within a distance by 0.0002 (medians)."""
-
-
-class _Family(NamedTuple):
-    """Cells of one resolution that hold leaves."""
-
-    cells: Cells
-    mass: Floats
-    """Of all leaves in each."""
-    heavy: NDArray[np.bool_]
-    first: Cells
-    """A leaf of each."""
-    counts: NDArray[np.int64]
-    """How many leaves there are in each."""
-    leaves: Cells
-    """Of the heavy cells, those that are leaves themselves."""
-    leaf_mass: Floats
 
 
 def posterior(

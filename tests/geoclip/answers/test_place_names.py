@@ -15,7 +15,7 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from geoclip.answers import place_names
+from geoclip.answers import known_cells
 from geoclip.answers.answer import Area, PlaceName
 from geoclip.answers.place_names import PlaceNames
 from geoclip.errors import InputError
@@ -269,13 +269,17 @@ def test_cells_seen_before_are_not_looked_up_again(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fresh._gazetteer, "nodes_at", counted)
     assert fresh.shares(cells, mass, least=0.0, most=1000) == first
     assert looked_up == []
-    monkeypatch.setattr(place_names, "_CACHED_CELLS", 50)
+    monkeypatch.setattr(known_cells, "_MOST", 50)
+    monkeypatch.setattr(known_cells, "_RECENT", 20)
     small = PlaceNames()
     small.__dict__["_gazetteer"] = fresh._gazetteer
     for part in (cells[:40], cells[20:60], cells, cells[:40]):
         small.shares(part, np.full(len(part), 1 / len(part)))
-        assert len(small._cached[ANYWHERE][0]) <= 50
-        assert (np.diff(small._cached[ANYWHERE][0].astype(np.int64)) > 0).all()
+        old, recent = small._known[ANYWHERE].cells
+        assert len(old) <= 50
+        assert len(recent) <= 20
+        assert all((np.diff(each.astype(np.int64)) > 0).all() for each in (old, recent))
+        assert not np.isin(recent, old).any()
     assert small.shares(cells, mass, least=0.0, most=1000) == first
     assert looked_up
 
