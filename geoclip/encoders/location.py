@@ -276,12 +276,11 @@ class LocationEncoder(nn.Module):
     def _projected(self, lat_lng_deg: "NDArray[np.float64]", *, few: bool = False) -> Tensor:
         """Return checked coordinates in the plane, (N, 2) float64, on the encoder's device."""
         array = np.ascontiguousarray(lat_lng_deg, dtype=np.float64)
-        lat_lng, plain = torch.from_numpy(array), is_plain(array)
+        plain = is_plain(array)
         if few and plain:
             return torch.from_numpy(equal_earth_of_few(array)).to(self.device)
-        if not plain:
-            lat_lng = checked_lat_lng(lat_lng)
-        return equal_earth(lat_lng.to(self.device))
+        lat_lng = torch.from_numpy(array)
+        return equal_earth((lat_lng if plain else checked_lat_lng(lat_lng)).to(self.device))
 
     def _embed_into(
         self, out: Tensor, lat_lng: Tensor, precision: Precision | None = None, *, unit: bool = False

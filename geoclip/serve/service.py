@@ -136,18 +136,13 @@ class Service:
             WeightsError: weights cannot be had.
         """
         metrics, wait_s = Metrics(), settings.batch_ms / 1000
-        models: dict[str, SharedModel] = {}
-        for release in [Release.open(folder) for folder in served.weights] or [released()]:
-            embedder = PhotoEmbedder(
-                release,
-                device=machine.device,
-                precision=machine.precision,
-                clip_path=model.clip_path,
-                limits=photo.limits(),
-            )
-            if not settings.vectors_only:
-                _ = embedder.image_encoder  # loaded now, so that what lacks is said now
-            models[release.model_digest] = SharedModel(embedder, wait_s, metrics)
+        releases = [Release.open(folder) for folder in served.weights] or [released()]
+        models = {
+            release.model_digest: SharedModel(_embedder(release, photo, model, machine), wait_s, metrics)
+            for release in releases
+        }
+        for each in models.values() if not settings.vectors_only else ():
+            _ = each.embedder.image_encoder  # loaded now, so that what lacks is said now
         indexes = []
         for text in served.index or (None,):
             name, folder = _named(text)
@@ -315,6 +310,16 @@ class Service:
         if options.effort is EffortName.EXHAUSTIVE:
             raise InputError("The effort exhaustive may take hours, which a service does not; choose another.")
         return self.indexes[index].answerer.asked(options)
+
+
+def _embedder(release: Release, photo: PhotoOptions, model: ModelOptions, machine: MachineOptions) -> PhotoEmbedder:
+    return PhotoEmbedder(
+        release,
+        device=machine.device,
+        precision=machine.precision,
+        clip_path=model.clip_path,
+        limits=photo.limits(),
+    )
 
 
 def _named(text: str | None) -> tuple[str, Path | str | None]:

@@ -19,7 +19,7 @@ from index.grid.cells import Cells, children, children_counts, parents, resoluti
 from index.grid.region import Region
 from index.grid.sphere import Floats
 from index.search.cell_tree import POSITION, CellTree, first_of
-from index.search.descent import DescentResult, Ranking
+from index.search.descent import DescentResult, Ranking, Scored
 from index.search.land import Land, Walked
 
 SPREAD = 0.003
@@ -170,7 +170,6 @@ def posterior(
         ranking: tau, the prior with its weight, and the region.
         finest: the resolution that was asked for.
     """
-    coarse_res = resolution(land.coarse[:1])
     start, *between = land.above
     leaves = list[_Leaves]()
     for stored, (rows, scores) in zip(between, walked, strict=False):
@@ -181,14 +180,7 @@ def posterior(
     for rows, scores in walked[len(between) :]:
         own, log_mass, inside = land.coarse[rows], land.log_mass[rows], _inside(scores, land.lengths[rows], ranking.tau)
         leaves.append(_Leaves(own, inside, log_mass, np.exp(log_mass), _counts(own, finest), land.start_rows[rows]))
-    for level in found.levels:
-        rows = np.searchsorted(land.coarse, parents(level.cells, coarse_res)) if len(level.cells) else np.zeros(0, int)
-        inside = level.scores.astype(np.float64)
-        if level is found.levels[0]:
-            inside = _inside(inside, land.lengths[rows], ranking.tau)
-        inside = np.where(np.isfinite(level.ranks), inside, -np.inf)  # outside the region there is nothing
-        counts, log_mass = _counts(level.cells, finest), level.log_prior
-        leaves.append(_Leaves(level.cells, inside, log_mass, np.exp(log_mass), counts, land.start_rows[rows]))
+    leaves += (_of_descent(level, land, ranking, finest, coarse=not depth) for depth, level in enumerate(found.levels))
     cells, inside, log_mass, prior_mass, counts, starts = map(np.concatenate, zip(*leaves, strict=True))
     rest = start.counts - np.bincount(starts, counts, len(start.cells))
     open_ = np.flatnonzero(rest > 0.5)
@@ -215,6 +207,17 @@ class _Leaves(NamedTuple):
     counts: Floats
     """Finest cells of the land in it."""
     start_rows: NDArray[np.int32]
+
+
+def _of_descent(level: Scored, land: Land, ranking: Ranking, finest: int, *, coarse: bool) -> _Leaves:
+    coarse_cells = parents(level.cells, resolution(land.coarse[:1])) if len(level.cells) else level.cells
+    rows = np.searchsorted(land.coarse, coarse_cells)
+    inside = level.scores.astype(np.float64)
+    if coarse:
+        inside = _inside(inside, land.lengths[rows], ranking.tau)
+    inside = np.where(np.isfinite(level.ranks), inside, -np.inf)  # outside the region there is nothing
+    counts, log_mass = _counts(level.cells, finest), level.log_prior
+    return _Leaves(level.cells, inside, log_mass, np.exp(log_mass), counts, land.start_rows[rows])
 
 
 def _counts(cells: Cells, finest: int) -> Floats:
