@@ -219,8 +219,8 @@ class AnswerMaker:
         units = looked.units[rows]
         nearby = (discs.shares_at(units @ discs.units.T, NEARBY_KM) @ discs.mass).tolist()
         predictions = [
-            looked.prediction(area.row)._replace(nearby=near, share=area.share)
-            for area, near in zip(found, nearby, strict=True)
+            p._replace(nearby=near, share=area.share)
+            for p, area, near in zip(looked.predictions(rows), found, nearby, strict=True)
         ]
         middles = looked.lat_lng[[area.middle for area in found]]
         predictions = held_as_written(predictions, self._region)
@@ -262,7 +262,7 @@ class AnswerMaker:
         """Return the hits as predictions that stand for their cells alone, the most probable first."""
         rows = np.argsort(-looked.probabilities[: looked.hits], kind="stable")[:k]
         nearby = discs.within(looked.lat_lng[rows], NEARBY_KM).tolist()
-        hits = [looked.prediction(row) for row in rows.tolist()]
+        hits = looked.predictions(rows.tolist())
         return [p._replace(nearby=near, share=p.probability) for p, near in zip(hits, nearby, strict=True)]
 
     def _holds(self, lat_lng: Floats) -> bool:

@@ -1,13 +1,14 @@
 """The places that are looked at for an answer: those that a search scored, and middles of heavy coarser cells."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Prediction
-from index.grid.cells import Cells, cells_at, centres, children_counts, parents, resolution, resolutions
+from index.grid.cells import Cells, cells_at, centres, children_counts, names, parents, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats, chords_of_km, unit_vectors
 from index.search.discs import Discs
@@ -78,18 +79,19 @@ class LookedAt(NamedTuple):
         near: NDArray[np.bool_] = chords <= chords_of_km(km) ** 2
         return near
 
-    def prediction(self, row: int) -> Prediction:
-        """Return a place as a prediction; the score of one that is no hit is filled in later.
+    def predictions(self, rows: Sequence[int]) -> list[Prediction]:
+        """Return some places as predictions; the scores of those that are no hits are filled in later.
 
         The cell is the finest around the place; if it was not scored it has an even share of the coarser cell's
         probability.
         """
-        lat, lng = self.lat_lng[row].tolist()
-        cell, probability = self.cells[row : row + 1], float(self.probabilities[row])
-        if resolution(cell) < self.finest:
-            probability /= int(children_counts(cell, self.finest)[0])
-            cell = cells_at(self.lat_lng[row : row + 1], self.finest)
-        return Prediction(lat, lng, probability, float(self.scores[row]), f"{cell[0]:x}")
+        own = np.array(rows, dtype=np.int64)
+        lat_lng, cells, probabilities = self.lat_lng[own], self.cells[own], self.probabilities[own]
+        if len(coarse := np.flatnonzero(resolutions(cells) < self.finest)):
+            probabilities[coarse] /= children_counts(cells[coarse], self.finest)
+            cells[coarse] = cells_at(lat_lng[coarse], self.finest)
+        values = zip(lat_lng.tolist(), probabilities.tolist(), self.scores[own].tolist(), names(cells), strict=True)
+        return [Prediction(lat, lng, probability, score, cell) for (lat, lng), probability, score, cell in values]
 
     def also(self, lat_lng: Floats, discs: Discs, posterior: Posterior) -> Self:
         """Return the places and, as the last, a point (2,) of any kind."""

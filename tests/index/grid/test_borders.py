@@ -21,7 +21,7 @@ def test_owners_are_those_of_every_outline() -> None:
     anywhere = rng.uniform((-90, -180), (90, 180), (3000, 2))
     whole = np.stack(np.meshgrid(np.arange(-90, 91, 5), np.arange(-180, 181, 2)), axis=-1).reshape(-1, 2)
     around = [np.array(shape.bounds)[[1, 0, 3, 2]].reshape(2, 2) for shape in OUTLINES]
-    near = np.concatenate([rng.uniform(low, high, (300, 2)) for low, high in around])
+    near = np.concatenate([low + (high - low) * rng.random((300, 2)) for low, high in around])
     corners = np.concatenate([shapely.get_coordinates(shape)[:, ::-1] for shape in OUTLINES])
     points = np.concatenate((anywhere, whole, near, corners)).astype(np.float64)
     found = Borders([shape.wkb for shape in OUTLINES], OWNERS).owners_at(points)
