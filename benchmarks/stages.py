@@ -81,15 +81,15 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=512)
     arguments = options.parse_args()
     results, model, clock = Results(arguments.out), released_model(), Clock()
+    rate = encoder_rate(model.encode)
+    for stage, functions in STAGES.items():
+        for owner, name in functions:
+            setattr(owner, name, clock(stage, getattr(owner, name)))
     planet = model.open(arguments.index)
     inside = model.gallery[np.isin(cells_at(model.gallery, planet.manifest.coarse_res), planet.cells)]
     count = WARM_UP + arguments.singles + arguments.batch
     vectors = queries(Kind.PHOTO_LIKE, places(inside, count, SEED), model.exact, SEED)
     many, single = vectors[: arguments.batch], vectors[arguments.batch :]
-    rate = encoder_rate(model.encode)
-    for stage, functions in STAGES.items():
-        for owner, name in functions:
-            setattr(owner, name, clock(stage, getattr(owner, name)))
     for effort in map(EffortName, arguments.efforts):
         question = Question(k=10, resolution=9, effort=effort)
         for n in range(WARM_UP):
