@@ -28,7 +28,7 @@ from index.search.question import Question
 
 ENTROPY_RES = 3
 """Entropy is of cells of this resolution, about 100 km across."""
-THRESHOLD_BITS = 10.0
+THRESHOLD_BITS = 10.4
 """Above this entropy an answer is not localizable; measured by `benchmarks/answers.py`."""
 POINTS = "all, cell, geoscore or a distance in km, such as 25"
 
