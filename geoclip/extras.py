@@ -8,6 +8,7 @@ EXTRAS = {
     "fetch": ("pip",),
     "map": ("matplotlib",),
     "mcp": ("mcp",),
+    "ray": ("ray",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "train": ("lightning", "jsonargparse", "tensorboard", "webdataset", "matplotlib"),
 }
