@@ -64,7 +64,7 @@ class RemotePhoto(Elsewhere):
             except PhotoError:
                 raise
             except Exception as found:  # each kind of address has errors of its own
-                error = first_cause(found) if scheme in _WEB else found
+                error = first_cause(found) if scheme in _WEB and not isinstance(found, TimeoutError) else found
                 if wait is None or not _may_pass(error):
                     raise PhotoError(_sentence(error)) from None
             time.sleep(wait)
@@ -112,6 +112,8 @@ def _may_pass(error: BaseException) -> bool:
 
 def _sentence(error: BaseException) -> str:
     status = getattr(error, "status", None)
+    if isinstance(error, TimeoutError):
+        return "The server does not answer in time."
     if isinstance(error, FileNotFoundError) or status in _GONE:
         return "There is no such file at this address."
     if isinstance(error, PermissionError) or status in _REFUSED or "Credentials" in type(error).__name__:

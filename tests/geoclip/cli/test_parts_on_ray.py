@@ -84,9 +84,9 @@ def test_ray_makes_what_the_shell_makes(work: Path, command: str) -> None:
 
 def test_actors_that_are_killed_lose_what_they_were_doing_and_no_more(encoder: LocationEncoder, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    vectors = encoder.embed(np.stack((rng.uniform(-50, 60, 600), rng.uniform(-180, 180, 600)), axis=1))
+    vectors = encoder.embed(np.stack((rng.uniform(-50, 60, 160), rng.uniform(-180, 180, 160)), axis=1))
     np.save(tmp_path / "vectors.npy", vectors)
-    search = ("search", tmp_path / "vectors.npy", "-i", "none", "--device", "cpu", "--part-rows", "10")
+    search = ("search", tmp_path / "vectors.npy", "-i", "none", "--device", "cpu", "--part-rows", "8")
     for more in ((), ("--finish",)):
         done = geoclip_process(*search, "--parts", tmp_path / "shell", *more, environment=ONE_THREAD)
         assert done.exit_code == 0, done.stderr

@@ -100,7 +100,7 @@ def test_answers_that_end_in_the_middle_are_asked_for_again(server: FileServer) 
     assert isinstance(there, RemotePhoto)
     assert there.content(1 << 20) == content
     server.cuts = {"0.png": 3}
-    assert reason(there).startswith("It cannot be fetched: ClientPayloadError")
+    assert reason(there).startswith("It cannot be fetched: ")
     assert len(server.asked) == 6
 
 
@@ -113,12 +113,12 @@ def test_redirects_elsewhere_and_without_end_are_refused(server: FileServer, whe
 
 
 def test_a_server_that_is_not_there_and_one_that_is_slow(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "ConnectorError" in reason(photo_at("http://127.0.0.1:1/a.jpg"))
+    assert "ConnectionRefusedError" in reason(photo_at("http://127.0.0.1:1/a.jpg"))
     monkeypatch.setattr(remote, "TOTAL_S", 0.5)
     remote._file_system.cache_clear()
     server.change = lambda name, content: (time.sleep(1.5), content)[1]
     begun = time.monotonic()
-    assert "Timeout" in reason(photo_at(f"{server.address}/0.png"))
+    assert reason(photo_at(f"{server.address}/0.png")) == "The server does not answer in time."
     assert time.monotonic() - begun < 10
 
 
