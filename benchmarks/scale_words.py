@@ -28,7 +28,7 @@ BENDS = """\
 5. **Lookups a second at finer cells** are not measured. A finer index saves encodings, of which the slopes of
    resolution 6 already save most, so resolution 6 is the better choice until somebody has measured otherwise.
 6. **One kind of processor.** All blocks must come of one arithmetic. A cloud that hands out unlike processors
-   under one name makes `--finish` refuse some of the blocks. Ask for one kind, or let Ray (`--engine ray`) find
+   under one name makes `--finish` refuse some of the blocks. Ask for one kind, or let Ray (`--on ray`) find
    out at the first block of each worker.
 
 What does not bend: a bucket's requests. A block has some 20 MB, a part lists one folder with one request a

@@ -1,6 +1,5 @@
 """`geoclip.embed_photos` and `embed_coordinates`: photos or places in, a Parquet file of vectors out; it can go on."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -19,10 +18,11 @@ from geoclip.errors import InputError
 from geoclip.options import FeatureOptions, MachineOptions, ModelOptions, PhotoOptions
 from geoclip.photos.decode import Photo
 from geoclip.photos.key import photo_key
-from geoclip.photos.pool import Decoded
+from geoclip.photos.pool import Decoded, Decoders
 from geoclip.release.directory import Release
 from geoclip.tables.columns import USUAL, Columns
 from geoclip.tables.coordinates import read_lat_lng
+from geoclip.tables.vector_parts import EmbeddedPhoto, printable
 from geoclip.tables.vectors import FEATURES, ResumableVectors, VectorSource
 
 COORDINATE_ROWS = 8192
@@ -97,12 +97,25 @@ def embed_photos(
     Raises:
         InputError: no photo could be embedded, or the file cannot be written.
     """
-    release, precision = embedder.release, precision_name(embedder.precision, embedder.device)
-    source = VectorSource("photos", release.model_digest, precision)
+    source = photo_source(embedder)
     columns = {"photo": pa.string()}
     with ResumableVectors(output, columns, source, asdict(embedder.limits), resume=resume) as vectors:
         stream = embedder.embed(vectors.remaining(each_photo(photos), photo_key, embedder.batch), workers=workers)
         return _written(vectors, stream, lambda name, vector: [((name,), vector)], on_photo)
+
+
+def photo_source(embedder: PhotoEmbedder) -> VectorSource:
+    """Return what makes the vectors of photos, as files of them say."""
+    precision = precision_name(embedder.precision, embedder.device)
+    return VectorSource("photos", embedder.release.model_digest, precision)
+
+
+def embedded_rows(
+    photos: Iterable[Photo], embedder: PhotoEmbedder, *, workers: int | Decoders = 0
+) -> Iterator[EmbeddedPhoto]:
+    """Yield a row for each photo, in order: its vector, or the reason why there is none."""
+    for decoded, vector in embedder.embed(photos, workers=workers):
+        yield EmbeddedPhoto(decoded.name, vector, decoded.error)
 
 
 def embed_features(
@@ -144,13 +157,8 @@ def _written(
     on_photo: OnPhoto,
 ) -> int:
     for decoded, found in stream:
-        vectors.add_together([] if found is None else rows(_printable(decoded.name), found))
+        vectors.add_together([] if found is None else rows(printable(decoded.name), found))
         on_photo(decoded)
     if (count := vectors.finish()) == 0:
         raise InputError("No photo could be embedded; nothing was written.")
     return count
-
-
-def _printable(name: str) -> str:
-    """Return a file name as UTF-8, bytes that are none escaped: Parquet strings hold nothing else."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

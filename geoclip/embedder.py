@@ -19,6 +19,7 @@ from geoclip.encoders.preprocess import crops_of
 from geoclip.encoders.text import TextEncoder
 from geoclip.options import WordOptions
 from geoclip.photos.decode import DecodeLimits, Photo
+from geoclip.photos.elsewhere import Elsewhere
 from geoclip.photos.pool import Decoded, Decoders, decode_all
 from geoclip.release.directory import Release
 from geoclip.release.fetch import released
@@ -131,7 +132,7 @@ class PhotoEmbedder:
 
 def each_photo(photos: Photos) -> Iterator[Photo]:
     """Yield one photo or several, path-likes as paths."""
-    if isinstance(photos, str | bytes | os.PathLike | Image.Image) or hasattr(photos, "read"):
+    if isinstance(photos, str | bytes | os.PathLike | Image.Image | Elsewhere) or hasattr(photos, "read"):
         photos = cast(list[Photo], [photos])
     for photo in photos:
         yield Path(photo) if isinstance(photo, os.PathLike) else photo

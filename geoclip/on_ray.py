@@ -25,7 +25,7 @@ def cluster() -> Iterator[None]:
     Raises:
         InputError: Ray is not installed.
     """
-    need("ray", "--engine ray")
+    need("ray", "--on ray")
     import ray
 
     if ray.is_initialized():

@@ -24,6 +24,7 @@ ROOMS = {
     "geoclip.schema": {"index.schema"},
     "geoclip.extras": {"geoclip.errors"},
     "geoclip.files": {"geoclip.errors", "index.files"},
+    "geoclip.on_ray": {"geoclip.extras"},
     "geoclip.distance": {"index.grid"},
     "geoclip.tables": {"geoclip.errors", "geoclip.files", "geoclip.journal"},
     "geoclip.release": {
@@ -73,7 +74,6 @@ ROOMS = {
         "geoclip.release",
         "index.search",
     },
-    "geoclip.on_ray": {"geoclip.extras"},
     "geoclip.build_on_ray": {
         "geoclip.encoders",
         "geoclip.errors",
@@ -116,11 +116,20 @@ ROOMS = {
         "index.storage",
     },
     "geoclip.photo_labels": {"geoclip.errors", "geoclip.files", "geoclip.photos"},
+    "geoclip.ray": {
+        "geoclip.answers",
+        "geoclip.errors",
+        "geoclip.locator",
+        "geoclip.photos",
+        "geoclip.remote",
+        "geoclip.writers",
+    },
     "geoclip.journal": {"geoclip.errors", "geoclip.files", "geoclip.schema"},
     "geoclip.remote": {
         "geoclip.errors",
         "geoclip.files",
         "index.files",
+        "geoclip.photos",
         "index.storage",
     },
     "geoclip.publish": {

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from geoclip import __version__
-from geoclip.cli.arguments import FromList, Overwrite
+from geoclip.cli.arguments import Column, FromList, Overwrite
 from geoclip.cli.output_options import OutputOptions
+from geoclip.cli.part_options import PartOptions
 from geoclip.cli.registry import app, command
 from geoclip.evaluation.evaluation_options import ColumnOptions, EvaluationOptions, ReportOptions
 from geoclip.option_groups import Panel
@@ -65,6 +66,8 @@ def fetch(
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]",
     "geoclip locate photos/ -o answers.csv --xmp beside     [dim]# sidecars, marked as estimates[/dim]",
     "geoclip locate photos/ --parts answers/ --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
+    "geoclip locate photos.parquet --column uri -o answers.jsonl     [dim]# at https, s3, gs or in files[/dim]",
+    "geoclip locate shards/*.tar -o answers.jsonl     [dim]# photos in tar files, which stay packed[/dim]",
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv",
     'geoclip locate --text "a red double-decker bus"',
 )
@@ -79,11 +82,13 @@ def locate(
     photos: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PHOTO... | FOLDER | -",
-            help="Photos, folders of photos (searched deeply), or - for one photo on stdin.",
+            metavar="PHOTO... | FOLDER | SHARD.tar | TABLE | -",
+            help="Photos or their addresses (https, s3, gs), folders of photos (searched deeply), tar files of photos, "
+            "tables with a photo a row, or - for one photo on stdin.",
         ),
     ] = None,
     from_list: FromList = None,
+    column: Column = None,
     together: Annotated[
         bool,
         typer.Option(
@@ -105,16 +110,18 @@ def locate(
     """Say where photos were taken: anywhere, with an index, or among the 100,000 places of the released gallery."""
     from geoclip.cli.locate import run
 
-    run(photos or [], from_list, together, by_time, words, output, index, search, photo, model, machine)
+    run(photos or [], from_list, column, together, by_time, words, output, index, search, photo, model, machine)
 
 
 @command(
     "geoclip embed photos/ -o vectors.parquet",
     "geoclip embed places.csv -o vectors.parquet     [dim]# columns lat, lng[/dim]",
+    "geoclip embed photos/ --parts vectors/ --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
     "geoclip embed photos/ -o features.parquet --features --views 4     [dim]# for `geoclip train`[/dim]",
 )
 def embed(
     features: FeatureOptions,
+    parts: PartOptions,
     columns: PlaceColumnOptions,
     photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],
     model: ModelOptions,
@@ -122,14 +129,15 @@ def embed(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PHOTO... | FOLDER | COORDINATES.csv",
-            help="Photos, or one table with columns lat and lng.",
+            metavar="PHOTO... | FOLDER | SHARD.tar | COORDINATES.csv",
+            help="Photos as for `geoclip locate`; or one table with columns lat and lng, or with --column of photos.",
         ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.parquet", help="Where to write the vectors.")
     ] = None,
     from_list: FromList = None,
+    column: Column = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a stopped run.", rich_help_panel=Panel.OUTPUT)
     ] = False,
@@ -138,7 +146,7 @@ def embed(
     """Turn photos or coordinates into unit vectors (512 numbers each) in a Parquet file."""
     from geoclip.cli.embed import run
 
-    run(inputs or [], from_list, output, resume, overwrite, columns, features, photo, model, machine)
+    run(inputs or [], from_list, column, output, resume, overwrite, parts, columns, features, photo, model, machine)
 
 
 @command(
@@ -157,7 +165,18 @@ def search(
         ),
     ],
     output: Annotated[
-        OutputOptions, "output", "format", "map_file", "resume", "overwrite", "parts", "part", "part_rows", "finish"
+        OutputOptions,
+        "output",
+        "format",
+        "map_file",
+        "resume",
+        "overwrite",
+        "parts",
+        "part",
+        "part_rows",
+        "finish",
+        "on",
+        "actors",
     ],
     index: IndexOptions,
     search: SearchOptions,

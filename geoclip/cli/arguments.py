@@ -12,7 +12,17 @@ FromList = Annotated[
     typer.Option(
         "--from-list",
         metavar="FILE",
-        help="Read more paths from a file, one a line; - for stdin.",
+        help="Read more paths or addresses from a file, one a line; - for stdin. Or a table, see --column.",
+        rich_help_panel=Panel.INPUT,
+    ),
+]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        "--column",
+        metavar="NAME",
+        help="Of tables of photos (.csv, .parquet, ...): the column with paths or addresses. Default: uri, url, photo, "
+        "image and the like.",
         rich_help_panel=Panel.INPUT,
     ),
 ]

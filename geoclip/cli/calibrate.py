@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Answer
-from geoclip.cli.output_options import RunCounts
-from geoclip.cli.session import open_embedder, open_locator, photo_inputs
+from geoclip.cli.photo_inputs import photo_inputs
+from geoclip.cli.run_counts import RunCounts
+from geoclip.cli.session import open_embedder, open_locator
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.evaluation.evaluation_options import ColumnOptions

@@ -46,8 +46,8 @@ class How(NamedTuple):
             raise InputError(f"{' and '.join(given)} cannot be given together; give one of them.")
         if self.runner is Runner.RAY:
             if self.part is not None or self.finish or self.dry_run:
-                raise InputError(f"--engine ray does all parts and finishes; leave out {given[0]}.")
-            need("ray", "--engine ray")
+                raise InputError(f"--on ray does all parts and finishes; leave out {given[0]}.")
+            need("ray", "--on ray")
         if self.blocks is not None and self.restart:
             raise InputError(
                 "--restart discards what is on this machine; with --blocks give another address, or remove yourself "

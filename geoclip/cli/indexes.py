@@ -19,7 +19,7 @@ from geoclip.options import BuildOptions, MachineOptions, ModelOptions
     "geoclip build france/ --region FR --gallery my_photos.csv",
     "geoclip build /shared/planet --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
     "geoclip build planet/ --part 3/16 --blocks s3://bucket/blocks     [dim]# without a shared folder[/dim]",
-    "geoclip build planet/ --engine ray     [dim]# on the machines of a Ray cluster[/dim]",
+    "geoclip build planet/ --on ray         [dim]# on the machines of a Ray cluster[/dim]",
 )
 def build(
     options: BuildOptions,
@@ -56,9 +56,10 @@ def build(
             rich_help_panel=Panel.MACHINE,
         ),
     ] = None,
-    engine: Annotated[
+    on: Annotated[
         Runner,
         typer.Option(
+            "--on",
             "--engine",
             help="Who encodes: this process; or Ray, on this machine or the cluster of $RAY_ADDRESS.",
             rich_help_panel=Panel.MACHINE,
@@ -75,7 +76,7 @@ def build(
         part=part,
         finish=finish,
         blocks=blocks,
-        runner=engine,
+        runner=on,
     )
     run_build(target, how, options, model, machine)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from geoclip.cli.session import photo_inputs
+from geoclip.cli.photo_inputs import photo_inputs
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import check_output, is_stream

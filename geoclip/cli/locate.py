@@ -1,5 +1,6 @@
 """`geoclip locate`."""
 
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +9,17 @@ import typer
 
 from geoclip.answers.answer import Answer
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output_options import OutputOptions, RunCounts, in_parts, options_of
-from geoclip.cli.session import open_embedder, open_locator, photo_inputs
+from geoclip.cli.output_options import OutputOptions, options_of
+from geoclip.cli.part_work import LocateWork
+from geoclip.cli.parts import PartJob, run_parts
+from geoclip.cli.photo_inputs import only_files, photo_inputs
+from geoclip.cli.run_counts import RunCounts
+from geoclip.cli.session import open_embedder, open_locator
 from geoclip.cli.terminal import progress, say
 from geoclip.embedder import Words
 from geoclip.errors import InputError
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions, WordOptions
+from geoclip.photos.decode import SUFFIXES
 from geoclip.photos.key import photo_key
 from geoclip.photos.taken import scenes
 from geoclip.writers import Output
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 def run(
     photos: list[str],
     from_list: Path | None,
+    column: str | None,
     together: bool,
     by_time: float | None,
     words: WordOptions,
@@ -45,7 +52,12 @@ def run(
     beside_photos = bool(photos or from_list)
     _check(photos, beside_photos, together, by_time, words, output, target)
     answer_map, sidecars = MapFile(output.map_file, photo, machine), Sidecars(output.xmp, say)
-    inputs = _some(photo_inputs(photos, from_list, photo.exclude)) if beside_photos or not words.text else iter(())
+    inputs: Iterator[Photo] = iter(())
+    if beside_photos or not words.text:
+        inputs = _some(photo_inputs(photos, from_list, photo.exclude, column))
+    if output.parts is not None:
+        work = LocateWork(words, index, search, photo, model, machine)
+        raise typer.Exit(_in_parts(output, list(inputs), work))
     embedder = open_embedder(photo, model, machine)
     locator = open_locator(embedder, index, search, machine, photos=beside_photos, words=bool(words.text))
     asked = locator.answerer.asked(search)
@@ -55,17 +67,10 @@ def run(
             answer, failed = locator.locate_together(inputs, workers=machine.processes, words=said, asked=asked)
         raise typer.Exit(_written(answer, failed, target, answer_map))
     if by_time is not None:
-        groups = scenes((str(path) for path in inputs), by_time, limits=photo.limits(), workers=machine.processes)
+        groups = scenes(only_files(inputs, "--by-time"), by_time, limits=photo.limits(), workers=machine.processes)
         of_scenes = _of_scenes(groups, locator, machine.processes, said, asked)
         raise typer.Exit(_streamed(of_scenes, None, target, answer_map, sidecars))
     options = options_of(locator, index, search, photo, model, words if beside_photos else None)
-    if output.parts is not None:
-        names = [str(each) for each in inputs]
-
-        def some(rows: slice) -> "Iterator[Answer]":
-            return locator.stream(names[rows], workers=machine.processes, words=said, asked=asked)
-
-        raise typer.Exit(in_parts(output, names, options, some))
     target.describe(options)
     if words.text and not beside_photos:
         fresh = list(target.remaining(words.text, lambda text: (text.encode(), b""), len(words.text)))
@@ -76,10 +81,21 @@ def run(
                 answer_map.add(answer)
         answer_map.finish()
         return
-    known = len(photos) if from_list is None and all(Path(each).is_file() for each in photos) else None
+    known = len(photos) if from_list is None and all(Path(each).suffix.lower() in SUFFIXES for each in photos) else None
     inputs = target.remaining(inputs, photo_key, locator.embedder.batch)
     stream = locator.stream(inputs, workers=machine.processes, words=said, asked=asked)
     raise typer.Exit(_streamed(stream, known, target, answer_map, sidecars))
+
+
+def _in_parts(output: OutputOptions, inputs: "list[Photo]", work: LocateWork) -> int:
+    from geoclip.writers.parts import ANSWERS
+
+    locator = work.locator()
+    options = options_of(locator, work.index, work.search, work.photo, work.model, work.words)
+    return run_parts(
+        output,
+        PartJob(ANSWERS, inputs, options, work, partial(work.maker, locator), "answered"),
+    )
 
 
 def _check(

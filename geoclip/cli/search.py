@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from geoclip.answers.answer import Answer
 from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
-from geoclip.cli.output_options import OutputOptions, RunCounts, in_parts, options_of
-from geoclip.cli.session import open_embedder, open_locator, photo_inputs, photo_on_stdin
+from geoclip.cli.output_options import OutputOptions, options_of
+from geoclip.cli.part_work import SearchWork
+from geoclip.cli.parts import PartJob, run_parts
+from geoclip.cli.photo_inputs import photo_inputs, photo_on_stdin
+from geoclip.cli.run_counts import RunCounts
+from geoclip.cli.session import open_embedder, open_locator
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
 from geoclip.files import saying, sha256_of
@@ -63,6 +67,11 @@ def run(
             raise InputError(f"{path} does not exist; make it with `geoclip embed`.")
     if index.index is None and photos and photos != ["-"]:
         raise InputError(f"{photos[0]} is not a file of vectors; use `geoclip locate`, or name an index first.")
+    if output.parts is not None:
+        if photos or not vectors:
+            raise InputError("--parts needs files of vectors; photos are for `geoclip locate`.")
+        work = SearchWork(tuple(vectors), means, index, search, photo, model, machine)
+        raise typer.Exit(_in_parts(output, work))
     answer_map = MapFile(output.map_file, photo, machine)
     locator = open_locator(
         open_embedder(photo, model, machine), index, search, machine, photos=photos not in ([], ["-"])
@@ -70,8 +79,6 @@ def run(
     counts = RunCounts()
     asked = locator.answerer.asked(search)
     options = options_of(locator, index, search, photo, model) | ({"means": True} if means else {})
-    if output.parts is not None:
-        raise typer.Exit(_in_parts(output, vectors, photos, options, locator.answerer, asked, means=means))
     target.describe(options)
     of_vectors = partial(_of_vectors, target=target, answerer=locator.answerer, asked=asked, means=means, counts=counts)
     answers = _answers(vectors, photos, of_vectors, target, locator, asked, machine.processes, photo.exclude)
@@ -86,33 +93,15 @@ def run(
         raise typer.Exit(counts.exit_code("answered"))
 
 
-def _in_parts(
-    output: OutputOptions,
-    vectors: list[Path],
-    photos: list[str],
-    options: dict[str, object],
-    answerer: "Answerer",
-    asked: "Asked",
-    *,
-    means: bool,
-) -> int:
-    if photos or len(vectors) != 1:
-        raise InputError("--parts needs one file of vectors; photos are for `geoclip locate`.")
-    model = answerer.source.model
-    open_file = partial(VectorFile, vectors[0], dim=answerer.searcher.dim, model_digest=model, means=means)
-    names = [name for batch in open_file(on_problem=say) for name in batch.names]
-    rows = ((name, vector) for batch in open_file() for name, vector in zip(batch.names, batch.vectors, strict=True))
-    at = 0
+def _in_parts(output: OutputOptions, work: SearchWork) -> int:
+    from geoclip.writers.parts import ANSWERS
 
-    def answers(wanted: slice) -> Iterator[Answer]:
-        nonlocal at
-        own = islice(rows, wanted.start - at, wanted.stop - at)  # files are asked for in their order
-        at = wanted.stop
-        while together := list(islice(own, _TOGETHER)):
-            called, found = zip(*together, strict=True)
-            yield from answerer.answers(called, np.stack(found), asked)
-
-    return in_parts(output, names, options | {"vectors": sha256_of(vectors[0])}, answers)
+    locator = work.locator()
+    options = options_of(locator, work.index, work.search, work.photo, work.model)
+    options |= {"means": True} if work.means else {}
+    options["vectors"] = ",".join(sha256_of(path) for path in work.vectors)
+    make, names = partial(work.maker, locator.answerer), work.names(locator.answerer)
+    return run_parts(output, PartJob(ANSWERS, names, options, work, make, "answered"))
 
 
 def _answers(

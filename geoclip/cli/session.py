@@ -1,21 +1,15 @@
-"""What a run of a command works with: the opened release and locator, and the photos of its arguments."""
+"""What a run of a command works with: the opened release and locator."""
 
-import io
-import sys
-from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoclip.cli.terminal import progress, say, stderr
-from geoclip.errors import InputError
 from geoclip.options import Candidates, IndexOptions, MachineOptions, ModelOptions, PhotoOptions, SearchOptions
 
 if TYPE_CHECKING:
     from geoclip.embedder import PhotoEmbedder
     from geoclip.locator import Locator
-    from geoclip.photos.decode import Photo
     from geoclip.release.directory import Release
 
 
@@ -85,31 +79,3 @@ def release_of(weights: Path | None) -> "Release":
     if not (released_path() / CONFIG).is_file():
         say("Fetching the released weights (40 MB, once) ...")
     return released()
-
-
-def photo_inputs(inputs: list[str], from_list: Path | None, exclude: Sequence[str] = ()) -> "Iterator[Photo]":
-    """Return the photos of a command's arguments; read lazily. What is passed over is said at the end.
-
-    Raises:
-        InputError: no inputs, one that does not exist, or stdin asked for twice.
-    """
-    from geoclip.photos.find import find_photos, listed_photos
-
-    if inputs.count("-") + (str(from_list) == "-") > 1:
-        raise InputError("Stdin (-) can be read once only.")
-    if not inputs and from_list is None:
-        raise InputError("No photos given; name photos or folders, - for stdin, or --from-list FILE.")
-    found = find_photos([path for path in inputs if path != "-"], exclude, say)
-    listed = listed_photos(from_list) if from_list is not None else iter(())
-    return chain((photo_on_stdin() for name in inputs if name == "-"), found, listed)
-
-
-def photo_on_stdin(begin: bytes = b"") -> "Photo":
-    """Return the photo on stdin, of which this was read already; of a too large one not all is read."""
-    from geoclip.photos.decode import DecodeLimits
-
-    photo = io.BytesIO(
-        begin + sys.stdin.buffer.read(DecodeLimits.max_bytes + 1)
-    )  # one byte more, so that it is refused
-    photo.name = "-"  # what answers call it
-    return photo

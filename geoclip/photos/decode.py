@@ -22,6 +22,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.colour import Conversion, as_it_is, eight_bits, over_white, srgb_conversion, srgb_of
+from geoclip.photos.elsewhere import Elsewhere
 from geoclip.photos.exif import LatLng, gps_of, orientation_of, positions_in
 from geoclip.photos.png import has_large_texts, without_texts
 
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 CLIP_SIZE = 224
 """Width and height of what CLIP sees, in pixels, unless a model says otherwise."""
-Photo = str | Path | bytes | BinaryIO | Image.Image
+Photo = str | Path | bytes | BinaryIO | Image.Image | Elsewhere
 
 # Read through Pillow's own decoders; MPO is read as JPEG. Left out on purpose: EPS (runs Ghostscript) and formats
 # without a signature (TGA, PCX, ...), which would "recognise" noise. AVIF stands before HEIF because pillow-heif
@@ -93,6 +94,8 @@ def name_of(photo: Photo, position: int = 0) -> str:
     """Return what to call a photo in answers and messages: its path, or its position in the input."""
     if isinstance(photo, str | Path):
         return str(photo)
+    if isinstance(photo, Elsewhere):
+        return photo.name
     name = getattr(photo, "filename", None) or getattr(photo, "name", None)
     return str(name) if isinstance(name, str | Path) else f"photo {position}"
 
@@ -256,8 +259,10 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)  # a Pillow built without AVIF reads the others
 
 
-def _source(photo: str | Path | bytes | BinaryIO, limits: DecodeLimits) -> Path | BinaryIO:
+def _source(photo: str | Path | bytes | BinaryIO | Elsewhere, limits: DecodeLimits) -> Path | BinaryIO:
     """Return something Pillow opens, within the limit on bytes; only regular files are opened by path."""
+    if isinstance(photo, Elsewhere):
+        photo = photo.content(limits.max_bytes)
     if isinstance(photo, str | Path):
         path = Path(photo)
         try:

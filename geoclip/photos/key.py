@@ -8,6 +8,7 @@ from hashlib import sha256
 from os import PathLike
 
 from geoclip.photos.decode import Photo, name_of
+from geoclip.photos.elsewhere import Elsewhere
 
 _END_BYTES = 1 << 16
 
@@ -26,6 +27,8 @@ def photo_key(photo: Photo | PathLike[str]) -> tuple[bytes, bytes]:
         with suppress(OSError, ValueError):
             content = _ends(photo)
         return os.fsencode(photo), content
+    if isinstance(photo, Elsewhere):
+        return os.fsencode(photo.name), photo.key
     return os.fsencode(name_of(photo)), photo.getvalue() if isinstance(photo, io.BytesIO) else b""
 
 

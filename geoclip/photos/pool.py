@@ -13,6 +13,7 @@ from PIL import Image
 
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, Picture, content_of, name_of, read_photo
+from geoclip.photos.elsewhere import Elsewhere, ahead
 from geoclip.photos.exif import LatLng
 from geoclip.photos.worker import Decoder, Worker
 
@@ -105,8 +106,9 @@ def decode_all(
     """Decode photos in order.
 
     Args:
-        photos: paths, bytes, open files or Pillow images; read only a few ahead of what was yielded. Open files are
-            read, and Pillow images decoded, in this process as they come, so they may be closed after that.
+        photos: paths, bytes, open files, Pillow images, or photos elsewhere; read only a few ahead of what was
+            yielded. Open files are read, and Pillow images decoded, in this process as they come, so they may be
+            closed after that. Photos elsewhere are fetched by this process, a few at once.
         limits: what one photo may cost, and how it is read.
         workers: processes to decode in, each held to 2 GB of memory. 0 decodes in this process, where a hostile file
             has no limit of time or memory and a decoder's crash is the caller's. Or a pool, which stays open; time, and
@@ -120,7 +122,7 @@ def decode_all(
     """
     if isinstance(workers, int) and workers < 0:
         raise InputError(f"workers is {workers}; give a number of processes, or 0 to decode in this one.")
-    named = ((name_of(photo, position), photo) for position, photo in enumerate(photos))
+    named = ((name_of(photo, position), photo) for position, photo in enumerate(ahead(photos, limits.max_bytes)))
     if workers == 0:
         return (_decoded(name, partial(decoder, photo, limits)) for name, photo in named)
     if isinstance(workers, int):
@@ -152,6 +154,9 @@ def _decode_in_workers(
     def started(name: str, photo: Photo) -> Future[Decoded]:
         if isinstance(photo, Image.Image):
             return _done(_decoded(name, partial(decoder, photo, limits)))
+        if isinstance(photo, Elsewhere):
+            there = photo
+            return pool.start(lambda worker: _decoded(name, partial(_fetched, worker, there, limits)))
         if not isinstance(photo, str | Path | bytes):
             try:
                 photo = content_of(photo, limits)
@@ -170,6 +175,10 @@ def _decode_in_workers(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _fetched(worker: Worker, photo: Elsewhere, limits: DecodeLimits) -> Picture:
+    return worker.decode(photo.content(limits.max_bytes), limits)
 
 
 def _done(decoded: Decoded) -> Future[Decoded]:

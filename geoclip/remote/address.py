@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from geoclip.errors import InputError
 from geoclip.remote.web import web_options
 
-_PACKAGES = {"hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}
+PACKAGES = {"hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}
+"""Kinds of addresses, and the package that reads each through fsspec."""
 _LIKE_ONE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _SECRETS = re.compile(r"//[^/\s@]+@|[?&][^\s'\"<>]*")
 _GONE = (404, 410)  # of HTTP
@@ -46,7 +47,7 @@ class Address:
         InputError: it is of another kind, or a package that it needs is not installed.
     """
 
-    def __init__(self, words: str, packages: Mapping[str, str] = _PACKAGES) -> None:
+    def __init__(self, words: str, packages: Mapping[str, str] = PACKAGES) -> None:
         scheme, host, path, query, fragment = urlsplit(_LIKE_ONE.sub(r"\1://", words, count=1))
         self._parts = (scheme, host, path.rstrip("/"), query)
         if scheme not in packages or not host or fragment:
@@ -64,7 +65,7 @@ class Address:
     def is_one(words: str) -> bool:
         """Return whether words look like an address and not like a path; a `Path` leaves one slash of two."""
         found = _LIKE_ONE.match(words)
-        return found is not None and found[1].lower() in _PACKAGES
+        return found is not None and found[1].lower() in PACKAGES
 
     def __str__(self) -> str:
         """Return the address without what may be secret in it."""
@@ -128,7 +129,7 @@ class Address:
         except InputError:
             raise
         except Exception as found:  # each kind of address has errors of its own
-            error = _first_cause(found) if self._parts[0] in ("http", "https") else found
+            error = first_cause(found) if self._parts[0] in ("http", "https") else found
             if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in _GONE:
                 raise InputError(f"{self} has no {name}; give the address of the folder that holds it.") from None
             raise UnreachableError(
@@ -145,9 +146,9 @@ class Address:
             return fsspec.core.url_to_fs(self.file(""), skip_instance_cache=True, **options)[0]  # nothing remembered
 
 
-def _first_cause(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """Return what an error came of; fsspec calls a server that cannot be reached a file that is not found."""
-    return error if error.__cause__ is None else _first_cause(error.__cause__)
+    return error if error.__cause__ is None else first_cause(error.__cause__)
 
 
 def reason_of(error: BaseException) -> str:

@@ -10,13 +10,17 @@ if TYPE_CHECKING:
 _CONNECT_S, _SILENT_S = 30, 60
 
 
-def web_options() -> dict[str, Any]:
-    """Return the options of fsspec's HTTP file system; its client follows ten redirects, none to other than HTTP."""
+def web_options(total_s: float | None = None) -> dict[str, Any]:
+    """Return the options of fsspec's HTTP file system; its client follows ten redirects, none to other than HTTP.
+
+    Args:
+        total_s: for one answer with all its content; None leaves as much time as it brings something.
+    """
     import aiohttp
 
     traces = aiohttp.TraceConfig()
     traces.on_request_redirect.append(refuse_leaving_https)
-    waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
+    waiting = aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
     return {"client_kwargs": {"timeout": waiting, "trace_configs": [traces]}}
 
 

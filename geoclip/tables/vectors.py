@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 VECTOR, FEATURE = "vector", "feature"
 FEATURES = "features"
-_METADATA_KEY = b"geoclip"
+METADATA_KEY = b"geoclip"
 PART_ROWS = 4096
 PART_SECONDS = 60.0
 
@@ -85,7 +85,7 @@ class ResumableVectors:
         self._target, self._folder, self._columns = target, target.with_name(target.name + ".parts"), columns
         self._features, self._views = source.kind == FEATURES, source.views or 1
         about = {name: value for name, value in asdict(source).items() if value is not None}
-        self._metadata = {_METADATA_KEY: json.dumps(about).encode()}
+        self._metadata = {METADATA_KEY: json.dumps(about).encode()}
         if resume and is_stream(target):
             raise InputError(f"{target} is not a file that a run can go on with; leave --resume out.")
         if self._folder.exists() and not resume:
@@ -212,7 +212,7 @@ def feature_field(dim: int) -> pa.Field:
     return pa.field(FEATURE, pa.list_(pa.field("element", pa.float16(), nullable=False), dim), nullable=False)
 
 
-def one_page_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def one_page_writer(path: Path | BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file in which each table that is written becomes one row group of one page a column."""
     return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, data_page_size=1 << 30)
 
@@ -223,7 +223,7 @@ def source_of(schema: pa.Schema) -> VectorSource | None:
     Raises:
         InputError: it is from another version.
     """
-    text = (schema.metadata or {}).get(_METADATA_KEY)
+    text = (schema.metadata or {}).get(METADATA_KEY)
     try:
         return None if text is None else VectorSource(**json.loads(text))
     except (ValueError, TypeError) as error:

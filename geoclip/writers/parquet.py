@@ -1,6 +1,7 @@
 """Answers as Parquet: a row a query, lists of structs for what there are several of."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -44,8 +45,7 @@ class ParquetWriter(Writer):
 
     def write(self, answer: Answer) -> None:
         """See `Writer.write`."""
-        row = record(answer)
-        self._waiting.append(_as_utf8(row) | {"searched": _as_utf8(row["searched"])})
+        self._waiting.append(_row(answer))
         if len(self._waiting) == GROUP_ROWS:
             self._write_group()
 
@@ -63,6 +63,16 @@ class ParquetWriter(Writer):
     def _write_group(self) -> None:
         self._file.write_table(pa.Table.from_pylist(self._waiting, schema=_COLUMNS))
         self._waiting = []
+
+
+def answer_table(answers: Iterable[Answer]) -> pa.Table:
+    """Return answers with the columns that files of them have."""
+    return pa.Table.from_pylist([_row(answer) for answer in answers], schema=_COLUMNS)
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    row = record(answer)
+    return _as_utf8(row) | {"searched": _as_utf8(row["searched"])}
 
 
 def _as_utf8(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,19 @@
-"""Answers of a large job in files of some thousand rows, which any number of processes make side by side.
+"""Rows of a large job in files of some thousand, which any number of processes make side by side.
 
-The folder holds `_plan.json` (what is answered and how, compared by every process), `part-00000.parquet` and so on,
+The folder holds `_plan.json` (what is done and how, compared by every process), `part-00000.parquet` and so on,
 each written whole, and at the end `_manifest.json`: files with sha256 and counts. A file that is there is done.
-What a file holds does not depend on who made it, or in which order.
+What a file holds does not depend on who made it, or in which order. A row is an answer, or what another kind of part
+has; an input that failed is a row with a reason in its column `error`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Generic, NamedTuple, Protocol, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -21,6 +24,36 @@ from geoclip.writers.formats import Format
 from index.parts import Part, ranges
 
 PLAN, MANIFEST = "_plan.json", "_manifest.json"  # readers of folders of Parquet pass over such names
+Row = TypeVar("Row")
+Taken_contra = TypeVar("Taken_contra", contravariant=True)
+
+
+class RowWriter(Protocol[Taken_contra]):
+    """Writes rows one by one."""
+
+    def write(self, row: Taken_contra, /) -> object:
+        """Write one row."""
+
+
+@dataclass(frozen=True)
+class PartKind(Generic[Row]):
+    """What the rows of a job are. Files have a column `error`, null where a row is sound."""
+
+    name: str
+    """In the plan and in the manifest: `answers`, `vectors`."""
+    writer: Callable[[BinaryIO], AbstractContextManager[RowWriter[Row]]]
+    """Opens a writer of Parquet to a file, which stays open."""
+
+
+@contextmanager
+def _answer_writer(file: BinaryIO) -> Iterator[RowWriter[Answer]]:
+    stream = TextIOWrapper(file, encoding="utf-8")
+    with Format.PARQUET.writer(stream) as writer:
+        yield writer
+    stream.detach()
+
+
+ANSWERS = PartKind("answers", _answer_writer)
 
 
 class Finished(NamedTuple):
@@ -32,25 +65,28 @@ class Finished(NamedTuple):
     """Rows with an error in place of an answer."""
 
 
-class PartFolder:
-    """The folder of a job.
+class PartFolder(Generic[Row]):
+    """The folder of a job. It can be pickled, for processes that write its files.
 
     Args:
         folder: is made.
-        names: (N,) of what is answered, in order.
-        options: all that answers depend on beside it.
+        kind: what the rows are.
+        names: (N,) of the inputs, in order.
+        options: all that rows depend on beside them.
         rows: of a file.
 
     Raises:
         InputError: the folder is of another job, or holds something else.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], options: Mapping[str, Any], rows: int) -> None:
-        self.folder, self._count, self._rows = folder, len(names), rows
+    def __init__(
+        self, folder: Path, kind: PartKind[Row], names: Sequence[str], options: Mapping[str, Any], rows: int
+    ) -> None:
+        self.folder, self.kind, self._count, self._rows = folder, kind, len(names), rows
         digest = hashlib.sha256()
         for name in names:
             digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-        wanted = {"rows": self._count, "rows_a_file": rows, "names": digest.hexdigest()}
+        wanted = {"kind": kind.name, "rows": self._count, "rows_a_file": rows, "names": digest.hexdigest()}
         self._claim(wanted | {name: str(value) for name, value in sorted(options.items())})
 
     def __len__(self) -> int:
@@ -67,29 +103,30 @@ class PartFolder:
         return self.folder / f"part-{number:05d}.parquet"
 
     def rows(self, number: int) -> slice:
-        """Return which of the names a file answers."""
+        """Return which of the inputs a file has."""
         return slice(number * self._rows, min((number + 1) * self._rows, self._count))
 
-    def write(self, number: int, answers: Iterable[Answer]) -> Iterator[Answer]:
-        """Write a file whole; yield the answers as they come, those with an error too.
+    def write(self, number: int, rows: Iterable[Row]) -> Iterator[Row]:
+        """Write a file whole; yield the rows as they come, those with an error too.
 
         Raises:
-            InputError: there are more answers or fewer than names, or the disk is full; then nothing is written.
+            InputError: there are more rows or fewer than inputs, or the disk is full; then nothing is written.
         """
         wanted, count = self.rows(number), 0
-        with written_whole(self.path(number)) as temporary, temporary.open("wb") as file:
-            stream = TextIOWrapper(file, encoding="utf-8")
-            with Format.PARQUET.writer(stream) as writer:
-                for answer in answers:
-                    writer.write(answer)
-                    count += 1
-                    yield answer
-                if count != wanted.stop - wanted.start:
-                    raise InputError(
-                        f"{count} answers came for {wanted.stop - wanted.start} inputs; the inputs changed meanwhile, "
-                        "so begin again with another --parts."
-                    )
-            stream.detach()
+        with (
+            written_whole(self.path(number)) as temporary,
+            temporary.open("wb") as file,
+            self.kind.writer(file) as writer,
+        ):
+            for row in rows:
+                writer.write(row)
+                count += 1
+                yield row
+            if count != wanted.stop - wanted.start:
+                raise InputError(
+                    f"{count} {self.kind.name} came for {wanted.stop - wanted.start} inputs; the inputs changed "
+                    "meanwhile, so begin again with another --parts."
+                )
 
     def finish(self) -> Finished:
         """Check that all files are there and whole, and write the manifest.
@@ -107,7 +144,7 @@ class PartFolder:
             own, errors = self._checked(number)
             failed += errors
             files.append({"name": self.path(number).name, "rows": own, "failed": errors, "sha256": self._sha(number)})
-        record = {"kind": "geoclip-planet answers", "rows": self._count, "failed": failed, "files": files}
+        record = {"kind": f"geoclip-planet {self.kind.name}", "rows": self._count, "failed": failed, "files": files}
         with written_whole(self.folder / MANIFEST) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return Finished(len(files), self._count, failed)

@@ -12,11 +12,12 @@ from PIL import Image
 
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
-from geoclip.writers.parts import PartFolder
+from geoclip.writers.parts import ANSWERS, PartFolder
 from index.parts import Part
 from tests.helpers.answers import bare, full
 from tests.helpers.builds import contents
-from tests.helpers.commands import geoclip
+from tests.helpers.commands import assert_refused, geoclip
+from tests.helpers.pictures import make_photo
 from tests.helpers.small_release import SmallRelease
 
 pytestmark = pytest.mark.usefixtures("release")
@@ -130,7 +131,7 @@ def test_photos_that_fail_are_rows_with_a_reason(tmp_path: Path, small_towers: S
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    folder = PartFolder(tmp_path / "job", ["a", "b", "c"], {}, 2)
+    folder = PartFolder(tmp_path / "job", ANSWERS, ["a", "b", "c"], {}, 2)
     assert folder.missing(Part(2, 2)) == [1]
     for _ in folder.write(0, iter([bare("a"), full("b")])):
         break  # as when a process is stopped
@@ -139,3 +140,47 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "job").iterdir()] == ["_plan.json"]
     assert len(list(folder.write(0, iter([bare("a"), full("b")])))) == 2
     assert folder.missing() == [1]
+
+
+def test_vectors_in_parts_are_those_of_one_file(tmp_path: Path, small_towers: SmallRelease) -> None:
+    photos = [make_photo(tmp_path / "photos" / f"{number}.png", seed=number) for number in range(5)]
+    photos[2].write_bytes(b"not a photo")
+    asked = ("embed", tmp_path / "photos", "--clip-checkpoint", small_towers.clip)
+    in_parts = (*asked, "--parts", tmp_path / "job", "--part-rows", "2")
+    codes = [geoclip(*in_parts, "--part", f"{number}/2").exit_code for number in (2, 1)]
+    assert codes == [1, 0]
+    done = geoclip(*in_parts, "--finish")
+    assert (done.exit_code, "3 files, 5 rows, 1 of them failed" in done.stderr) == (1, True), done.stderr
+    again = geoclip(*asked, "--parts", tmp_path / "one", "--part-rows", "2")
+    assert again.exit_code == 1
+    assert geoclip(*asked, "--parts", tmp_path / "one", "--part-rows", "2", "--finish").exit_code == 1
+    assert contents(tmp_path / "one") == contents(tmp_path / "job")
+    assert geoclip(*asked, "-o", tmp_path / "whole.parquet").exit_code == 1
+    whole, mine = pq.read_table(tmp_path / "whole.parquet"), pq.read_table(tmp_path / "job")
+    assert mine["photo"].to_pylist() == [str(photo) for photo in photos]
+    failed = mine.filter(mine["error"].is_valid())
+    assert (failed["photo"].to_pylist(), failed["vector"].to_pylist()) == ([str(photos[2])], [None])
+    assert "known format" in failed["error"][0].as_py()
+    sound = mine.filter(mine["vector"].is_valid())
+    assert sound["photo"] == whole["photo"]
+    assert np.allclose(sound["vector"].to_pylist(), whole["vector"].to_pylist(), atol=1e-6)
+    assert pq.read_schema(tmp_path / "job" / "part-00000.parquet").metadata == whole.schema.metadata
+
+
+def test_vectors_of_parts_are_searched_in_parts(vectors: Path, tmp_path: Path, small_towers: SmallRelease) -> None:
+    for number in range(3):
+        make_photo(tmp_path / "photos" / f"{number}.png", seed=number)
+    job = ("embed", tmp_path / "photos", "--clip-checkpoint", small_towers.clip, "--parts", tmp_path / "job")
+    assert geoclip(*job, "--part-rows", "2").exit_code == 0
+    files = sorted((tmp_path / "job").glob("*.parquet"))
+    done = geoclip("search", *files, "-i", "none", "--parts", tmp_path / "hits", "--part-rows", "2", "--part", "2/2")
+    assert done.exit_code == 0, done.stderr
+    assert pq.read_table(tmp_path / "hits")["query"].to_pylist() == [str(tmp_path / "photos" / "2.png")]
+    done = geoclip("search", *files, "-i", "none", "--parts", tmp_path / "job")
+    assert (done.exit_code, "holds a job with another kind" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("beside", [("-o", "x.parquet"), ("--resume",), ("--features",), ("places.csv",)])
+def test_vectors_in_parts_have_no_other_output(tmp_path: Path, beside: tuple[str, ...]) -> None:
+    assert_refused(geoclip("embed", *beside, "--parts", tmp_path / "job"), "--parts")
+    assert not (tmp_path / "job").exists()

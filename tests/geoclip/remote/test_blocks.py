@@ -362,8 +362,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     [
         (("--part", "1/2", "--blocks", "https://host/x"), "Nothing can be kept at https://host/x"),
         (("--restart", "--blocks", "blocks"), "with --blocks give another address, or remove yourself what is there"),
-        (("--engine", "ray", "--part", "1/2"), "--engine ray does all parts and finishes; leave out --part."),
-        (("--engine", "ray", "--dry-run"), "--engine ray does all parts and finishes; leave out --dry-run."),
+        (("--on", "ray", "--part", "1/2"), "--on ray does all parts and finishes; leave out --part."),
+        (("--engine", "ray", "--dry-run"), "--on ray does all parts and finishes; leave out --dry-run."),
     ],
 )
 def test_what_the_command_refuses(arguments: tuple[str, ...], complaint: str) -> None:

@@ -1,0 +1,86 @@
+"""A job in parts, as commands run it: the part that is asked for, or its end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from geoclip.cli.part_options import PartOptions
+from geoclip.cli.part_work import Maker, Work
+from geoclip.cli.run_counts import Outcome, RunCounts
+from geoclip.cli.terminal import progress, say
+from geoclip.errors import InputError
+from geoclip.on_ray import Runner
+from geoclip.photos.decode import Photo, name_of
+from index.parts import Part
+
+if TYPE_CHECKING:
+    from geoclip.writers.parts import PartFolder, PartKind
+
+Row = TypeVar("Row", bound=Outcome)
+
+
+@dataclass(frozen=True)
+class PartJob(Generic[Row]):
+    """What a job makes."""
+
+    kind: "PartKind[Row]"
+    inputs: Sequence[Photo]
+    """(N,) in order."""
+    options: Mapping[str, object]
+    """All that rows depend on beside the inputs."""
+    work: Work[Row]
+    """Makes the rows, in whichever process."""
+    maker: Callable[[], Maker[Row]]
+    """Loads what makes rows in this one."""
+    done: str
+    """What a row is when it is made: `answered`."""
+
+
+def run_parts(options: PartOptions, job: PartJob[Row]) -> int:
+    """Do the part of a job that is asked for, or finish it; return the exit code.
+
+    Raises:
+        InputError: there is no such part, the folder is of another job, or the job is not complete.
+    """
+    from geoclip.writers.parts import PartFolder
+
+    assert options.parts is not None
+    try:
+        part = None if options.part is None else Part.parse(options.part)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    names = [name_of(each, at) for at, each in enumerate(job.inputs)]
+    folder = PartFolder(options.parts, job.kind, names, job.options, options.part_rows)
+    if options.finish:
+        made = folder.finish()
+        say(f"{options.parts} is whole: {made.files:,} files, {made.rows:,} rows, {made.failed:,} of them failed.")
+        return 1 if made.failed else 0
+    left, counts = folder.missing(part), RunCounts()
+    known = sum(rows.stop - rows.start for rows in map(folder.rows, left))
+    with progress(job.done.capitalize(), known) as update:
+        if left and options.on is Runner.RAY:
+            _on_ray(options, job, folder, left, counts, lambda: update(counts.answered + counts.failed, known))
+        elif left:
+            make = job.maker()
+            for number in left:
+                rows = folder.rows(number)
+                for row in folder.write(number, make(rows, job.inputs[rows])):
+                    counts.count(row)
+                    update(counts.answered + counts.failed, known)
+    say(f"{len(left)} of {len(folder)} files made here; when all are there, --finish writes the manifest.")
+    return counts.exit_code(job.done)
+
+
+def _on_ray(
+    options: PartOptions,
+    job: PartJob[Row],
+    folder: "PartFolder[Row]",
+    numbers: Sequence[int],
+    counts: RunCounts,
+    update: Callable[[], object],
+) -> None:
+    from geoclip.cli.parts_on_ray import made_on_ray
+
+    for made in made_on_ray(folder, numbers, job.inputs, job.work, options.actors):
+        counts.add(made.answered, made.failed, made.reasons)
+        update()
