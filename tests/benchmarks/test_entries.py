@@ -70,7 +70,7 @@ def test_help_is_there(program: str, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_all_programs_are_known() -> None:
-    assert len(PROGRAMS) == 20
+    assert len(PROGRAMS) == 24
     assert FULL.queries > QUICK.queries
 
 
@@ -106,6 +106,8 @@ def test_exhaustive_answer_recall_and_posterior(index: Path, tmp_path: Path, mon
     [
         ("latency", ("--singles", "2", "--batch", "4", "--efforts", "fast", "--cold"), 2),
         ("returns", ("--count", "10"), 2),
+        ("stages", ("--singles", "2", "--batch", "4", "--efforts", "fast"), 2),
+        ("reading", ("--queries", "4", "--alone", "2", "--rounds", "1"), 5),
         ("constrained", ("--queries", "2", "--constraints", "continent"), 1),
         ("answers", ("--queries", "20", "--weights", "0.5", "--tables", "point", "calibration", "localizable"), 20),
     ],
