@@ -35,7 +35,7 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=1000)
     arguments = options.parse_args()
     index = arguments.index.resolve()
-    results = Results(arguments.out)
+    results = Results(arguments.out and arguments.out.absolute())
     vectors = simulated(index, arguments.vectors)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
