@@ -57,7 +57,7 @@ class LocateWork:
 
     def locator(self) -> "Locator":
         """Open what answers; CLIP is not loaded."""
-        return open_locator(open_embedder(self.photo, self.model, self.machine), self.index, self.search, self.machine)
+        return _locator(self)
 
     def open(self) -> Maker[Answer]:
         """See `Work`."""
@@ -117,7 +117,7 @@ class SearchWork:
 
     def locator(self) -> "Locator":
         """Open what answers."""
-        return open_locator(open_embedder(self.photo, self.model, self.machine), self.index, self.search, self.machine)
+        return _locator(self)
 
     def open(self) -> Maker[Answer]:
         """See `Work`."""
@@ -183,6 +183,10 @@ class _Onwards:
                 self._batch[0][at - first : stop - first], self._batch[1][at - first : stop - first], strict=True
             )
             at = stop
+
+
+def _locator(work: LocateWork | SearchWork) -> "Locator":
+    return open_locator(open_embedder(work.photo, work.model, work.machine), work.index, work.search, work.machine)
 
 
 def _silent(sentence: str) -> None:
