@@ -56,6 +56,7 @@ def write_cells(
     res: int | None = None,
     *,
     encode: Encode | None = None,
+    model: str | None = None,
     on_rows: OnRows = lambda done, total: None,
 ) -> int:
     """Write the cells of an index as GeoParquet; return how many.
@@ -70,13 +71,14 @@ def write_cells(
         output: the file to make.
         res: H3 resolution, 0 to one below that of the stored cells; theirs unless said otherwise.
         encode: the location encoder, for vectors.
+        model: the digest of its model; None does not compare.
         on_rows: told how far it is.
 
     Raises:
-        InputError: no index, another resolution, or the file cannot be written.
+        InputError: no index, one of another model, another resolution, or the file cannot be written.
     """
     try:
-        contents = IndexContents.open(index)
+        contents = IndexContents.open(index, model=model)
     except BadIndexError as error:
         raise InputError(str(error)) from error
     stored = contents.manifest.coarse_res

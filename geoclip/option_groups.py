@@ -41,6 +41,7 @@ class Help(NamedTuple):
     metavar: str | None = None
     least: float | None = None
     most: float | None = None
+    """Only beside `least`."""
 
 
 class OptionField(NamedTuple):
@@ -107,10 +108,15 @@ def _checked(name: str, value: Any, field: OptionField) -> Any:
     if field.kind is Path:
         return Path(value)
     least, most = field.help.least, field.help.most
-    if (least is not None and not value >= least) or (most is not None and not value <= most):
-        limits = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
+    if least is not None and not (value >= least and (most is None or value <= most)):
+        limits = f"at least {number(least)}" if most is None else f"{number(least)} to {number(most)}"
         raise InputError(f"{value} is not allowed for {_called(name, field)}; choose {limits}.")
     return value
+
+
+def number(value: float) -> str:
+    """Return a limit as people read it: 4, 0.05, 1,000,000."""
+    return f"{value:,.12g}"
 
 
 def _called(name: str, field: OptionField) -> str:

@@ -1,5 +1,6 @@
 """An answer as a notebook shows it, and as programs take it that know `__geo_interface__`."""
 
+import math
 from html import escape
 
 from geoclip.answers.answer import Answer
@@ -18,7 +19,7 @@ def features(answer: Answer) -> Features:
             place=str(p.name or ""),
             country=p.name.code if p.name else "",
             share=p.share,
-            radius_km=p.radius_km,
+            radius_km=p.radius_km if math.isfinite(p.radius_km) else None,  # JSON has no number that is none
             score=p.score,
             cell=p.cell,
         )
@@ -29,8 +30,12 @@ def features(answer: Answer) -> Features:
 def html(answer: Answer) -> str:
     """Return what is asked, the verdict and the places, with all text escaped."""
     head = f"<p><b>{escape(answer.query)}</b><br>{escape(answer.error or answer.verdict)}</p>"
-    rows = [
-        (f"{rank}", str(p.name or ""), percent(p.share), distance(p.radius_km), coordinates(p.lat, p.lng, p.radius_km))
-        for rank, p in enumerate(answer.predictions, 1)
-    ]
-    return head + (table(("", "place", "share", "radius", "latitude, longitude"), rows) if rows else "")
+    wide = any(math.isfinite(p.radius_km) for p in answer.predictions)
+    rows = []
+    for rank, p in enumerate(answer.predictions, 1):
+        radius = [distance(p.radius_km) if math.isfinite(p.radius_km) else ""] if wide else []
+        known_km = answer.radius_50_km if rank == 1 else p.radius_km  # as the terminal shows it
+        where = coordinates(p.lat, p.lng, known_km)
+        rows.append((f"{rank}", str(p.name or ""), percent(p.share), *radius, where))
+    names = ("", "place", "share", *(("radius",) if wide else ()), "latitude, longitude")
+    return head + (table(names, rows) if rows else "")

@@ -40,13 +40,14 @@ def cells(
     if output.suffix.lower() not in (".parquet", ".geoparquet"):
         raise InputError(f"{output} is not called .parquet; give the file to make with --output NAME.parquet.")
     check_output(output, overwrite=overwrite)
-    folder, encode = index_folder(index) or Path(index), None
+    folder, encode, digest = index_folder(index) or Path(index), None, None
     if vectors:
         from geoclip.encoders.location import LocationEncoder
         from geoclip.encoders.precision import pick_device
 
-        encoder = LocationEncoder.of(release_of(model.weights), precision=machine.precision)
+        release = release_of(model.weights)
+        encoder, digest = LocationEncoder.of(release, precision=machine.precision), release.model_digest
         encode = encoder.to(pick_device(machine.device)).embed
     with progress("Writing") as update:
-        count = write_cells(folder, output, resolution, encode=encode, on_rows=update)
+        count = write_cells(folder, output, resolution, encode=encode, model=digest, on_rows=update)
     say(f"{output} has {count:,} cells.")

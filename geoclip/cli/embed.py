@@ -48,7 +48,10 @@ def run(
         if output is not None or resume or overwrite:
             raise InputError("--parts writes files of its own; leave out --output, --resume and --overwrite.")
         if tables or features.features:
-            raise InputError("--parts makes vectors of photos; leave out tables of coordinates and --features.")
+            raise InputError(
+                "--parts makes vectors of photos; leave out tables of coordinates and --features. A table of photos is "
+                "given with --from-list."
+            )
         photos = list(photo_inputs(inputs, from_list, photo.exclude, column))
         raise typer.Exit(_in_parts(parts, photos, photo, model, machine))
     if output is None or output.suffix != ".parquet":

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from geoclip.option_groups import OptionField, Options, Panel, option_fields
+from geoclip.option_groups import OptionField, Options, Panel, number, option_fields
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +49,7 @@ def _flag(name: str, field: OptionField) -> inspect.Parameter:
     if isinstance(kind, EnumType):
         metavar, kind = "|".join(kind.__members__.values()), str
     elif help_.least is not None:
-        limits = f" From {help_.least:g}" + (f" to {help_.most:g}." if help_.most is not None else " on.")
+        limits = f" From {number(help_.least)}" + (f" to {number(help_.most)}." if help_.most is not None else " on.")
     option = typer.Option(
         *(help_.names or _names(name, field)),
         help=help_.text + limits,

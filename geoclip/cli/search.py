@@ -55,7 +55,10 @@ def run(
     means: bool = False,
 ) -> None:
     """Answer for vectors and photos as they come; exit 1 if some could not be read."""
+    from geoclip.writers.parts import files_of
+
     target = output.checked()
+    inputs = [name for given in inputs for name in files_of(given)]
     if index.index is None and inputs and (folder := index_folder(inputs[0])) and (folder / MANIFEST).is_file():
         inputs, index = inputs[1:], replace(index, index=inputs[0])
     vectors = [Path(name) for name in inputs if Path(name).suffix.lower() in VECTOR_SUFFIXES]

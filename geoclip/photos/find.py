@@ -75,6 +75,7 @@ class _Walk:
     unread: Counter[str] = field(default_factory=Counter)
     folders: Counter[str] = field(default_factory=Counter)
     excluded: int = 0
+    tars: int = 0
 
     def photos(self, top: str) -> Iterator[str]:
         """Yield a file, or the photos below a folder."""
@@ -102,6 +103,8 @@ class _Walk:
                     waiting.append((entry.path, False))
                 elif suffix in UNREAD_SUFFIXES:
                     self.unread[suffix] += 1
+                elif suffix == ".tar":
+                    self.tars += 1
 
     def passed_over(self) -> str:
         """Return a sentence about what was passed over; empty where nothing was."""
@@ -109,6 +112,8 @@ class _Walk:
         if self.unread:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.unread.items()))
             parts.append(f"pictures of kinds that are not read ({kinds}): convert them to JPEG")
+        if self.tars:
+            parts.append(f"tar files ({self.tars}): name them to read the photos inside")
         if self.folders:
             parts.append(f"folders of the system's ({', '.join(sorted(self.folders))}): name one to read it")
         if self.excluded:

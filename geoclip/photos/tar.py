@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeVar
 from geoclip.errors import InputError, PhotoError
 from geoclip.photos.decode import SUFFIXES
 from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
+from geoclip.photos.find import SYSTEM_FOLDERS
 
 T = TypeVar("T")
 MAX_HEADER_BYTES = 1 << 20
@@ -84,7 +85,7 @@ def shards_of(pattern: str) -> list[str]:
 
 
 def members_of(shard: str) -> Iterator[Elsewhere]:
-    """Yield the photos of a tar file in their order; only headers are read.
+    """Yield the photos of a tar file in their order; only headers are read. What folders leave out is left out here.
 
     A link or device under a photo's name, and a name that would climb out of a folder, is a row with a reason, and so
     is the file itself where it is damaged: those before are yielded, and nothing behind.
@@ -94,7 +95,9 @@ def members_of(shard: str) -> Iterator[Elsewhere]:
             headers = _Headers(file)
             tar = tarfile.open(fileobj=headers, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115 - is the file's
             for member in _onwards(tar, headers):
-                if PurePosixPath(member.name).suffix.lower() in SUFFIXES and not member.isdir():
+                if PurePosixPath(member.name).suffix.lower() in SUFFIXES and not (
+                    member.isdir() or _is_left_out(member.name)
+                ):
                     yield _photo(shard, member)
     except (tarfile.TarError, OSError, ValueError, RecursionError, OverflowError) as error:
         said = " ".join(str(error).split())[:100].rstrip(".") or type(error).__name__
@@ -110,8 +113,18 @@ def _onwards(tar: tarfile.TarFile, headers: "_Headers") -> Iterator[tarfile.TarI
         tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
         yield member
     headers.seek(tar.offset)
-    if any(headers.read_by(lambda: headers.read(tarfile.BLOCKSIZE))):  # tarfile takes what is no header for the end
+    end = headers.read_by(lambda: headers.read(tarfile.BLOCKSIZE))
+    if any(end):  # tarfile takes what is no header for the end
         raise ValueError("what stands behind the last photo is not a header")
+    if len(end) < tarfile.BLOCKSIZE:  # nor does it miss the end
+        raise ValueError("it has no end mark, so it was cut off or is still being written")
+
+
+def _is_left_out(name: str) -> bool:
+    """Return whether a member is hidden or in a folder of a system's, as `find_photos` leaves them out."""
+    *folders, own = PurePosixPath(name).parts
+    hidden = any(part.startswith(".") and part != ".." for part in (*folders, own))
+    return hidden or any(folder.lower() in SYSTEM_FOLDERS for folder in folders)
 
 
 def _photo(shard: str, member: tarfile.TarInfo) -> Elsewhere:

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from typing import IO, Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from geoclip.errors import InputError
 from geoclip.remote.web import web_options
 
 PACKAGES = {"hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}
 """Kinds of addresses, and the package that reads each through fsspec."""
+WEB = ("http", "https")
 _LIKE_ONE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _SECRETS = re.compile(r"//[^/\s@]+@|[?&][^\s'\"<>]*")
 _GONE = (404, 410)  # of HTTP
@@ -44,17 +45,20 @@ class Address:
         packages: for each kind of address that is allowed, the package that it needs.
 
     Raises:
-        InputError: it is of another kind, or a package that it needs is not installed.
+        InputError: it is of another kind, a package that it needs is not installed, or it is of a bucket and holds a
+            name or a query.
     """
 
     def __init__(self, words: str, packages: Mapping[str, str] = PACKAGES) -> None:
-        scheme, host, path, query, fragment = urlsplit(_LIKE_ONE.sub(r"\1://", words, count=1))
+        scheme, host, path, query, fragment = split_address(_LIKE_ONE.sub(r"\1://", words, count=1))
         self._parts = (scheme, host, path.rstrip("/"), query)
         if scheme not in packages or not host or fragment:
             raise InputError(
-                f"{self} is not an address of a folder; give one like hf://owner/name@revision, https://host/folder or "
-                "s3://bucket/folder."
+                f"{str(self) or without_secrets(words)} is not an address of a folder; give one like "
+                "hf://owner/name@revision, https://host/folder or s3://bucket/folder."
             )
+        if has_credentials(scheme, host, query):
+            raise InputError(f"{self} was given with a password or a query; {NO_CREDENTIALS}")
         if find_spec(packages[scheme]) is None:
             raise InputError(
                 f"{scheme}:// needs {packages[scheme]}, which this installation lacks; run "
@@ -129,7 +133,7 @@ class Address:
         except InputError:
             raise
         except Exception as found:  # each kind of address has errors of its own
-            error = first_cause(found) if self._parts[0] in ("http", "https") else found
+            error = first_cause(found) if self._parts[0] in WEB else found
             if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in _GONE:
                 raise InputError(f"{self} has no {name}; give the address of the folder that holds it.") from None
             raise UnreachableError(
@@ -142,8 +146,27 @@ class Address:
         import fsspec
 
         with self.said("anything"):
-            options = web_options() if self._parts[0] in ("http", "https") else {}
+            options = web_options() if self._parts[0] in WEB else {}
             return fsspec.core.url_to_fs(self.file(""), skip_instance_cache=True, **options)[0]  # nothing remembered
+
+
+NO_CREDENTIALS = (
+    "credentials do not belong in the address of a bucket, and are read from the environment, such as "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+)
+
+
+def split_address(words: str) -> SplitResult:
+    """Return the parts of an address; all are empty where it is not one."""
+    try:
+        return urlsplit(words)
+    except ValueError:  # brackets that are not around a number of the network
+        return SplitResult("", "", "", "", "")
+
+
+def has_credentials(scheme: str, host: str, query: str = "") -> bool:
+    """Return whether the address of a bucket holds what its libraries would take for a part of a name."""
+    return scheme not in (*WEB, "hf") and ("@" in host or bool(query))
 
 
 def first_cause(error: BaseException) -> BaseException:

@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from geoclip.errors import InputError
-from geoclip.remote.address import Address, UnreachableError, reason_of, without_secrets
+from geoclip.remote.address import Address, UnreachableError, reason_of, split_address, without_secrets
 from index.files import written_whole
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "memory": "fsspec"}
@@ -96,15 +95,10 @@ class BucketOfBlocks(Address):
     """
 
     def __init__(self, words: str) -> None:
-        if urlsplit(words).scheme not in _PACKAGES:
+        if split_address(words).scheme not in _PACKAGES:
             raise InputError(
                 f"Nothing can be kept at {without_secrets(words)}; give a folder, or an address like "
                 "s3://bucket/folder or gs://bucket/folder."
-            )
-        if without_secrets(words) != words:
-            raise InputError(
-                f"{without_secrets(words)} was given with a password or a query, which do not belong in an address; "
-                "credentials are read from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             )
         super().__init__(words, _PACKAGES)
 

@@ -10,7 +10,17 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from geoclip.errors import PhotoError
 from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
-from geoclip.remote.address import PACKAGES, first_cause, reason_of
+from geoclip.photos.tar import is_tar
+from geoclip.remote.address import (
+    NO_CREDENTIALS,
+    PACKAGES,
+    WEB,
+    first_cause,
+    has_credentials,
+    reason_of,
+    split_address,
+    without_secrets,
+)
 from geoclip.remote.web import web_options
 
 TOTAL_S = 60.0
@@ -18,9 +28,8 @@ TOTAL_S = 60.0
 WAITS_S = (0.5, 2.0)
 """Before a photo is tried again."""
 _CHUNK = 1 << 20
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|file:/", re.IGNORECASE)
 _GONE, _REFUSED, _PASSING = (404, 410), (401, 403, 407), (408, 425, 429)
-_WEB = ("http", "https")
 
 
 def is_address(words: str) -> bool:
@@ -30,9 +39,13 @@ def is_address(words: str) -> bool:
 
 def photo_at(address: str) -> Elsewhere | str:
     """Return the photo at an address: of file:// the path; of a kind that is not read, a row with a reason."""
-    scheme, host, path, _, _ = urlsplit(address)
+    scheme, host, path, _, _ = split_address(address)
     if scheme == "file" and host in ("", "localhost"):
         return unquote(path)
+    if scheme in PACKAGES and has_credentials(scheme, host):
+        return Unusable(_without_secrets(address), f"The address holds a name or a password; {NO_CREDENTIALS}")
+    if is_tar(path):
+        return Unusable(_without_secrets(address), "Tar files are read where they lie; copy this one to this machine.")
     if scheme not in PACKAGES or not host or not path.strip("/"):
         kinds = "file://, https://, http://, s3://, gs:// and hf://"
         return Unusable(_without_secrets(address), f"This is not the address of a file that is read; {kinds} are.")
@@ -64,7 +77,7 @@ class RemotePhoto(Elsewhere):
             except PhotoError:
                 raise
             except Exception as found:  # each kind of address has errors of its own
-                error = first_cause(found) if scheme in _WEB and not isinstance(found, TimeoutError) else found
+                error = first_cause(found) if scheme in WEB and not isinstance(found, TimeoutError) else found
                 if wait is None or not _may_pass(error):
                     raise PhotoError(_sentence(error)) from None
             time.sleep(wait)
@@ -74,7 +87,7 @@ class RemotePhoto(Elsewhere):
 def _read(address: str, scheme: str, most: int) -> bytes:
     files, until = _file_system(scheme), time.monotonic() + TOTAL_S
     path = files._strip_protocol(address)
-    if scheme in _WEB:
+    if scheme in WEB:
         # one request: with a size given, whatever it is, the server is not asked for it first
         opened = files.open(path, "rb", block_size=0, size=1)
         size = opened.r.content_length
@@ -98,7 +111,7 @@ def _read(address: str, scheme: str, most: int) -> bytes:
 def _file_system(scheme: str) -> Any:
     import fsspec
 
-    options = web_options(TOTAL_S) if scheme in _WEB else {}
+    options = web_options(TOTAL_S) if scheme in WEB else {}
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
 
 
@@ -122,5 +135,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def _without_secrets(address: str) -> str:
-    scheme, host, path, _, _ = urlsplit(address)
+    scheme, host, path, _, _ = split_address(address)
+    if not scheme:
+        return without_secrets(address)
     return urlunsplit((scheme, host if scheme == "hf" else host.rpartition("@")[2], path, "", ""))

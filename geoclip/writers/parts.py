@@ -192,3 +192,17 @@ class PartFolder(Generic[Row]):
                 f"{self.folder} holds a job that differs in {words}; give the inputs and options that it was begun "
                 "with, or another --parts."
             )
+
+
+def files_of(path: str) -> list[str]:
+    """Return the files of the finished job in a folder, in order; of everything else the path as it is.
+
+    Raises:
+        InputError: the job is not finished.
+    """
+    folder = Path(path)
+    if not (folder / PLAN).is_file():
+        return [path]
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} holds a job that is not finished; run it once more with --finish first.")
+    return sorted(str(each) for each in folder.glob("part-*.parquet"))

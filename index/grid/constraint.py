@@ -76,7 +76,8 @@ class Constraint:
         result = ~reduce(or_, [*(~group.region for group in kept), *(group.region for group in taken)])
         if not result:
             raise ValueError(_why_empty(kept, taken))
-        words = ", ".join([*(group.words for group in kept), *(f"not {group.words}" for group in taken)])
+        *first, last = [*(group.words for group in kept), *(f"not {group.words}" for group in taken)]
+        words = ", ".join([*first, f"and {last}" if first else last])
         only = [group.codes for group in kept if group.political]
         limits = CountryLimits(
             reduce(and_, only) if only else frozenset(), frozenset().union(*(group.codes for group in taken))
@@ -202,7 +203,7 @@ def _side(degrees: float, sides: str) -> str:
 
 def _near(text: str) -> list[_NamedRegion]:
     lat, lng, km = _numbers(text, "LAT,LNG,KM in degrees and kilometres, such as 48.86,2.35,50")
-    return [_NamedRegion(Region.disk(lat, lng, km), f"within {km:g} km of {lat:g}, {lng:g}")]
+    return [_NamedRegion(Region.disk(lat, lng, km), f"within {km:,.12g} km of {lat:g}, {lng:g}")]
 
 
 def _numbers(text: str, form: str) -> list[float]:

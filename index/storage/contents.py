@@ -103,7 +103,7 @@ class IndexContents:
 
         Args:
             folder: of the index.
-            model: the digest of the model that queries come from; None does not compare.
+            model: the digest of the model that vectors come from; None does not compare.
 
         Raises:
             BadIndexError: there is no index, a damaged one, or one of another model.
@@ -115,8 +115,8 @@ class IndexContents:
         manifest = files.manifest
         if model is not None and model != manifest.model:
             raise BadIndexError(
-                f"{files.folder} was built with the model {manifest.model[:12]}, the queries come from {model[:12]}; "
-                "build an index with this model."
+                f"{files.folder} was built with the model {manifest.model[:12]}, the vectors come from {model[:12]}; "
+                "name the index's model with --weights, or build an index with this one."
             )
         cells = files.checked(CELLS, lambda content: _cells(content, manifest))
         levels, rows = [cells], list[NDArray[np.int32]]()

@@ -99,6 +99,8 @@ def test_vectors_are_those_of_centres(tmp_path: Path) -> None:
     assert vectors.dtype == np.float32
     where = np.stack((table["lat"], table["lng"]), axis=1)
     assert np.array_equal(vectors, encode(where))
+    with pytest.raises(InputError, match=r"was built with the model .*, the vectors come from 0123; name the index's"):
+        write_cells(small_index(ALPS), path, 5, encode=encode, model="0123")
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Fruit(Options):
     names: Annotated[tuple[str, ...], Help("What they are called.", metavar="NAME")] = ()
     where: Annotated[Path | None, Help("Where they lie.")] = None
     ripe: Annotated[bool, Help("Only ripe ones.")] = True
+    weight: Annotated[float | None, Help("Of all.", least=0.05, most=1_000_000)] = None
     hidden: int = 7
 
 
@@ -40,7 +41,7 @@ def test_values_are_brought_to_their_types() -> None:
     assert given == Fruit(EffortName.THOROUGH, 3, ("pear",), Path("basket"))
     assert Fruit().changed(names=["a", "b"]).names == ("a", "b")
     assert Fruit().changed(names=(48.5, 2, 50)).names == ("48.5,2,50",)  # numbers are one value
-    assert list(option_fields(Fruit)) == ["kind", "count", "names", "where", "ripe"]
+    assert list(option_fields(Fruit)) == ["kind", "count", "names", "where", "ripe", "weight"]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +50,9 @@ def test_values_are_brought_to_their_types() -> None:
         ({"kind": "fastest"}, "'fastest' is not allowed for --kind; choose fast, default, thorough, exhaustive."),
         ({"count": 0}, "0 is not allowed for --count; choose 1 to 9."),
         ({"count": float("nan")}, "nan is not allowed for --count; choose 1 to 9."),
+        ({"weight": 0.01}, "0.01 is not allowed for --weight; choose 0.05 to 1,000,000."),
         ({"cuont": 2}, "There is no option 'cuont'; did you mean count?"),
-        ({"xylophone": 2}, "There is no option 'xylophone'; choose from kind, count, names, where, ripe."),
+        ({"xylophone": 2}, "There is no option 'xylophone'; choose from kind, count, names, where, ripe, weight."),
         ({"hidden": 8}, "There is no option 'hidden'"),
     ],
 )

@@ -1,7 +1,10 @@
 """Answers and places in notebooks, and as other programs take them."""
 
 import html.parser
+import io
+import json
 import sys
+from dataclasses import replace
 
 import geopandas
 import numpy as np
@@ -9,8 +12,9 @@ import pytest
 import shapely
 
 from geoclip.answers.answer import Answer
+from geoclip.writers.formats import Format
 from index.search.hits import FoundPlaces
-from tests.helpers.answers import full
+from tests.helpers.answers import bare, full
 
 
 class Text(html.parser.HTMLParser):
@@ -54,6 +58,27 @@ def test_an_answer_as_html() -> None:
     shown = Text(one._repr_html_())
     assert one.verdict in shown.text
     assert shown.tags.count("tr") == len(one.predictions) + 1
+    for seen in ("12 km", "9.0 km", "300 km"):
+        assert f"|{seen}|" in shown.text
+
+
+def test_places_of_a_gallery_have_no_radius() -> None:
+    one = bare("holiday.jpg")
+    assert "radius" not in Text(one._repr_html_()).text
+    assert "nan" not in one._repr_html_()
+    features = json.loads(json.dumps(one.__geo_interface__, allow_nan=False))["features"]
+    assert [each["properties"]["radius_km"] for each in features] == [None, None]
+
+
+def test_coordinates_are_those_of_the_terminal() -> None:
+    """The best point is known as exactly as the circle around it says, and not as the area that it lies in."""
+    one = replace(full("holiday.jpg"), radius_50_km=4000.0)
+    shown, printed = Text(one._repr_html_()), io.StringIO()
+    with Format.TABLE.writer(printed) as writer:
+        writer.write(one)
+    for where in ("45.8, 4.8", "43.30, 5.37"):
+        assert f"|{where}|" in shown.text
+        assert where in printed.getvalue()
 
 
 def test_names_of_files_are_text_and_never_markup() -> None:

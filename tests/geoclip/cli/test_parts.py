@@ -182,8 +182,13 @@ def test_vectors_of_parts_are_searched_in_parts(vectors: Path, tmp_path: Path, s
         make_photo(tmp_path / "photos" / f"{number}.png", seed=number)
     job = ("embed", tmp_path / "photos", "--clip-checkpoint", small_towers.clip, "--parts", tmp_path / "job")
     assert geoclip(*job, "--part-rows", "2").exit_code == 0
+    done = geoclip("search", tmp_path / "job", "-i", "none", "--parts", tmp_path / "hits")
+    assert_refused(done, "holds a job that is not finished; run it once more with --finish")
+    assert geoclip(*job, "--part-rows", "2", "--finish").exit_code == 0
     files = sorted((tmp_path / "job").glob("*.parquet"))
-    done = geoclip("search", *files, "-i", "none", "--parts", tmp_path / "hits", "--part-rows", "2", "--part", "2/2")
+    done = geoclip(
+        "search", tmp_path / "job", "-i", "none", "--parts", tmp_path / "hits", "--part-rows", "2", "--part", "2/2"
+    )
     assert done.exit_code == 0, done.stderr
     assert pq.read_table(tmp_path / "hits")["query"].to_pylist() == [str(tmp_path / "photos" / "2.png")]
     done = geoclip("search", *files, "-i", "none", "--parts", tmp_path / "job")
@@ -223,7 +228,7 @@ def test_a_plan_says_what_was_used_and_not_where_it_was(
         assert search(vectors, tmp_path / "job", "--weights", address, "--region", str(box))[0] == 0
         output = tmp_path / "x.jsonl"
         geoclip("search", vectors, "-i", "none", "--weights", address, "-o", output)
-        assert geoclip("embed", make_photo(tmp_path / "a.png"), "--weights", address, "--clip-checkpoint",
+        assert geoclip("embed", make_photo(tmp_path / "a.png", seed=1), "--weights", address, "--clip-checkpoint",
                        small_towers.clip, "--parts", tmp_path / "own").exit_code == 0  # fmt: skip
     kept = [*tmp_path.glob("*/_plan.json"), *tmp_path.glob(".*.journal")]
     assert len(kept) == 3

@@ -106,13 +106,14 @@ def test_folders_of_systems_and_excluded_ones_are_passed_over_and_said(tmp_path:
     wanted = [write(tmp_path / name) for name in ("a.jpg", "b/c.jpg", "b/thumbs.jpg")]
     for name in ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "b/#recycle/x.jpg", "$RECYCLE.BIN/y.jpg", "lost+found/z.jpg"):
         write(tmp_path / name)
-    for name in ("r.CR2", "s.dng", "b/t.cr2", "u.jxl", "notes.txt", "b.mov"):
+    for name in ("r.CR2", "s.dng", "b/t.cr2", "u.jxl", "notes.txt", "b.mov", "b/shard.tar"):
         write(tmp_path / name)
     said: list[str] = []
     assert list(find_photos([tmp_path], on_passed_over=said.append)) == wanted
     [sentence] = said
     assert "2 .cr2, 1 .dng, 1 .jxl" in sentence
     assert "#recycle, $RECYCLE.BIN, @eaDir, lost+found" in sentence
+    assert "tar files (1): name them" in sentence
     assert "txt" not in sentence
     for name in ("thumbs/a.jpg", "b/d_small.jpg", "b/raw/e.jpg"):
         write(tmp_path / name)

@@ -88,6 +88,7 @@ def binary(size: int) -> bytes:
 GOOD = header("good.jpg", 2) + b"ab".ljust(512, b"\0")
 END = b"\0" * 1024
 PAX = b"30 path=../../escaped/pax.jpg\n"
+NO_END = ("cut", "cut behind a photo", "huge", "half a header")
 HOSTILE: dict[str, tuple[bytes, list[str]]] = {
     "links": (header("a.jpg", 0, b"2", "/etc/passwd") + header("b.jpg", 0, b"1", "good.jpg"), ["a link", "a link"]),
     "devices": (
@@ -103,6 +104,7 @@ HOSTILE: dict[str, tuple[bytes, list[str]]] = {
     "cut": (header("a.jpg", 5000) + b"x" * 600, ["ends after 600 of the photo's 5,000 bytes", "damaged"]),
     "backwards": (header("a.jpg", binary(-1024)), ["damaged and was not read further"]),
     "noise": (b"\xa5" * 2048, ["damaged and was not read further"]),
+    "cut behind a photo": (b"", ["has no end mark, so it was cut off"]),
     "half a header": (header("a.jpg", 0)[:300], ["damaged and was not read further"]),
     "long name without end": (header("x", binary(1 << 40), b"L"), ["a header has more than 1 MB"]),
     "pax without end": (header("x", binary(1 << 62), b"x"), ["damaged and was not read further"]),
@@ -118,7 +120,7 @@ HOSTILE: dict[str, tuple[bytes, list[str]]] = {
 def test_hostile_tar_files(tmp_path: Path, name: str) -> None:
     path = tmp_path / "shard.tar"
     more, reasons = HOSTILE[name]
-    path.write_bytes(GOOD + more + (b"" if name in ("cut", "huge", "half a header") else END))
+    path.write_bytes(GOOD + more + (b"" if name in NO_END else END))
     members = list(members_of(str(path)))
     assert content(members[0]) == b"ab"
     said = [content(each) for each in members[1:]]
@@ -143,6 +145,14 @@ def test_any_changed_byte_of_a_header_is_a_row_or_nothing(tmp_path: Path) -> Non
     for length in (0, 1, 511, 512, 700, len(sound) // 2):
         path.write_bytes(sound[:length])
         assert all(isinstance(content(each), bytes | str) for each in members_of(str(path)))
+
+
+def test_what_folders_leave_out_is_left_out(tmp_path: Path) -> None:
+    """Files that hold what a Mac knows of others, thumbnails, hidden ones."""
+    path = tmp_path / "shard.tar"
+    names = ["__MACOSX/a.jpg", "in/._a.jpg", ".hidden/b.jpg", "in/@eaDir/c.jpg", "./in/d.jpg", "a..b.jpg"]
+    path.write_bytes(b"".join(header(name, 0) for name in names) + END)
+    assert [each.name for each in members_of(str(path))] == [f"{path}/in/d.jpg", f"{path}/a..b.jpg"]
 
 
 def test_a_member_that_is_gone_meanwhile(tmp_path: Path) -> None:

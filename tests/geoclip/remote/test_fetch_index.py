@@ -231,6 +231,11 @@ def test_secrets_of_an_address_are_not_shown(server: FileServer, tmp_path: Path)
         ("file:///etc", "is not an address of a folder"),
         ("https://", "is not an address of a folder"),
         ("gs://bucket/planet", "needs gcsfs"),
+        ("https://me:hunter2@[half/planet", r"^https://\[half/planet is not an address of a folder"),
+        (
+            "s3://me:hunter2@bucket/planet",
+            "^s3://bucket/planet was given with a password or a query",
+        ),
     ],
 )
 def test_other_addresses(tmp_path: Path, words: str, complaint: str) -> None:

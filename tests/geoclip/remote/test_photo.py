@@ -67,6 +67,7 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
     (server.folder / "page.png").write_text("<html>not found</html>")
     photos = [f"{server.address}/{name}" for name in ("none.png", "page.png", "0.png")]
     addresses = [*photos, "ftp://host/a.jpg", "memory://a.jpg", "https://", f"{server.address}/", "gs://bucket/a.jpg"]
+    addresses += ["http://[half/a.jpg", "s3://bucket/a.tar", f"{server.address}/a.tar"]
     decoded = list(decode_all([photo_at(each) for each in addresses], workers=1))
     reasons = [each.error and each.error.split(",")[0].split(";")[0] for each in decoded]
     not_read = "This is not the address of a file that is read"
@@ -76,8 +77,16 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
         None,
         *[not_read] * 4,
         "gs:// needs the package gcsfs",
+        not_read,
+        *["Tar files are read where they lie"] * 2,
     ]
     assert [each.name for each in decoded] == addresses
+    for address in ("s3://me:hunter2@bucket/a.jpg", "https://me:hunter2@[half/a.jpg"):
+        refused = photo_at(address)
+        assert isinstance(refused, Unusable)
+        assert "hunter2" not in refused.name + reason(refused)
+    assert "read from the environment" in reason(photo_at("s3://me:hunter2@bucket/a.jpg"))
+    assert photo_at("file:/a%20b/c.jpg") == photo_at("file:///a%20b/c.jpg") == "/a b/c.jpg"
 
 
 def test_a_photo_may_have_so_many_bytes(server: FileServer) -> None:
@@ -144,7 +153,13 @@ def test_nothing_secret_is_shown(server: FileServer, tmp_path: Path, small_tower
 
 def test_lists_and_tables(server: FileServer, tmp_path: Path, small_towers: SmallRelease) -> None:
     local = make_photo(tmp_path / "local photo.png", seed=9)
-    words = [f"{server.address}/0.png", str(local), local.as_uri(), None, f"{server.address}/none.png"]
+    words = [
+        f"{server.address}/0.png",
+        str(local),
+        local.as_uri().replace("///", "/"),
+        None,
+        f"{server.address}/none.png",
+    ]
     names = [words[0], str(local), str(local), "{}: row 4", words[4]]
     pq.write_table(pa.table({"name": list("abcde"), "uri": words}), tmp_path / "photos.parquet")
     pq.write_table(pa.table({"name": list("abcde"), "odd": words}), tmp_path / "odd.parquet")

@@ -49,7 +49,7 @@ def test_one_kind_is_a_union_and_kinds_intersect() -> None:
     assert both.region == Region.country("FR") | Region.country("DE")
     assert both.words == "in France or Germany"
     near = Constraint.parse(country=["FR,DE"], near=["48.86,2.35,50", "45.76,4.84,10"])
-    assert near.words == "in France or Germany, within 50 km of 48.86, 2.35 or within 10 km of 45.76, 4.84"
+    assert near.words == "in France or Germany, and within 50 km of 48.86, 2.35 or within 10 km of 45.76, 4.84"
     assert holds(near, PARIS, LYON, BERLIN) == [True, True, False]
 
 
@@ -61,7 +61,7 @@ def test_not_flags_take_away(tmp_path: Path) -> None:
         region=["bbox:40,-5,55,15"], not_region=[str(path)], not_country=["de"], not_near=["45.76,4.84,20"]
     )
     box = "in the box 40° N, 5° W to 55° N, 15° E"
-    assert made.words == f"{box}, not in Germany, not in Paris.geojson, not within 20 km of 45.76, 4.84"
+    assert made.words == f"{box}, not in Germany, not in Paris.geojson, and not within 20 km of 45.76, 4.84"
     assert holds(made, PARIS, LYON, BERLIN, TURIN, (43.3, 5.4)) == [False, False, False, True, True]
     rest = Constraint.parse(not_bbox=["-90,-180,90,0"])
     assert rest.words == "not in the box 90° S, 180° W to 90° N, 0° E"

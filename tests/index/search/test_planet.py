@@ -330,7 +330,7 @@ def test_questions_that_are_none_are_refused(field: str, value: Any) -> None:
 def test_another_model_is_refused() -> None:
     folder = small_index(ALPS)
     assert Planet.open(folder, encode, model="synthetic").manifest.tau == TAU
-    with pytest.raises(BadIndexError, match="built with the model synthetic, the queries come from abcdef012345;"):
+    with pytest.raises(BadIndexError, match="built with the model synthetic, the vectors come from abcdef012345;"):
         Planet.open(folder, encode, model="abcdef0123456789")
 
 
