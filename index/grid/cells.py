@@ -71,6 +71,14 @@ def parents(cells: Cells, res: int) -> Cells:
     return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
 
 
+def distinct(cells: Cells) -> Cells:
+    """Return the cells sorted, each once. For millions, `numpy.unique` takes several times as long."""
+    cells = np.sort(cells)
+    first = np.ones(len(cells), dtype=np.bool_)
+    np.not_equal(cells[1:], cells[:-1], out=first[1:])
+    return cells[first]
+
+
 def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
     """Return the sorted distinct parents, one resolution up, of sorted cells, and for each cell its parent's row."""
     above = parents(cells, resolution(cells[:1]) - 1)
@@ -230,9 +238,9 @@ def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
     if not len(cells):
         return cells[:0]
     blocks = [cells[start : start + 500_000] for start in range(0, len(cells), 500_000)]
-    disks = [np.unique(_uint64(h3ronpy.grid_disk(block, rings, flatten=True))) for block in blocks]
-    result: Cells = np.unique(np.concatenate(disks))
-    return result
+    return distinct(
+        np.concatenate([distinct(_uint64(h3ronpy.grid_disk(block, rings, flatten=True))) for block in blocks])
+    )
 
 
 def names(cells: Cells) -> list[str]:
