@@ -4,7 +4,7 @@ Cells are uint64 arrays. Sorted ids are in tree order: at one resolution, the de
 range of ids (`descendant_range`), which is what regions, counts and lists are built on.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from index.grid.sphere import EARTH_RADIUS_KM, wrapped
 
 Cells = NDArray[np.uint64]
+Integers = TypeVar("Integers", bound=np.integer[Any])
 
 FINEST = 15
 """H3's last resolution."""
@@ -71,12 +72,12 @@ def parents(cells: Cells, res: int) -> Cells:
     return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
 
 
-def distinct(cells: Cells) -> Cells:
-    """Return the cells sorted, each once. For millions, `numpy.unique` takes several times as long."""
-    cells = np.sort(cells)
-    first = np.ones(len(cells), dtype=np.bool_)
-    np.not_equal(cells[1:], cells[:-1], out=first[1:])
-    return cells[first]
+def distinct(numbers: NDArray[Integers]) -> NDArray[Integers]:
+    """Return cells, or other numbers, sorted, each once. For millions, `numpy.unique` takes several times as long."""
+    numbers = np.sort(numbers)
+    first = np.ones(len(numbers), dtype=np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers[first]
 
 
 def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
