@@ -31,7 +31,7 @@ def _on_stderr(
 
 def geoclip(*arguments: str | Path, stdin: bytes = b"", environment: Mapping[str, str] = {}) -> Done:
     """Run `geoclip ARGUMENTS` in this process; an error that is not told in a sentence is raised."""
-    before, exit_code = sys.argv, 0
+    before, frozen, exit_code = sys.argv, gc.get_freeze_count(), 0
     with CliRunner().isolation(stdin, environment) as (out, err, _), warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _on_stderr
@@ -43,6 +43,8 @@ def geoclip(*arguments: str | Path, stdin: bytes = b"", environment: Mapping[str
         finally:
             sys.argv = before
             gc.collect()  # a process would give its memory back
+            if frozen and not gc.get_freeze_count():
+                gc.freeze()  # as it was: a long job has changed that
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a closed pipe takes it away
                 stream.flush()

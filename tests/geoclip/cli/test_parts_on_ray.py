@@ -73,7 +73,7 @@ def asked(folder: Path, command: str, job: str) -> tuple[str | Path, ...]:
 @pytest.mark.parametrize("command", ["locate", "embed"])
 def test_ray_makes_what_the_shell_makes(work: Path, command: str) -> None:
     job = asked(work, command, f"{command}-ray")
-    done = geoclip(*job, "--on", "ray", "--actors", "2")
+    done = geoclip(*job, "--engine", "ray", "--actors", "2")  # another word for --on
     assert (done.exit_code, "5 of 5 files made here" in done.stderr, "8 " in done.stderr) == (1, True, True), done
     assert "4.png: This is not a photo in a known format" in done.stderr
     assert geoclip(*job, "--finish").exit_code == 1
