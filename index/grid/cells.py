@@ -34,6 +34,11 @@ def base_cells() -> Cells:
     return (np.uint64(0x8001FFFFFFFFFFF)) | (np.arange(122, dtype=np.uint64) << _BASE_SHIFT)
 
 
+def first_id(res: int) -> np.uint64:
+    """Return an id below those of all cells of a resolution and above those of all coarser ones."""
+    return np.uint64(1 << 59 | res << 52)
+
+
 def resolutions(cells: Cells) -> NDArray[np.int64]:
     """Return the resolution, 0 to 15, of each cell."""
     return ((cells & _RES_MASK) >> _RES_SHIFT).astype(np.int64)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
+from index.grid.cells import Cells, children, children_counts, first_id, parents, resolution, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats
 from index.search.cell_tree import POSITION, CellTree, first_of
@@ -43,7 +43,12 @@ class Posterior:
     @property
     def estimated(self) -> float:
         """The probability of all cells that were not scored at the finest resolution."""
-        return float(self.mass[self.levels < self.finest].sum()) + self.unsure
+        return float(self.mass[: self.first_finest].sum()) + self.unsure
+
+    @property
+    def first_finest(self) -> int:
+        """The first row of the cells of the finest resolution, which come last."""
+        return int(np.searchsorted(self.cells, first_id(self.finest)))  # no other bits weigh as much
 
     def at(self, res: int) -> tuple[Cells, Floats]:
         """Return cells and their probabilities, largest first, summed up to `res`.
