@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from geoclip.errors import PhotoError
 from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
+from geoclip.photos.tar import is_tar
 from geoclip.remote.address import PACKAGES, first_cause, reason_of
 from geoclip.remote.web import web_options
 
@@ -29,13 +30,15 @@ def is_address(words: str) -> bool:
 
 
 def photo_at(address: str) -> Elsewhere | str:
-    """Return the photo at an address: of file:// the path; of a kind that is not read, a row with a reason."""
+    """Return the photo at an address: of file:// the path; of what is not read, a row with a reason."""
     scheme, host, path, _, _ = urlsplit(address)
     if scheme == "file" and host in ("", "localhost"):
         return unquote(path)
     if scheme not in PACKAGES or not host or not path.strip("/"):
         kinds = "file://, https://, http://, s3://, gs:// and hf://"
         return Unusable(_without_secrets(address), f"This is not the address of a file that is read; {kinds} are.")
+    if is_tar(path):
+        return Unusable(_without_secrets(address), "A tar file is not read at an address; copy it to this machine.")
     return RemotePhoto(address)
 
 
