@@ -119,7 +119,7 @@ class PlaceNames:
 def _summed(nodes: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
     """Return the distinct nodes with any mass, sorted, and the mass of each."""
     sums: Floats = np.bincount(nodes, mass).astype(np.float64, copy=False)
-    some = np.flatnonzero(sums)
+    some = np.flatnonzero(sums != 0)  # of truth values, several times as fast
     return some, sums[some]
 
 

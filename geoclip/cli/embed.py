@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from geoclip.answers.answer import Answer
+from geoclip.cli.output_options import described_model
 from geoclip.cli.part_options import PartOptions
 from geoclip.cli.part_work import EmbedWork
 from geoclip.cli.parts import PartJob, run_parts
@@ -95,7 +96,7 @@ def _in_parts(
     embedder = work.embedder()
     source = photo_source(embedder)
     kind = PartKind("vectors", partial(vector_part, source=source, dim=embedder.release.config.dim))
-    wanted = {**asdict(photo), **asdict(model), "model": source.model_digest, "precision": source.precision}
+    wanted = asdict(photo) | described_model(embedder.release, model) | {"precision": source.precision}
     return run_parts(options, PartJob(kind, photos, wanted, work, partial(work.maker, embedder), "embedded"))
 
 

@@ -121,7 +121,9 @@ def _check(
     if output.xmp and (together or by_time is not None or not beside_photos):
         raise InputError("--xmp writes a sidecar a photo; it needs photos, and an answer for each of them.")
     if output.parts and (together or by_time is not None or not beside_photos or "-" in photos):
-        raise InputError("--parts needs photos in files, and an answer for each of them.")
+        raise InputError(
+            "--parts needs photos in files, the same for every part and for --finish, and an answer for each of them."
+        )
     if output.xmp and str(output.xmp).startswith("-"):  # the next option, taken for the folder
         raise InputError(f"--xmp needs a folder, or the word beside; it was given {output.xmp}.")
     if output.xmp and output.xmp.is_file():

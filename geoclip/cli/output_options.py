@@ -13,6 +13,7 @@ from geoclip.writers import Format, Output
 
 if TYPE_CHECKING:
     from geoclip.locator import Locator
+    from geoclip.release.directory import Release
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class OutputOptions(PartOptions):
         beside = [self.output, self.format, self.map_file, self.xmp, self.resume or None, self.overwrite or None]
         if self.parts is not None and beside != [None] * len(beside):
             raise InputError(
-                "--parts writes files of its own; leave out --output, --format, --map, --xmp and --resume."
+                "--parts writes files of its own; leave out --output, --format, --map, --xmp, --resume and --overwrite."
             )
 
     def checked(self) -> Output:
@@ -73,15 +74,28 @@ def options_of(
     words: WordOptions | None = None,
 ) -> dict[str, object]:
     """Return what answers depend on beside the inputs, by name: a stopped run goes on with the same only."""
-    given = asdict(index) | asdict(search) | asdict(photo) | asdict(model) | (asdict(words) if words else {})
+    from geoclip.answers.source import GALLERY_INDEX
     from geoclip.encoders.precision import precision_name
 
-    given |= {"model": locator.answerer.source.model, "index digest": locator.answerer.searcher.index_digest}
+    given = asdict(index) | asdict(search) | asdict(photo) | (asdict(words) if words else {})
+    given |= described_model(locator.embedder.release, model)
+    given["index"] = locator.answerer.searcher.index_digest or GALLERY_INDEX
     given["precision"] = precision_name(locator.embedder.precision, locator.embedder.device)
-    given["region files"] = [
-        sha256_of(Path(each))[:12] for each in (*search.region, *search.not_region) if Path(each).is_file()
-    ]
+    given["region"], given["not_region"] = (
+        [_content(each) for each in regions] for regions in (search.region, search.not_region)
+    )
+    given["calibration"] = None if index.calibration is None else _content(index.calibration)
     del given["engine"]  # it changes the speed of a run and not its results
-    if index.calibration is not None:
-        given["calibration"] = f"{index.calibration} ({sha256_of(index.calibration)[:12]})"
     return given
+
+
+def described_model(release: "Release", model: ModelOptions) -> dict[str, object]:
+    """Return what the model options stand for: the model's content and not where it lies, which may be secret."""
+    from geoclip.release.directory import CONFIG
+
+    return asdict(model) | {"weights": sha256_of(release.path / CONFIG), "model": release.model_digest}
+
+
+def _content(words: str | Path) -> str:
+    """Return the sha256 of a file; what names none as it is."""
+    return sha256_of(Path(words)) if Path(words).is_file() else str(words)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,60 +128,68 @@ class SearchWork:
         return self
 
     def names(self, answerer: "Answerer") -> list[str]:
-        """Return the names of the vectors that can be used; says which cannot.
+        """Return the names of all rows.
 
         Raises:
-            InputError: a file cannot be read, or none of its vectors can be used.
+            InputError: a file cannot be read.
         """
-        return [name for names, _ in self._batches(answerer, aloud=True) for name in names]
+        return [row.name for batch in self._batches(answerer, on_problem=say) for row in batch]
 
     def maker(self, answerer: "Answerer") -> Maker[Answer]:
         """Return what answers with an opened answerer. Files are read onwards, or again where rows lie before."""
         asked = answerer.asked(self.search)
-        reading = _Onwards(lambda: self._batches(answerer, aloud=False))
+        reading = _Onwards(lambda: self._batches(answerer, on_problem=_silent))
 
         def answers(rows: slice, names: Sequence[Photo]) -> Iterator[Answer]:
             del names  # the files have them
             own = reading.rows(rows)
             while together := list(islice(own, _TOGETHER)):
-                called, found = zip(*together, strict=True)
-                yield from answerer.answers(called, np.stack(found), asked)
+                sound = [row for row in together if row.error is None]
+                vectors = [row.vector for row in sound]
+                found = iter(answerer.answers([row.name for row in sound], np.stack(vectors), asked) if sound else ())
+                for row in together:
+                    yield next(found) if row.error is None else Answer(row.name, error=row.error)
 
         return answers
 
-    def _batches(self, answerer: "Answerer", *, aloud: bool) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    def _batches(self, answerer: "Answerer", on_problem: Callable[[str], object]) -> Iterator[list["_VectorRow"]]:
         from geoclip.tables.vector_file import VectorFile
 
         for path in self.vectors:
-            on_problem = say if aloud else _silent
             dim, model = answerer.searcher.dim, answerer.source.model
-            for batch in VectorFile(path, dim=dim, model_digest=model, means=self.means, on_problem=on_problem):
-                yield batch.names, batch.vectors
+            file = VectorFile(path, dim=dim, model_digest=model, means=self.means, on_problem=on_problem)
+            for batch, errors in file.all_rows():
+                yield [_VectorRow(*row) for row in zip(batch.names, batch.vectors, errors, strict=True)]
+
+
+class _VectorRow(NamedTuple):
+    name: str
+    vector: NDArray[np.float32]
+    """(dim,)"""
+    error: str | None
+    """Why the vector cannot be used."""
 
 
 class _Onwards:
     """Gives some of the rows of batches; batches before them are passed over whole."""
 
-    def __init__(self, batches: Callable[[], Iterator[tuple[list[str], NDArray[np.float32]]]]) -> None:
+    def __init__(self, batches: Callable[[], Iterator[list[_VectorRow]]]) -> None:
         self._open, self._batches, self._next = batches, batches(), 0
-        self._batch: tuple[list[str], NDArray[np.float32]] = [], np.zeros((0, 0), np.float32)
+        self._batch: list[_VectorRow] = []
 
-    def rows(self, wanted: slice) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    def rows(self, wanted: slice) -> Iterator[_VectorRow]:
         """Yield the rows from `wanted.start` to before `wanted.stop`."""
-        if wanted.start < self._next - len(self._batch[0]):
-            self._batches, self._next, self._batch = self._open(), 0, ([], self._batch[1])
+        if wanted.start < self._next - len(self._batch):
+            self._batches, self._next, self._batch = self._open(), 0, []
         at = wanted.start
         while at < wanted.stop:
             while self._next <= at:
-                self._batch = next(self._batches, ([], self._batch[1]))
-                if not self._batch[0]:
+                if not (batch := next(self._batches, [])):
                     return
-                self._next += len(self._batch[0])
-            first = self._next - len(self._batch[0])
+                self._batch, self._next = batch, self._next + len(batch)
+            first = self._next - len(self._batch)
             stop = min(wanted.stop, self._next)
-            yield from zip(
-                self._batch[0][at - first : stop - first], self._batch[1][at - first : stop - first], strict=True
-            )
+            yield from self._batch[at - first : stop - first]
             at = stop
 
 

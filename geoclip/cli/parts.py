@@ -69,7 +69,9 @@ def run_parts(options: PartOptions, job: PartJob[Row]) -> int:
                     for row in folder.write(number, make(rows, job.inputs[rows])):
                         counts.count(row)
                         update(counts.answered + counts.failed, known)
-    say(f"{len(left)} of {len(folder)} files made here; when all are there, --finish writes the manifest.")
+    lacking = len(folder.missing())
+    then = f"{lacking} are missing" if lacking else "all are there, and --finish writes the manifest"
+    say(f"{len(left)} of {len(folder)} files made here; {then}.")
     return counts.exit_code(job.done)
 
 

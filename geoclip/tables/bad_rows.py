@@ -47,6 +47,7 @@ class Reason(StrEnum):
     LATITUDE = "latitude is not within -90 to 90"
     LONGITUDE = "longitude is not within -180 to 360"
     NULL_ISLAND = "exactly 0, 0"
+    NO_VECTOR = "there is no vector"
     VECTOR = "the vector is not finite"
     NO_LENGTH = "the vector has length 0"
 

@@ -21,6 +21,8 @@ from geoclip.tables.vectors import VECTOR, source_of
 VECTOR_SUFFIXES = (".parquet", ".pq", ".npy", ".npz")
 """Of which the last is refused in words."""
 _READ_ROWS = 1024
+_ERROR = "error"
+"""The column of files made in parts that says why a row has no vector."""
 _TOLERANCE = 0.01
 """How far from 1 a length may be without a word."""
 
@@ -34,6 +36,16 @@ class VectorBatch(NamedTuple):
     """(N, dim)."""
     rows: NDArray[np.int64]
     """(N,) where they stand in the file, from 0."""
+
+
+class _Read(NamedTuple):
+    """Some rows as they stand in a file."""
+
+    batch: VectorBatch
+    there: NDArray[np.bool_]
+    """(N,) whether a row has a vector; it is NaN where it has none."""
+    said: list[str | None]
+    """(N,) what the file says of why it has none."""
 
 
 class VectorFile:
@@ -72,7 +84,7 @@ class VectorFile:
         self.rows = self.left_out = 0
         """How many there are, and how many of them cannot be used, when the last batch has been taken."""
         if path.suffix.lower() in (".npy", ".npz"):
-            self._batches: Callable[[], Iterator[VectorBatch]] = self._of_npy
+            self._batches: Callable[[], Iterator[_Read]] = self._of_npy
             return
         if path.suffix.lower() not in VECTOR_SUFFIXES:
             raise InputError(f"{path} is not a file of vectors; give .parquet (from `geoclip embed`) or .npy.")
@@ -91,20 +103,40 @@ class VectorFile:
     def __iter__(self) -> Iterator[VectorBatch]:
         """Yield the vectors that can be used."""
         bad = BadRows()
-        with reading(self.path):
-            for names, vectors, rows in self._batches():
-                lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-                good = np.isfinite(lengths) & (lengths > 0)
-                for at in np.flatnonzero(~good).tolist():
-                    bad.reject(int(rows[at]) + 1, Reason.NO_LENGTH if lengths[at] == 0 else Reason.VECTOR, names[at])
-                bad.rows += len(names)
-                self._say_lengths(lengths[good])
-                scale = np.where((lengths > 0.999) | (not self._means), lengths, 1.0)[good]
-                kept = names if good.all() else [name for name, use in zip(names, good, strict=True) if use]
-                yield VectorBatch(kept, (vectors[good] / scale[:, None]).astype(np.float32), rows[good])
+        for (names, vectors, rows), reasons, _ in self._judged():
+            for at, reason in enumerate(reasons):
+                if reason is not None:
+                    bad.reject(int(rows[at]) + 1, reason, names[at])
+            bad.rows += len(names)
+            good = np.array([reason is None for reason in reasons], dtype=bool)
+            kept = names if good.all() else [name for name, use in zip(names, good, strict=True) if use]
+            yield VectorBatch(kept, vectors[good], rows[good])
         self.rows, self.left_out = bad.rows, bad.total
         bad.settle(self.path, on_problem=(lambda _: None) if self._said else self._on_problem)
         self._said = True
+
+    def all_rows(self) -> Iterator[tuple[VectorBatch, list[str | None]]]:
+        """Yield all rows, and of each why it cannot be used; None where it can.
+
+        The reason is the file's own, where it has a column `error`. A file of none that can be used is read too.
+        """
+        for batch, reasons, said in self._judged():
+            pairs = zip(reasons, said, strict=True)
+            yield batch, [reason and (own or f"T{reason[1:]}.") for reason, own in pairs]
+
+    def _judged(self) -> Iterator[tuple[VectorBatch, list[Reason | None], list[str | None]]]:
+        """Yield all rows with the vectors as they are used, why they cannot be, and what the file says of that."""
+        with reading(self.path):
+            for (names, vectors, rows), there, said in self._batches():
+                lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+                good = np.isfinite(lengths) & (lengths > 0)
+                self._say_lengths(lengths[good])
+                scale = np.where(good & ((lengths > 0.999) | (not self._means)), lengths, 1.0)
+                reasons: list[Reason | None] = [None] * len(names)
+                for at in np.flatnonzero(~good).tolist():
+                    wrong = Reason.NO_LENGTH if lengths[at] == 0 else Reason.VECTOR
+                    reasons[at] = wrong if there[at] else Reason.NO_VECTOR
+                yield VectorBatch(names, (vectors / scale[:, None]).astype(np.float32), rows), reasons, said
 
     def _source(self) -> Path | pa.BufferReader:
         return self.path if self._content is None else pa.BufferReader(self._content)
@@ -118,7 +150,7 @@ class VectorFile:
                 "length 1. Means of several vectors keep their lengths in a file that says so, or with --means."
             )
 
-    def _of_npy(self) -> Iterator[VectorBatch]:
+    def _of_npy(self) -> Iterator[_Read]:
         try:
             if self._content is None:
                 array = np.load(self.path, mmap_mode="r", allow_pickle=False)
@@ -137,14 +169,16 @@ class VectorFile:
         for start in range(0, len(array), _READ_ROWS):
             vectors = np.asarray(array[start : start + _READ_ROWS], dtype=np.float32)
             rows = np.arange(start, start + len(vectors))
-            yield VectorBatch([str(row) for row in rows.tolist()], vectors, rows)
+            batch = VectorBatch([str(row) for row in rows.tolist()], vectors, rows)
+            yield _Read(batch, np.ones(len(rows), dtype=bool), [None] * len(rows))
 
-    def _of_parquet(self) -> Iterator[VectorBatch]:
+    def _of_parquet(self) -> Iterator[_Read]:
         with pq.ParquetFile(self._source()) as file:
             header = file.schema_arrow.names
             by = [header[self._photo]] if self._photo is not None else ["lat", "lng"] if self.named else []
+            says = [_ERROR] if header.count(_ERROR) == 1 and _ERROR not in by else []
             start = 0
-            for batch in file.iter_batches(_READ_ROWS, columns=[*by, VECTOR]):
+            for batch in file.iter_batches(_READ_ROWS, columns=[*by, *says, VECTOR]):
                 rows = np.arange(start, start + len(batch))
                 start += len(batch)
                 if self._photo is not None:
@@ -154,7 +188,10 @@ class VectorFile:
                     names = [f"{lat:.6f},{lng:.6f}" for lat, lng in pairs]
                 else:
                     names = [str(row) for row in rows.tolist()]
-                yield VectorBatch(names, self._matrix(batch.column(VECTOR)), rows)
+                column = batch.column(VECTOR)
+                said = as_text(plain(batch.column(_ERROR))).to_pylist() if says else [None] * len(batch)
+                there = np.array(column.is_valid(), dtype=bool)
+                yield _Read(VectorBatch(names, self._matrix(column), rows), there, said)
 
     def _matrix(self, column: pa.Array) -> NDArray[np.float32]:
         """Return vectors (N, dim); a row without one is NaN."""

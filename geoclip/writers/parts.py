@@ -86,7 +86,7 @@ class PartFolder(Generic[Row]):
         digest = hashlib.sha256()
         for name in names:
             digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-        wanted = {"kind": kind.name, "rows": self._count, "rows_a_file": rows, "names": digest.hexdigest()}
+        wanted = {"kind": kind.name, "inputs": f"{len(names)}, {digest.hexdigest()}", "part_rows": rows}
         self._claim(wanted | {name: str(value) for name, value in sorted(options.items())})
 
     def __len__(self) -> int:
@@ -129,28 +129,34 @@ class PartFolder(Generic[Row]):
                 )
 
     def finish(self) -> Finished:
-        """Check that all files are there and whole, and write the manifest.
+        """Check that all files are there and whole, and nothing beside them, and write the manifest.
 
         Raises:
-            InputError: some are missing or damaged; the sentence says which.
+            InputError: some are missing or damaged, or the folder holds something else; the sentence says which.
         """
         if lacking := self.missing():
             raise InputError(
                 f"{len(lacking)} of {len(self)} files are missing in {self.folder}: {ranges(lacking)}; run their parts "
                 "again."
             )
+        own = {self.path(number).name for number in range(len(self))}
+        if other := min((path.name for path in self._content() if path.name not in own), default=None):
+            raise InputError(
+                f"{self.folder} holds {other}, which is not of this job and would be read with it; move it away."
+            )
         files, failed = [], 0
         for number in range(len(self)):
-            own, errors = self._checked(number)
+            path, (rows, errors) = self.path(number), self._checked(number)
             failed += errors
-            files.append({"name": self.path(number).name, "rows": own, "failed": errors, "sha256": self._sha(number)})
+            files.append({"name": path.name, "rows": rows, "failed": errors, "sha256": sha256_of(path)})
         record = {"kind": f"geoclip-planet {self.kind.name}", "rows": self._count, "failed": failed, "files": files}
         with written_whole(self.folder / MANIFEST) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return Finished(len(files), self._count, failed)
 
-    def _sha(self, number: int) -> str:
-        return sha256_of(self.path(number))
+    def _content(self) -> Iterator[Path]:
+        """Yield what a reader of the folder would read."""
+        return self.folder.glob("[!._]*")
 
     def _checked(self, number: int) -> tuple[int, int]:
         """Return the rows of a file, and how many of them have an error."""
@@ -171,7 +177,7 @@ class PartFolder(Generic[Row]):
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file; give a folder with --parts.")
         if not path.exists():
-            if self.folder.exists() and (other := next(self.folder.glob("[!._]*"), None)):
+            if self.folder.exists() and (other := next(self._content(), None)):
                 raise InputError(f"{self.folder} holds {other.name} and no {PLAN}; give an empty folder with --parts.")
             with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
@@ -181,7 +187,8 @@ class PartFolder(Generic[Row]):
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path} is damaged; begin again with another --parts.") from error
         if differing:
+            words = ", ".join(name.replace("_", " ") for name in differing)
             raise InputError(
-                f"{self.folder} holds a job with another {', '.join(differing)}; give the inputs and options that it "
-                "was begun with, or another --parts."
+                f"{self.folder} holds a job that differs in {words}; give the inputs and options that it was begun "
+                "with, or another --parts."
             )

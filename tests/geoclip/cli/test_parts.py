@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from index.parts import Part
 from tests.helpers.answers import bare, full
 from tests.helpers.builds import contents
 from tests.helpers.commands import assert_refused, geoclip
+from tests.helpers.http_files import serving
 from tests.helpers.pictures import make_photo
 from tests.helpers.small_release import SmallRelease
 
@@ -38,10 +40,12 @@ def search(vectors: Path, folder: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_parts_make_what_one_process_makes(vectors: Path, tmp_path: Path) -> None:
-    assert search(vectors, tmp_path / "one")[0] == 0
+    code, said = search(vectors, tmp_path / "one")
+    assert (code, "6 of 6 files made here; all are there" in said) == (0, True)
     assert search(vectors, tmp_path / "one", "--finish")[0] == 0
-    for words in ("3/3", "1/3", "2/3", "1/3"):
-        assert search(vectors, tmp_path / "three", "--part", words)[0] == 0
+    for words, lacking in ("3/3", "4 are missing"), ("1/3", "2 are missing"), ("2/3", "all are"), ("1/3", "all are"):
+        code, said = search(vectors, tmp_path / "three", "--part", words)
+        assert (code, lacking in said) == (0, True), said
     assert "is whole: 6 files, 23 rows, 0 of them failed" in search(vectors, tmp_path / "three", "--finish")[1]
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
     manifest = json.loads((tmp_path / "one" / "_manifest.json").read_text())
@@ -63,12 +67,18 @@ def test_what_is_missing_damaged_or_of_another_job(vectors: Path, tmp_path: Path
     code, said = search(vectors, folder, "--finish")
     assert (code, "3 of 6 files are missing" in said, ": 1, 3, 5;" in said) == (2, True, True)
     code, said = search(vectors, folder, "--part", "1/2", "-k", "3")
-    assert (code, "holds a job with another k" in said) == (2, True)
+    assert (code, "holds a job that differs in k;" in said) == (2, True)
     other = tmp_path / "other.npy"
     np.save(other, np.load(vectors)[::-1])
     code, said = search(other, folder, "--part", "1/2")
-    assert (code, "holds a job with another vectors" in said) == (2, True)
+    assert (code, "holds a job that differs in vectors;" in said) == (2, True)
+    code, said = search(vectors, folder, "--part-rows", "5")
+    assert (code, "holds a job that differs in part rows;" in said) == (2, True)
     assert search(vectors, folder)[0] == 0
+    shutil.copy(folder / "part-00000.parquet", folder / "part-00006.parquet")
+    code, said = search(vectors, folder, "--finish")
+    assert (code, "holds part-00006.parquet, which is not of this job" in said) == (2, True)
+    (folder / "part-00006.parquet").unlink()
     (folder / "part-00002.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     code, said = search(vectors, folder, "--finish")
     assert (code, "part-00002.parquet is damaged; remove it" in said) == (2, True)
@@ -177,7 +187,60 @@ def test_vectors_of_parts_are_searched_in_parts(vectors: Path, tmp_path: Path, s
     assert done.exit_code == 0, done.stderr
     assert pq.read_table(tmp_path / "hits")["query"].to_pylist() == [str(tmp_path / "photos" / "2.png")]
     done = geoclip("search", *files, "-i", "none", "--parts", tmp_path / "job")
-    assert (done.exit_code, "holds a job with another kind" in done.stderr) == (2, True)
+    assert (done.exit_code, "holds a job that differs in kind" in done.stderr) == (2, True)
+
+
+def test_vectors_that_cannot_be_used_are_rows_with_a_reason(vectors: Path, tmp_path: Path) -> None:
+    """Whole batches of them too, and a file of nothing else; a file's own reason is given on."""
+    sound = np.load(vectors)
+    broken = np.concatenate((np.full((1030, sound.shape[1]), np.nan, dtype=np.float32), sound[:2]))
+    np.save(tmp_path / "broken.npy", broken)
+    np.save(tmp_path / "zero.npy", 0 * sound[:1])
+    lists = pa.array([None, sound[2].tolist()], pa.list_(pa.float32(), sound.shape[1]))
+    pq.write_table(
+        pa.table({"photo": ["a", "b"], "vector": lists, "error": ["It was lost.", None]}), tmp_path / "own.parquet"
+    )
+    files = [tmp_path / name for name in ("broken.npy", "zero.npy", "own.parquet")]
+    asked = ("search", *files, "-i", "none", "--parts", tmp_path / "job", "--part-rows", "1000")
+    codes = [geoclip(*asked, "--part", part).exit_code for part in ("2/2", "1/2")]
+    assert codes == [1, 1]
+    done = geoclip(*asked, "--finish")
+    assert (done.exit_code, "2 files, 1,035 rows, 1,032 of them failed" in done.stderr) == (1, True), done.stderr
+    table = pq.read_table(tmp_path / "job")
+    errors = table["error"].to_pylist()
+    assert errors[:1030] == ["The vector is not finite."] * 1030
+    assert errors[1030:] == [None, None, "The vector has length 0.", "It was lost.", None]
+    assert table["query"].to_pylist()[1029:] == ["1029", "1030", "1031", "0", "a", "b"]
+
+
+def test_a_plan_says_what_was_used_and_not_where_it_was(
+    vectors: Path, small_towers: SmallRelease, tmp_path: Path
+) -> None:
+    """Nothing secret of an address is kept, and other machines may have the same files at other paths."""
+    box = Path(shutil.copy(small_outline(tmp_path), tmp_path / "same.geojson"))
+    with serving(small_towers.weights.parent) as server:
+        address = f"{server.address}/{small_towers.weights.name}?sig=hunter2".replace("://", "://me:hunter2@")
+        assert search(vectors, tmp_path / "job", "--weights", address, "--region", str(box))[0] == 0
+        output = tmp_path / "x.jsonl"
+        geoclip("search", vectors, "-i", "none", "--weights", address, "-o", output)
+        assert geoclip("embed", make_photo(tmp_path / "a.png"), "--weights", address, "--clip-checkpoint",
+                       small_towers.clip, "--parts", tmp_path / "own").exit_code == 0  # fmt: skip
+    kept = [*tmp_path.glob("*/_plan.json"), *tmp_path.glob(".*.journal")]
+    assert len(kept) == 3
+    assert not [path for path in kept if "hunter2" in path.read_text()]
+    own = ("--weights", str(small_towers.weights), "--region", str(tmp_path / "box.geojson"))
+    assert search(vectors, tmp_path / "job", *own, "--finish")[0] == 0
+    (tmp_path / "box.geojson").write_text((tmp_path / "box.geojson").read_text().replace("40", "41"))
+    code, said = search(vectors, tmp_path / "job", *own, "--finish")
+    assert (code, "differs in region;" in said) == (2, True), said
+
+
+def small_outline(folder: Path) -> Path:
+    """Write a box as GeoJSON."""
+    path = folder / "box.geojson"
+    ring = [[-40, -40], [40, -40], [40, 40], [-40, 40], [-40, -40]]
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    return path
 
 
 @pytest.mark.parametrize("beside", [("-o", "x.parquet"), ("--resume",), ("--features",), ("places.csv",)])
