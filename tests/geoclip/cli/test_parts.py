@@ -223,8 +223,9 @@ def test_a_plan_says_what_was_used_and_not_where_it_was(
         assert search(vectors, tmp_path / "job", "--weights", address, "--region", str(box))[0] == 0
         output = tmp_path / "x.jsonl"
         geoclip("search", vectors, "-i", "none", "--weights", address, "-o", output)
-        assert geoclip("embed", make_photo(tmp_path / "a.png"), "--weights", address, "--clip-checkpoint",
-                       small_towers.clip, "--parts", tmp_path / "own").exit_code == 0  # fmt: skip
+        photo = make_photo(tmp_path / "a.png", 1)
+        tower = ("--weights", address, "--clip-checkpoint", small_towers.clip)
+        assert geoclip("embed", photo, *tower, "--parts", tmp_path / "own").exit_code == 0
     kept = [*tmp_path.glob("*/_plan.json"), *tmp_path.glob(".*.journal")]
     assert len(kept) == 3
     assert not [path for path in kept if "hunter2" in path.read_text()]
