@@ -201,7 +201,7 @@ def test_vectors_that_cannot_be_used_are_rows_with_a_reason(vectors: Path, tmp_p
         pa.table({"photo": ["a", "b"], "vector": lists, "error": ["It was lost.", None]}), tmp_path / "own.parquet"
     )
     files = [tmp_path / name for name in ("broken.npy", "zero.npy", "own.parquet")]
-    asked = ("search", *files, "-i", "none", "--parts", tmp_path / "job", "--part-rows", "1000")
+    asked: tuple[str | Path, ...] = ("search", *files, "-i", "none", "--parts", tmp_path / "job", "--part-rows", "1000")
     codes = [geoclip(*asked, "--part", part).exit_code for part in ("2/2", "1/2")]
     assert codes == [1, 1]
     done = geoclip(*asked, "--finish")
