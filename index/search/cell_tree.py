@@ -27,10 +27,33 @@ def first_of(cells: Cells) -> NDArray[np.int8]:
     """
     position = cells.view(np.int64) & _POSITION
     differing = (position[1:] ^ position[:-1]).astype(np.float64)
-    exponents = differing.view(np.int64) >> 52
     begins = np.zeros(len(cells), np.int8)
-    np.take(_BEGINS, exponents, out=begins[1:], mode="clip")
+    np.take(_BEGINS, differing.view(np.int64) >> 52, out=begins[1:], mode="clip")
     return begins
+
+
+class Leaves(NamedTuple):
+    """The leaves (L,) of a distribution, in the order of the tree."""
+
+    cells: Cells
+    mass: Floats
+    begins: NDArray[np.int8]
+    """See `first_of`."""
+
+
+class _Part(NamedTuple):
+    """Cells of one resolution; see `CellTree`."""
+
+    cells: Cells
+    stands: Cells
+    mass: Floats
+    above: Floats
+    leaf: NDArray[np.bool_]
+
+    def among(self, wanted: NDArray[np.bool_]) -> "_Part":
+        """Return some of them."""
+        cells, stands, mass, above, leaf = self
+        return _Part(cells[wanted], stands[wanted], mass[wanted], above[wanted], leaf[wanted])
 
 
 @dataclass(frozen=True)
@@ -55,51 +78,50 @@ class CellTree:
     @classmethod
     def of(
         cls,
-        cells: Cells,
-        mass: Floats,
-        begins: NDArray[np.int8],
+        leaves: Leaves,
         finest: int,
         least: float,
         *,
         many: float = np.inf,
         least_of_many: float = 1.0,
     ) -> Self:
-        """Sum leaves (L,) in the order of the tree, with what `first_of` says of them.
+        """Sum leaves up the tree.
 
         Args:
-            cells: the leaves.
-            mass: of each.
-            begins: of each.
+            leaves: of a distribution.
             finest: their finest resolution.
             least: what cells are to have.
             many: if so many cells would be `joined` by that, they are to have `least_of_many`.
             least_of_many: not below `least`.
         """
-        leaves = _Leaves.of(cells, mass, begins)
-        level = _Level(np.flatnonzero(begins <= 0), np.zeros(0, np.int64), np.zeros(0))
-        level = level._replace(ends=np.append(level.starts[1:], len(cells))[: len(level.starts)] - 1)
-        level = level._replace(above=np.full(len(level.starts), np.inf))
-        parts, rests, light = [], [], 0
-        for res in range(finest + 1):
-            starts, ends, above = level
-            alone, own, sums = starts == ends, leaves.levels[ends] == res, leaves.sums(starts, ends)
-            first = leaves.cells[starts]
+        cells, mass, begins = leaves
+        levels = resolutions(cells).astype(np.int8)
+        parts, least, light, rows, above = _Top.of(
+            leaves, min(int(levels.min(initial=finest)), _TOP), least, many, least_of_many
+        )
+        rests = list[_Part]()
+        cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
+        for res in range(len(parts), finest + 1):
+            starts = np.flatnonzero(begins <= res)
+            ends = np.append(starts[1:], len(cells)) - 1 if len(starts) else starts
+            counts = ends - starts + 1
+            sums: Floats = np.add.reduceat(mass, starts) if len(starts) else np.zeros(0)
+            first, alone, own = cells[starts], counts == 1, levels[ends] == res
             whole = parents(first, res)
-            parts.append((whole, np.where(alone, first, whole), sums, above, own & alone))
-            deeper = np.flatnonzero(leaves.begins <= res + 1)
-            opened = np.flatnonzero(sums >= least)
-            light += len(sums) - len(opened)
-            if least < least_of_many and light + level.count_in(opened, deeper) >= many:
-                least = least_of_many
-                opened = opened[sums[opened] >= least]
-            rest = opened[own[opened] & ~alone[opened]]
-            left, rest_mass = leaves.cells[ends[rest]], leaves.mass[ends[rest]]
-            rests.append((left, left, rest_mass, sums[rest], np.ones(len(rest), np.bool_)))
-            starts, ends = starts[opened], ends[opened] - own[opened]
-            if (ends - starts + 1).sum() < len(leaves.cells) / 2:
-                leaves, starts, ends = leaves.within(starts, ends)
-                deeper = np.flatnonzero(leaves.begins <= res + 1)
-            level = _Level.below(starts, ends, sums[opened], deeper)
+            parts.append(_Part(whole, np.where(alone, first, whole), sums, above[starts], own & alone))
+            opened = sums >= least
+            light += len(sums) - int(np.count_nonzero(opened))
+            deeper = np.repeat(opened, counts)
+            if least < least_of_many and light + np.count_nonzero((begins <= res + 1) & deeper) >= many:
+                least, opened = least_of_many, sums >= least_of_many
+                deeper = np.repeat(opened, counts)
+            rest = opened & own & ~alone
+            left = cells[ends[rest]]
+            rests.append(_Part(left, left, mass[ends[rest]], sums[rest], rest[rest]))
+            deeper[ends[own]] = False
+            rows = np.flatnonzero(deeper)
+            above = np.repeat(sums, counts)[rows]
+            cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
         bounds = np.cumsum([0, *(len(part[0]) for part in parts)])
         whole, stands, sums, above, leaf = (np.concatenate(column) for column in zip(*parts, *rests, strict=True))
         return cls(least, finest, whole, stands, sums, above, leaf, bounds)
@@ -130,68 +152,50 @@ class CellTree:
         return stay
 
 
-class _Leaves(NamedTuple):
-    """Leaves in the order of the tree."""
+class _Top(NamedTuple):
+    """The cells of the resolutions above all leaves, where none of the cells is a leaf."""
 
-    cells: Cells
-    mass: Floats
-    upto: Floats
-    """(L + 1,) the mass of all before each, and of all."""
-    begins: NDArray[np.int8]
-    levels: NDArray[np.int8]
-    """Their resolutions."""
-
-    @classmethod
-    def of(cls, cells: Cells, mass: Floats, begins: NDArray[np.int8]) -> Self:
-        """Return leaves with what follows."""
-        upto = np.zeros(len(cells) + 1)
-        np.cumsum(mass, out=upto[1:])
-        return cls(cells, mass, upto, begins, resolutions(cells).astype(np.int8))
-
-    def sums(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Floats:
-        """Return the mass of runs of leaves, ends included; of one leaf as it is."""
-        sums = self.upto[ends + 1]
-        sums -= self.upto[starts]
-        return np.where(starts == ends, self.mass[starts], np.maximum(sums, 0.0))
-
-    def within(
-        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
-    ) -> tuple[Self, NDArray[np.int64], NDArray[np.int64]]:
-        """Return the leaves of some runs alone, and where these are among them."""
-        counts = ends - starts + 1
-        rows, stops = _runs(starts, counts), np.cumsum(counts)
-        return self.of(self.cells[rows], self.mass[rows], self.begins[rows]), stops - counts, stops - 1
-
-
-class _Level(NamedTuple):
-    """The cells of a resolution that are looked at: each a run of leaves."""
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    """The last leaf of each."""
+    parts: list[_Part]
+    least: float
+    light: int
+    """How many cells have less."""
+    rows: NDArray[np.int64] | slice
+    """Of the leaves below the others."""
     above: Floats
-    """The mass of the parent."""
+    """(rows,) the mass of the cell above them that these leaves are in."""
 
     @classmethod
-    def below(cls, starts: NDArray[np.int64], ends: NDArray[np.int64], mass: Floats, deeper: NDArray[np.int64]) -> Self:
-        """Return the children of cells, of which `deeper` has where any begin; a cell without leaves has none."""
-        first = np.searchsorted(deeper, starts)
-        counts = np.searchsorted(deeper, ends + 1) - first
-        own = deeper[_runs(first, counts)]
-        own_ends = np.empty_like(own)
-        own_ends[:-1] = own[1:] - 1
-        some = counts > 0
-        own_ends[np.cumsum(counts)[some] - 1] = ends[some]
-        return cls(own, own_ends, np.repeat(mass, counts))
+    def of(cls, leaves: Leaves, depth: int, least: float, many: float, least_of_many: float) -> Self:
+        """Sum leaves up to the resolutions from 0 to below `depth`; see `CellTree.of`."""
+        cells, mass, begins = leaves
+        if not depth:
+            return cls([], least, 0, slice(None), np.full(len(cells), np.inf))
+        parts, light = list[_Part](), 0
+        starts = np.flatnonzero(begins <= 0)
+        above, wanted = np.full(len(starts), np.inf), np.ones(len(starts), np.bool_)
+        for res in range(depth):
+            sums: Floats = np.add.reduceat(mass, starts)
+            counts = np.append(starts[1:], len(cells)) - starts
+            first = cells[starts]
+            whole = parents(first, res)
+            part = _Part(whole, np.where(counts == 1, first, whole), sums, above, np.zeros(len(sums), np.bool_))
+            parts.append(part if wanted.all() else part.among(wanted))
+            opened = wanted & (sums >= least)
+            light += int(np.count_nonzero(wanted)) - int(np.count_nonzero(opened))
+            below = np.flatnonzero(begins <= res + 1)
+            owners = np.cumsum(begins[below] <= res) - 1
+            if least < least_of_many and light + np.count_nonzero(opened[owners]) >= many:
+                least, opened = least_of_many, wanted & (sums >= least_of_many)
+            if res + 1 < depth:
+                starts, above, wanted = below, sums[owners], opened[owners]
+        rows, of = runs(starts[opened], counts[opened])
+        return cls(parts, least, light, rows, sums[opened][of])
 
-    def count_in(self, rows: NDArray[np.int64], deeper: NDArray[np.int64]) -> int:
-        """Return how many cells begin, one level down, in some of these."""
-        inside = np.searchsorted(deeper, self.ends[rows] + 1) - np.searchsorted(deeper, self.starts[rows])
-        return int(inside.sum())
+
+def runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers in runs, one after the other, and which run each is of."""
+    of = np.repeat(np.arange(len(starts)), counts)
+    return (starts - np.cumsum(counts) + counts)[of] + np.arange(len(of)), of
 
 
-def _runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of runs, one after the other."""
-    stops = np.cumsum(counts)
-    total = int(stops[-1]) if len(stops) else 0
-    return np.repeat(starts - stops + counts, counts) + np.arange(total)
+_TOP = 3  # resolutions that have few cells beside the leaves, most of them heavy
