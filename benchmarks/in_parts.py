@@ -1,11 +1,13 @@
 """A large job in parts: the same bytes, whoever makes them and however often they are killed; memory; rates.
 
     python -m benchmarks.in_parts WORK [--photos 20000] [--vectors 1000000] [--index DIR] [--ray] [--out FILE.jsonl]
+                                  [--ways two,killed,ray-killed]
 
 Photos are made up (small JPEGs, seeded), vectors are seeded noise around a few thousand directions. Both jobs are run
-by one process, by two, by two of which three are killed, and with --ray by two actors of Ray of which three are killed.
-The folders of parts must be the same to the last byte. Each process computes with one thread; --pinned keeps it, and
-the one that decodes its photos, on a core of its own.
+by one process, by two, by two of which three are killed, and with --ray by two actors of Ray, undisturbed and with
+three killed; --ways chooses among these. The folders of parts must be the same to the last byte as that of the first
+way that is run. Each process computes with one thread; --pinned keeps it, and the one that decodes its photos, on a
+core of its own.
 
 CLIP's towers are small and random, so answers mean nothing. Without --index the whole model is small (200 places, 64
 numbers a vector), which makes a million lookups a matter of minutes; with it, the released location encoder is behind
@@ -22,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -41,6 +43,10 @@ from geoclip.writers.parts import MANIFEST
 SEED, PLACES, KILLS = 17, 4096, 3
 BAD = 100
 """One of so many photos is not a photo."""
+HERE = {"one": "one", "two": "two", "killed": "two, killed"}
+ON_RAY = {"ray": "Ray", "ray-killed": "Ray, killed"}
+WAYS = HERE | ON_RAY
+"""Ways to run a job: as --ways has them, and as results call them."""
 
 
 class Job(NamedTuple):
@@ -143,6 +149,13 @@ class Runner:
 
         return self._watched(job, folder, [partial(start, part) for part in range(parts)], kills, choice, own)
 
+    def by(self, way: str, job: Job, folder: Path) -> Ended:
+        """Run a job in one of the `WAYS`."""
+        kills = KILLS if way.endswith("killed") else 0
+        if way in ON_RAY:
+            return self.on_ray(job, folder, 2, kills)
+        return self.run(job, folder, 1 if way == "one" else 2, kills)
+
     def on_ray(self, job: Job, folder: Path, actors: int, kills: int) -> Ended:
         """Run a job by actors of Ray on this machine."""
         words = [*job.words, "--parts", str(folder), "--part-rows", str(job.rows)]
@@ -165,9 +178,8 @@ class Runner:
         makers: int | None = None,
     ) -> Ended:
         begun, killed, seen = time.monotonic(), set[int](), list[tuple[int, float]]()
-        at = sorted(
-            choice.sample(range(1, max(job.files, kills + 2)), kills)
-        )  # after so many files a process is killed
+        after = range(1, max(job.files, kills + 2))
+        at = sorted(choice.sample(after, kills))  # after so many files a process is killed
         running = [(start, start()) for start in starts]
         while running:
             time.sleep(0.2)
@@ -256,9 +268,7 @@ def jobs(arguments: Namespace) -> Iterator[Job]:
     work: Path = arguments.work
     model, dim = model_options(work, arguments.index)
     machine = ["--device", "cpu", "--precision", "fp32"]
-    search = (
-        [] if arguments.index is None else ["--effort", arguments.effort, "--resolution", f"{arguments.resolution}"]
-    )
+    search = [] if arguments.index is None else ["--effort", arguments.effort, "--resolution", arguments.resolution]
     if arguments.photos:
         make_photos(work / "photos", arguments.photos)
         words = ("locate", str(work / "photos"), *model, *machine, *search, "--workers", "1")
@@ -267,6 +277,18 @@ def jobs(arguments: Namespace) -> Iterator[Job]:
         make_vectors(work / "vectors.npy", arguments.vectors, dim)
         words = ("search", str(work / "vectors.npy"), *model, *machine, *search)
         yield Job("search", words, arguments.vectors, min(arguments.rows, -(-arguments.vectors // 12)))
+
+
+def some_ways(text: str) -> list[str]:
+    """Return the ways that are named, in the order of `WAYS`.
+
+    Raises:
+        ArgumentTypeError: there is no such way.
+    """
+    named = text.split(",")
+    if unknown := [each for each in named if each not in WAYS]:
+        raise ArgumentTypeError(f"there is no way {unknown[0]!r}; choose from {','.join(WAYS)}")
+    return [way for way in WAYS if way in named]
 
 
 def main() -> int:
@@ -280,25 +302,20 @@ def main() -> int:
     options.add_argument("--effort", default="fast")
     options.add_argument("--resolution", default="7")
     options.add_argument("--ray", action="store_true", help="also run by two actors of Ray")
+    only = f"only these of {','.join(WAYS)}; default: all, those of Ray with --ray"
+    options.add_argument("--ways", type=some_ways, metavar="WAY,...", help=only)
     options.add_argument("--pinned", action="store_true", help="each process on a core of its own")
     arguments = options.parse_args()
     arguments.work = arguments.work.absolute()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    ways = arguments.ways or list(WAYS if arguments.ray else HERE)
     results, runner, good = Results(arguments.out, SEED), Runner(arguments.work, pinned=arguments.pinned), True
     for job in jobs(arguments):
         folders, rates = [], dict[str, float]()
-        ways: dict[str, Callable[[Path], Ended]] = {
-            "one": lambda folder, job=job: runner.run(job, folder, 1),  # type: ignore[misc]
-            "two": lambda folder, job=job: runner.run(job, folder, 2),  # type: ignore[misc]
-            "two, killed": lambda folder, job=job: runner.run(job, folder, 2, KILLS),  # type: ignore[misc]
-        }
-        if arguments.ray:
-            ways["Ray"] = lambda folder, job=job: runner.on_ray(job, folder, 2, 0)  # type: ignore[misc]
-            ways["Ray, killed"] = lambda folder, job=job: runner.on_ray(job, folder, 2, KILLS)  # type: ignore[misc]
-        for way, run in ways.items():
-            folder = arguments.work / f"{job.name}-{way.replace(', ', '-')}"
+        for way in ways:
+            folder = arguments.work / f"{job.name}-{way}"
             shutil.rmtree(folder, ignore_errors=True)
-            ended = run(folder)
+            ended = runner.by(way, job, folder)
             runner.finish(job, folder)
             folders.append(folder)
             rates[way] = ended.per_second
@@ -309,7 +326,6 @@ def main() -> int:
             values: dict[str, Any] = {
                 "wall_s": ended.seconds,
                 "rows_per_second": ended.per_second,
-                "over_one": ended.per_second / rates["one"],
                 "early_mb": ended.early_mb,
                 "late_mb": ended.late_mb,
                 "killed": ended.killed,
@@ -317,7 +333,9 @@ def main() -> int:
                 "failed": failed,
                 "same_bytes": as_first,
             }
-            parameters = {"command": job.name, "way": way, "inputs": job.inputs, "rows_a_file": job.rows}
+            if "one" in rates:
+                values["over_one"] = ended.per_second / rates["one"]
+            parameters = {"command": job.name, "way": WAYS[way], "inputs": job.inputs, "rows_a_file": job.rows}
             parameters |= {"index": "none, 200 places"}
             if arguments.index is not None:
                 parameters |= {"index": Path(arguments.index).name, "effort": arguments.effort}

@@ -169,7 +169,9 @@ class IndexOptions(Options):
     calibration: Annotated[
         Path | None, Help("A file of `geoclip calibrate`, for honest probabilities.", Panel.SEARCH, metavar="FILE")
     ] = None
-    engine: Annotated[EngineName, Help("How coarse cells are found.", Panel.MACHINE)] = EngineName.AUTO
+    engine: Annotated[EngineName, Help("How coarse cells are found.", Panel.MACHINE, ("--coarse-engine",))] = (
+        EngineName.AUTO
+    )
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,29 @@ if TYPE_CHECKING:
     from tests.helpers.small_release import SmallRelease
 
 FAST_TIER, FAST_LIMIT_S = "not slow", 2.0
+LONGEST = (
+    "geoclip/cli/test_parts_on_ray.py",
+    "geoclip/cli/test_kills.py",
+    "geoclip/cli/test_answers.py",
+    "geoclip/encoders/test_clip_checkpoint.py",
+    "geoclip/serve/test_on_ray.py",
+    "benchmarks/test_faults.py",
+    "geoclip/photos/test_hostile.py",
+    "index/grid/test_constraint.py",
+    "geoclip/test_build_on_ray.py",
+    "geoclip/answers/test_fitting.py",
+    "index/building/test_build.py",
+    "test_container.py",
+    "geoclip/train/test_ranks.py",
+    "geoclip/train/test_world.py",
+)
+"""Files that take longest, in the order they are begun in: a short one is the last, while other processes end too."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give all processes of this session one folder, with a cache that has what the user's has and stays apart."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # the file of most tests first; but those of few take longest
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell's background jobs, and theirs, ignore Ctrl-C
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has it from the first process
         os.environ["OMP_NUM_THREADS"] = "1"  # the workers are the threads
@@ -36,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = ExitStack()
     stack.enter_context(session_folder())
     config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; the others stay in order."""
+    order = {Path(__file__).parent / name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_collection_finish() -> None:

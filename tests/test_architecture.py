@@ -25,6 +25,7 @@ ROOMS = {
     "geoclip.extras": {"geoclip.errors"},
     "geoclip.files": {"geoclip.errors", "index.files"},
     "geoclip.on_ray": {"geoclip.extras"},
+    "geoclip.long_lived": set(),
     "geoclip.distance": {"index.grid"},
     "geoclip.tables": {"geoclip.errors", "geoclip.files", "geoclip.journal"},
     "geoclip.release": {
@@ -178,6 +179,7 @@ ROOMS = {
         "geoclip.embedder",
         "geoclip.errors",
         "geoclip.locator",
+        "geoclip.long_lived",
         "geoclip.map",
         "geoclip.option_groups",
         "geoclip.options",

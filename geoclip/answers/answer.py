@@ -5,6 +5,7 @@ texts beneath them (see `geoclip.answers.record`).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
@@ -208,7 +209,7 @@ class Answer:
     """First administrative levels, in the same way."""
     cities: tuple[Area, ...] = ()
     """In the same way."""
-    cells: tuple[CellProbability, ...] = ()
+    cells: Sequence[CellProbability] = ()
     """A pruned tree: every H3 cell from resolution 0 to the finest with at least 0.1 %, coarse to fine, then by id."""
     entropy_bits: Annotated[float, Written(decimals=4, least=0, unknown=True)] = math.nan
     """Spatial entropy: of the probabilities of cells of resolution 3 (about 100 km across)."""

@@ -152,7 +152,7 @@ class PlaceTree(NamedTuple):
 
     def areas(self, nodes: Nodes, mass: Floats, least: float, most: int) -> tuple[Areas, Areas, Areas]:
         """Sum the mass (N,) of distinct nodes by country, by region and by city; see `PlaceNames.shares`."""
-        country, region, city = self.lineage[:, nodes]
+        country, region, city = self.lineage.take(nodes, axis=1)
         towns = city > 0
         return (
             self._foremost(0, *_sums(country, mass), least, most),

@@ -1,8 +1,11 @@
 """Which places cells are in: those that were asked for before are not looked up again."""
 
+import threading
 from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoclip.answers.gazetteer import Nodes
 from index.grid.cells import Cells, centres, children, children_counts, resolutions
@@ -25,7 +28,7 @@ class KnownCells:
         self._nodes_at = nodes_at
         nothing = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._parts = (nothing, nothing)  # each sorted by cell; the second has the recent ones
-        self._divided: dict[int, tuple[Nodes, Floats]] = {}
+        self._divided, self._adding = _Divided.none(), threading.Lock()
 
     @property
     def cells(self) -> tuple[Cells, Cells]:
@@ -51,35 +54,84 @@ class KnownCells:
             self._parts = _with(parts, (fresh, fresh_nodes))
         return nodes
 
-    def divided(self, cells: Cells) -> tuple[Nodes, Floats, list[int]]:
+    def divided(self, cells: Cells) -> tuple[Nodes, Floats, NDArray[np.int64]]:
         """Return how cells (N,) coarser than `DIVIDED` are shared by nodes.
 
         Returns:
             The nodes of the first cell, then of the next; the share of each, 1 for all of a cell; their count by cell.
         """
-        wanted, known = cells.tolist(), self._divided
-        if missing := list({cell for cell in wanted if cell not in known}):
-            known = known | self._divide(missing)
-            self._divided = known if len(known) <= _MOST_DIVIDED else {}
-        found = [known[cell] for cell in wanted]
-        if not found:
-            return np.zeros(0, np.int64), np.zeros(0), []
-        nodes, shares = zip(*found, strict=True)
-        return np.concatenate(nodes), np.concatenate(shares), [len(each) for each in nodes]
+        known = self._divided
+        if len(missing := cells[~known.has(cells)]):
+            divided = self._divide(np.unique(missing))
+            with self._adding:
+                known = self._divided.with_more(*divided)
+                self._divided = known if len(known.cells) <= _MOST_DIVIDED else _Divided.none()
+        rows = np.searchsorted(known.cells, cells)
+        counts = known.counts[rows]
+        stops = np.cumsum(counts)
+        at = np.repeat(known.starts[rows] - stops + counts, counts) + np.arange(counts.sum())
+        return known.nodes[at], known.shares[at], counts
 
-    def _divide(self, missing: list[int]) -> dict[int, tuple[Nodes, Floats]]:
-        """Look cells up, all in one call."""
-        cells = np.array(missing, dtype=np.uint64)
-        cells = cells[np.argsort(resolutions(cells), kind="stable")]
-        levels = resolutions(cells)
+    def _divide(self, cells: Cells) -> tuple[Cells, Nodes, Nodes, Floats]:
+        """Look cells (N,) up, sorted, all in one call; return them, how many nodes each has, these and their shares."""
+        levels = resolutions(cells)  # sorted, coarse to fine
         parts = [children(cells[levels == res], DIVIDED) for res in np.unique(levels).tolist()]
         nodes = self._nodes_at(centres(np.concatenate(parts)))
-        counts = children_counts(cells, DIVIDED)
-        result = {}
-        for cell, own in zip(cells.tolist(), np.split(nodes, np.cumsum(counts)[:-1]), strict=True):
-            distinct, times = np.unique(own, return_counts=True)
-            result[cell] = distinct, times / len(own)
-        return result
+        sizes = children_counts(cells, DIVIDED)
+        each = [np.unique(own, return_counts=True) for own in np.split(nodes, np.cumsum(sizes)[:-1])]
+        distinct, times = zip(*each, strict=True)
+        counts = np.array([len(own) for own in distinct])
+        return cells, counts, np.concatenate(distinct), np.concatenate(times) / np.repeat(sizes, counts)
+
+
+class _Divided(NamedTuple):
+    """How cells are shared by nodes."""
+
+    cells: Cells
+    """(D,) sorted."""
+    starts: Nodes
+    """(D,) where each one's nodes begin."""
+    counts: Nodes
+    """(D,) how many they are."""
+    used: int
+    """How many nodes there are; what lies behind is free."""
+    nodes: Nodes
+    shares: Floats
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return nothing."""
+        whole = np.zeros(0, np.int64)
+        return cls(np.zeros(0, np.uint64), whole, whole, 0, whole, np.zeros(0))
+
+    def has(self, cells: Cells) -> NDArray[np.bool_]:
+        """Return which of some cells are here."""
+        if not len(self.cells):
+            return np.zeros(len(cells), np.bool_)
+        rows = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
+        found: NDArray[np.bool_] = self.cells[rows] == cells
+        return found
+
+    def with_more(self, cells: Cells, counts: Nodes, nodes: Nodes, shares: Floats) -> Self:
+        """Return the same with cells, sorted, of which some may be here already.
+
+        The nodes' arrays are shared with this one, which does not look behind its own, while there is room.
+        """
+        used, all_nodes, all_shares = self.used + len(nodes), self.nodes, self.shares
+        if used > len(all_nodes):
+            all_nodes = np.concatenate((all_nodes, np.zeros(used, np.int64)))
+            all_shares = np.concatenate((all_shares, np.zeros(used)))
+        all_nodes[self.used : used], all_shares[self.used : used] = nodes, shares
+        fresh, starts = ~self.has(cells), self.used + np.cumsum(counts) - counts
+        at = np.searchsorted(self.cells, cells[fresh])
+        return self._replace(
+            cells=np.insert(self.cells, at, cells[fresh]),
+            starts=np.insert(self.starts, at, starts[fresh]),
+            counts=np.insert(self.counts, at, counts[fresh]),
+            used=used,
+            nodes=all_nodes,
+            shares=all_shares,
+        )
 
 
 _Part = tuple[Cells, Nodes]

@@ -45,7 +45,7 @@ class LookedAt(NamedTuple):
         """Return the places for a query that has the distribution `discs`."""
         posterior, real = places.posteriors[row], np.isfinite(places.scores[row])
         hits, finest = places.cells[row][real], posterior.finest
-        first = int(np.searchsorted(posterior.levels, finest))  # coarse to fine
+        first = posterior.first_finest
         scored, mass = posterior.cells[first:], posterior.mass[first:]
         heaviest = np.argsort(-mass, kind="stable")[:_FINE]
         known = (scored[heaviest][:, None] == hits).any(axis=1)

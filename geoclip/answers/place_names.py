@@ -117,11 +117,10 @@ class PlaceNames:
 
 
 def _summed(nodes: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
-    """Return the distinct nodes of some, sorted, and the mass of each."""
-    order = np.argsort(nodes)
-    nodes = nodes[order]
-    starts = np.flatnonzero(np.append(True, nodes[1:] != nodes[:-1]))
-    return nodes[starts], np.add.reduceat(mass[order], starts)
+    """Return the distinct nodes with any mass, sorted, and the mass of each."""
+    sums: Floats = np.bincount(nodes, mass).astype(np.float64, copy=False)
+    some = np.flatnonzero(sums != 0)  # of truth values, several times as fast
+    return some, sums[some]
 
 
 @cache

@@ -1,7 +1,7 @@
 """An answer as plain values: what JSON Lines and Parquet hold, as the types of `geoclip.answers.answer` say."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from functools import cache, partial
 from types import UnionType
@@ -36,7 +36,7 @@ def _kind(hint: Any) -> FieldKind:
     if get_origin(hint) is Annotated:
         inner, written = get_args(hint)
         return _kind(inner)._replace(written=written)
-    if get_origin(hint) is tuple:
+    if get_origin(hint) in (tuple, Sequence):
         return _kind(get_args(hint)[0])._replace(many=True)
     if isinstance(hint, UnionType):
         return _kind(get_args(hint)[0])._replace(optional=True)

@@ -66,6 +66,7 @@ def fetch(
     "geoclip locate photos/ -o answers.jsonl --resume     [dim]# goes on where it was stopped[/dim]",
     "geoclip locate photos/ -o answers.csv --xmp beside     [dim]# sidecars, marked as estimates[/dim]",
     "geoclip locate photos/ --parts answers/ --part 3/16     [dim]# one of 16 jobs; then, once: --finish[/dim]",
+    "geoclip locate photos/ --parts answers/ --engine ray     [dim]# by actors of Ray, here or on a cluster[/dim]",
     "geoclip locate photos.parquet --column uri -o answers.jsonl     [dim]# at https, s3, gs or in files[/dim]",
     "geoclip locate shards/*.tar -o answers.jsonl     [dim]# photos in tar files, which stay packed[/dim]",
     "curl -s https://example.org/a.jpg | geoclip locate - -f csv",

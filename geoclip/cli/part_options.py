@@ -8,6 +8,7 @@ from geoclip.errors import InputError
 from geoclip.extras import need
 from geoclip.on_ray import Runner
 from geoclip.option_groups import Help, Options, Panel
+from index.search.engine import EngineName
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class PartOptions(Options):
             "With --parts: who makes the files: this process; or actors of Ray, on this machine or on the cluster of "
             "$RAY_ADDRESS, whose machines all see the folder.",
             Panel.MACHINE,
+            ("--on", "--engine"),
         ),
     ] = Runner.HERE
     actors: Annotated[
@@ -51,6 +53,11 @@ class PartOptions(Options):
     ] = None
 
     def __post_init__(self) -> None:
+        if str(self.on) in list(EngineName):
+            raise InputError(
+                f"--engine says who does the work: {', '.join(Runner)}. How coarse cells are found is "
+                f"--coarse-engine {self.on}."
+            )
         super().__post_init__()
         if self.parts is None and (self.part is not None or self.finish):
             raise InputError("--part and --finish need --parts DIR, the folder of all parts.")

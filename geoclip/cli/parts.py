@@ -9,6 +9,7 @@ from geoclip.cli.part_work import Maker, Work
 from geoclip.cli.run_counts import Outcome, RunCounts
 from geoclip.cli.terminal import progress, say
 from geoclip.errors import InputError
+from geoclip.long_lived import kept_loaded
 from geoclip.on_ray import Runner
 from geoclip.photos.decode import Photo, name_of
 from index.parts import Part
@@ -62,11 +63,12 @@ def run_parts(options: PartOptions, job: PartJob[Row]) -> int:
             _on_ray(options, job, folder, left, counts, lambda: update(counts.answered + counts.failed, known))
         elif left:
             make = job.maker()
-            for number in left:
-                rows = folder.rows(number)
-                for row in folder.write(number, make(rows, job.inputs[rows])):
-                    counts.count(row)
-                    update(counts.answered + counts.failed, known)
+            with kept_loaded():
+                for number in left:
+                    rows = folder.rows(number)
+                    for row in folder.write(number, make(rows, job.inputs[rows])):
+                        counts.count(row)
+                        update(counts.answered + counts.failed, known)
     lacking = len(folder.missing())
     then = f"{lacking} are missing" if lacking else "all are there, and --finish writes the manifest"
     say(f"{len(left)} of {len(folder)} files made here; {then}.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from geoclip.cli.run_counts import Outcome
 from geoclip.errors import GeoclipError, InputError
+from geoclip.long_lived import keep_loaded
 from geoclip.on_ray import cluster
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class FileMaker:
             with suppress(OSError):  # another machine may have no such folder
                 os.chdir(self._cwd)
             self._maker = self._work.on(self._cores).open()
+            keep_loaded()
         rows = self._folder.rows(number)
         if self._folder.path(number).exists():
             return MadeFile(number, rows.stop - rows.start, 0, ())

@@ -95,7 +95,8 @@ def _at(words: str) -> "Iterator[Photo]":
     from geoclip.remote.photo import is_address, photo_at
 
     if is_address(words):
-        return iter([photo_at(words)])
+        photo = photo_at(words)
+        return _at(photo) if isinstance(photo, str) else iter([photo])
     return chain.from_iterable(map(members_of, shards_of(words))) if is_tar(words) else iter([words])
 
 

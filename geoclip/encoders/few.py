@@ -33,18 +33,33 @@ class Products(NamedTuple):
     """Of a product; fewer points are filled up."""
     shared: bool
     """Whether all cores share each product, or each has products of its own."""
+    apart: bool = False
+    """Whether each capsule's head is a product of its own: with AMX joined ones round alike in one shape only."""
+
+    def add(
+        self,
+        out: torch.Tensor,
+        plane: torch.Tensor,
+        capsules: tuple[int, ...],
+        encoder: "LocationEncoder",
+        layers: Layers,
+    ) -> None:
+        """Add the shares of some capsules; see `LocationEncoder.add_capsules`."""
+        for some in [(number,) for number in capsules] if self.apart else [capsules]:
+            encoder.add_capsules(out, plane, some, layers)
 
 
 def products(count: int, capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> Products:
     """Return the products for some points of some capsules, by their numbers."""
-    least = _least_that_rounds_alike(capsules, encoder, layers)
+    apart = layers.hidden[0][0][1].dtype is torch.bfloat16  # on any number of cores: it changes what comes out
+    least = _least_that_rounds_alike(capsules, encoder, layers, apart=apart)
     if least is None:
-        return Products(_FIXED, shared=False)
+        return Products(_FIXED, shared=False, apart=apart)
     threads = torch.get_num_threads()
     shared = count < threads * _MOST
     share = count if shared else -(-count // threads)
     rows = max(-(-share // _MULTIPLE) * _MULTIPLE, least)
-    return Products(rows if rows <= _MOST else _even(rows), shared)
+    return Products(rows if rows <= _MOST else _even(rows), shared, apart)
 
 
 def _even(rows: int) -> int:
@@ -53,17 +68,24 @@ def _even(rows: int) -> int:
     return -(-each // _MULTIPLE) * _MULTIPLE
 
 
-def _least_that_rounds_alike(capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> int | None:
+def _least_that_rounds_alike(
+    capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers, *, apart: bool
+) -> int | None:
     """Return from how many rows on all products round alike; None where there is no such number among those tried."""
     state = (layers.hidden[0][0][1].dtype, encoder.config, len(capsules), torch.get_num_threads())
     if state not in _least:
-        _least[state] = next((tried[0] for tried in _TRIED if _round_alike(tried, capsules, encoder, layers)), None)
+        _least[state] = next(
+            (tried[0] for tried in _TRIED if _round_alike(tried, capsules, encoder, layers, apart=apart)), None
+        )
     return _least[state]
 
 
-def _round_alike(tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers) -> bool:
+def _round_alike(
+    tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "LocationEncoder", layers: Layers, *, apart: bool
+) -> bool:
     """Compare one large product with smaller ones, on one core and on all."""
     *smaller, most = tried
+    cut = Products(most, shared=False, apart=apart)
     plane = torch.rand(most, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
     first: torch.Tensor | None = None
     for rows in (most, *smaller):
@@ -74,7 +96,7 @@ def _round_alike(tried: tuple[int, ...], capsules: tuple[int, ...], encoder: "Lo
             def fill(start: int, out: torch.Tensor = out, rows: int = rows) -> None:
                 with torch.inference_mode(), torch.autocast("cpu", enabled=False):
                     part = slice(start, start + rows)
-                    encoder.add_capsules(out[part], plane[part], capsules, layers)
+                    cut.add(out[part], plane[part], capsules, encoder, layers)
 
             on_all_cores(fill, range(0, count, rows), cores=None if alone else 1, alone=alone)
             if first is None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclip.encoders.cores import on_all_cores
-from geoclip.encoders.few import products
+from geoclip.encoders.few import Products, products
 from geoclip.encoders.layers import Layers
 from geoclip.encoders.location import GPU_CHUNK, LocationEncoder
 
@@ -157,8 +157,10 @@ class Neighbourhood:
             out[own] = some
 
     def _compute_few(self, out: Tensor, plane: Tensor, computed: tuple[int, ...], given: "Given | None") -> None:
-        step, shared = (GPU_CHUNK, True) if self._on_gpu else products(len(out), computed, self._encoder, self._layers)
-        self._compute(out, plane, computed, step, given, unit=True, shared=shared)
+        cut = Products(GPU_CHUNK, shared=True)
+        if not self._on_gpu:
+            cut = products(len(out), computed, self._encoder, self._layers)
+        self._compute(out, plane, computed, cut, given, unit=True)
 
     def _fill(
         self,
@@ -178,23 +180,21 @@ class Neighbourhood:
         if levels and len(plane):
             squares = self._alone(lambda: _Squares.around(plane, levels[-1].spacing))
             given = Given(squares, self._at_nodes(squares.keys, levels))
-        self._compute(out, plane, computed, GPU_CHUNK if self._on_gpu else step, given, unit=unit)
+        cut = Products(GPU_CHUNK if self._on_gpu else step, shared=False)
+        self._compute(out, plane, computed, cut, given, unit=unit)
 
     def _compute(
         self,
         out: Tensor,
         plane: Tensor,
         computed: tuple[int, ...],
-        step: int,
+        cut: Products,
         given: "Given | None",
         *,
         unit: bool,
-        shared: bool = False,
     ) -> None:
-        """Fill `out` with some capsules, computed in products of `step` rows, plus what is given at nodes.
-
-        All cores share each product, or else each has products of its own.
-        """
+        """Fill `out` with some capsules, computed in products as they are cut, plus what is given at nodes."""
+        step = cut.rows
 
         def fill(start: int) -> None:
             with torch.inference_mode(), torch.autocast(plane.device.type, enabled=False):
@@ -203,7 +203,8 @@ class Neighbourhood:
                 short = step - len(points) if step < GPU_CHUNK else 0
                 some = wanted.new_zeros(len(points) + short, self._encoder.dim) if short else wanted.zero_()
                 if computed:
-                    self._encoder.add_capsules(some, F.pad(points, (0, 0, 0, short)), computed, self._layers)
+                    padded = F.pad(points, (0, 0, 0, short))
+                    cut.add(some, padded, computed, self._encoder, self._layers)
                 some = some[: len(points)]
                 if given is not None:
                     corners, weights = given.squares.corners[rows], given.squares.weights[rows]
@@ -213,7 +214,7 @@ class Neighbourhood:
                 if short:
                     wanted.copy_(some)
 
-        on_all_cores(fill, range(0, len(plane), step), cores=1 if shared or self._on_gpu else None, alone=True)
+        on_all_cores(fill, range(0, len(plane), step), cores=1 if cut.shared or self._on_gpu else None, alone=True)
 
     def _at_nodes(self, keys: Tensor, levels: list[NodeGrid]) -> Tensor:
         """Return what the grids give at the nodes (M,) of the finest."""

@@ -11,10 +11,10 @@ from ray import serve
 from ray.serve import Application
 
 from geoclip.errors import InputError
+from geoclip.long_lived import keep_loaded
 from geoclip.option_groups import Options, option_fields
 from geoclip.options import IndexOptions, MachineOptions, ModelOptions, PhotoOptions
 from geoclip.serve.app import create_app
-from geoclip.serve.running import keep_loaded
 from geoclip.serve.service import Service
 from geoclip.serve.settings import ServedOptions, ServeOptions
 

@@ -1,7 +1,6 @@
 """The application on a port: uvicorn, with an end for callers that say nothing, and an orderly end for itself."""
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -13,6 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from geoclip.errors import InputError
+from geoclip.long_lived import keep_loaded
 from geoclip.serve.settings import ServeOptions
 
 FINISHING_S = 120
@@ -76,16 +76,6 @@ def run(app: FastAPI, settings: ServeOptions, on_listening: Callable[[str], obje
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def keep_loaded() -> None:
-    """Leave everything that is loaded now out of later garbage collections.
-
-    A full one stops every thread while it looks at hundreds of thousands of objects of packages, models and indexes,
-    none of which ever goes.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _socket(settings: ServeOptions) -> socket.socket:

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -52,21 +53,38 @@ def encode_blocks(
     folder.mkdir(parents=True, exist_ok=True)
     wanted = range(len(plan)) if numbers is None else list(numbers)
     done, total = 0, sum(plan.encodings_of(number) for number in wanted)
-    for number in wanted:
+
+    def lacking(number: int) -> bool:
         path = block_path(folder, number)
-        if path.name not in elsewhere:
-            if not path.exists():
-                write_block(path, encode_block(plan, number, encode, rests=rests), arithmetic)
-            if on_written is not None:
+        return path.name not in elsewhere and not path.exists()
+
+    with _Encoding(plan, encode, rests=rests) as encoding:
+        for number, block in encoding.blocks(wanted, lacking):
+            path = block_path(folder, number)
+            if block is not None:
+                write_block(path, block, arithmetic)
+            if on_written is not None and path.name not in elsewhere:
                 on_written(path)
-        done += plan.encodings_of(number)
-        if on_block is not None:
-            on_block(done, total)
+            done += plan.encodings_of(number)
+            if on_block is not None:
+                on_block(done, total)
 
 
 def read_blocks(plan: BuildPlan, folder: Path) -> Iterator[Representatives]:
     """Yield the representatives of the blocks in order; see `read_block`."""
-    return (read_block(block_path(folder, number)) for number in range(len(plan)))
+    return read_ahead([block_path(folder, number) for number in range(len(plan))])
+
+
+def read_ahead(paths: Iterable[Path]) -> Iterator[Representatives]:
+    """Yield what `read_block` returns; while one block is worked on, the next is read."""
+    with ThreadPoolExecutor(1) as reader:
+        coming: Future[Representatives] | None = None
+        for path in paths:
+            block, coming = coming, reader.submit(read_block, path)
+            if block is not None:
+                yield block.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def read_block(path: Path) -> Representatives:
@@ -112,11 +130,46 @@ def write_block(path: Path, block: Representatives, arithmetic: str = "") -> Non
 
 
 def encode_block(plan: BuildPlan, number: int, encode: Encode, *, rests: bool) -> Representatives:
-    """Encode a block, two chunks at a time: while one is encoded, the other is cut into points or averaged."""
-    cells = plan.block(number)
-    chunks = [cells[at : at + _CHUNK_CELLS] for at in range(0, len(cells), _CHUNK_CELLS)]
-    with ThreadPoolExecutor(2) as pool:
-        return joined(pool.map(lambda chunk: of_cells(chunk, encode, rests=rests), chunks))
+    """Encode one block."""
+    with _Encoding(plan, encode, rests=rests) as encoding:
+        ((_, block),) = encoding.blocks([number])
+    assert block is not None  # it was wanted
+    return block
+
+
+class _Encoding:
+    """Encodes blocks, three chunks at a time: while two are encoded, another is cut into points or averaged.
+
+    A context: at its end no chunk is begun any more.
+    """
+
+    def __init__(self, plan: BuildPlan, encode: Encode, *, rests: bool) -> None:
+        self._plan, self._pool = plan, ThreadPoolExecutor(3)
+        self._make = partial(of_cells, encode=encode, rests=rests)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def blocks(
+        self, numbers: Iterable[int], wanted: Callable[[int], bool] = lambda _: True
+    ) -> Iterator[tuple[int, Representatives | None]]:
+        """Yield each number with its block, or None where it is not wanted; while one is used, the next is encoded."""
+        before: tuple[int, list[Future[Representatives]]] | None = None
+        for number in numbers:
+            cells = self._plan.block(number) if wanted(number) else self._plan.cells[:0]
+            chunks = [cells[at : at + _CHUNK_CELLS] for at in range(0, len(cells), _CHUNK_CELLS)]
+            ready, before = before, (number, [self._pool.submit(self._make, chunk) for chunk in chunks])
+            if ready is not None:
+                yield _ended(*ready)
+        if before is not None:
+            yield _ended(*before)
+
+
+def _ended(number: int, chunks: list[Future[Representatives]]) -> tuple[int, Representatives | None]:
+    return number, joined(chunk.result() for chunk in chunks) if chunks else None
 
 
 def _digest(parts: dict[str, np.ndarray[Any, Any]]) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from index.building.blocks import read_block, write_block
+from index.building.blocks import read_ahead, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
 from index.grid.cells import Cells, distinct_parents, parents, resolution
@@ -58,9 +58,9 @@ def write_levels(
     read = source
     while resolution(cells[:1]) > start_res:
         above, _ = distinct_parents(cells)
-        survey = _survey(read, cells, scratch / f"level-{resolution(above[:1])}")
+        slopes = None if levels else folder / SLOPES
+        survey = _survey(read, cells, scratch / f"level-{resolution(above[:1])}", slopes)
         if not levels:
-            _write_slopes(folder / SLOPES, source())
             with written_whole(folder / LENGTHS) as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
         levels.append(_Level(read, cells, survey.rows))
@@ -149,26 +149,34 @@ class _Survey(NamedTuple):
     above: ReadLevel
 
 
-def _survey(source: ReadLevel, cells: Cells, scratch: Path) -> _Survey:
-    """Go through a level once: the cells' lengths, the row of each vector's cell, the parents' representatives."""
+def _survey(source: ReadLevel, cells: Cells, scratch: Path, slopes: Path | None) -> _Survey:
+    """Go through a level once: the cells' lengths, the row of each vector's cell, the parents' representatives.
+
+    The slopes are written on the way, if they are to be.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     lengths = np.zeros(len(cells), dtype=np.float16)
     paths, all_rows = list[Path](), [np.zeros(0, np.int32)]
-    for batch in complete_families(source()):
+    batches = complete_families(source())
+    for batch in batches if slopes is None else _slopes_written(batches, slopes):
         rows = np.searchsorted(cells, batch.cells)
         lengths[rows] = batch.lengths
         all_rows.append(rows.astype(np.int32))
         paths.append(scratch / f"{len(paths):06d}.safetensors")
         write_block(paths[-1], of_representatives(batch))
-    return _Survey(lengths, np.concatenate(all_rows), lambda: (read_block(path) for path in paths))
+    return _Survey(lengths, np.concatenate(all_rows), lambda: read_ahead(paths))
 
 
-def _write_slopes(path: Path, source: Iterable[Representatives]) -> None:
-    """Write each cell's slopes once, those of a cell with two sides too, in the order of the cells."""
+def _slopes_written(batches: Iterable[Representatives], path: Path) -> Iterator[Representatives]:
+    """Pass batches on, writing each cell's slopes once, those of a cell with two sides too, in the order of the cells.
+
+    The file is there when all have been taken.
+    """
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        for batch in complete_families(source):
+        for batch in batches:
             first = np.diff(batch.cells.view(np.int64), prepend=-1) != 0
             file.write(slopes_on_disk(batch.slopes[first]))
+            yield batch
 
 
 def complete_families(source: Iterable[Representatives]) -> Iterator[Representatives]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from index.encoder import Encode
 from index.grid.cells import Cells, centres, children, children_counts, parents, resolution
-from index.storage.slopes import coded_slopes, no_slopes
+from index.storage.slopes import CHILDREN, coded_slopes, no_slopes
 
 
 class Representatives(NamedTuple):
@@ -33,7 +33,8 @@ class Representatives(NamedTuple):
 
 def joined(parts: Iterable[Representatives]) -> Representatives:
     """Return representatives one after the other; there must be at least one part."""
-    return Representatives(*map(np.concatenate, zip(*parts, strict=True)))
+    first, *others = parts
+    return Representatives(*map(np.concatenate, zip(first, *others, strict=True))) if others else first
 
 
 def of_cells(cells: Cells, encode: Encode, *, rests: bool = False) -> Representatives:
@@ -50,9 +51,9 @@ def of_cells(cells: Cells, encode: Encode, *, rests: bool = False) -> Representa
     slopes = no_slopes(len(means.cells), vectors.shape[1], rests=rests)
     rows = np.searchsorted(cells, means.cells)
     single = np.bincount(rows)[rows] == 1  # astride the antimeridian, children's vectors jump
-    plain = np.flatnonzero(single & (counts[rows] == 7))
+    plain = np.flatnonzero(single & (counts[rows] == CHILDREN))
     first = (np.cumsum(counts) - counts)[rows[plain]]
-    slopes[plain] = coded_slopes(vectors[first[:, None] + np.arange(7)], rests=rests)
+    slopes[plain] = coded_slopes(vectors[first[:, None] + np.arange(CHILDREN)], rests=rests)
     return means._replace(slopes=slopes)
 
 
@@ -81,8 +82,21 @@ def _means(
         groups, vectors = groups[order], vectors[order]
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
         owners = groups // 2
-    sums = np.add.reduceat(vectors, starts, axis=0)
-    lengths = np.linalg.norm(sums, axis=1)
     counts = np.diff(starts, append=len(owners))
+    sums = _sums(vectors, starts, counts)
+    lengths = np.linalg.norm(sums, axis=1)
     vectors, none = sums / lengths[:, None], np.zeros((len(starts), 0), np.uint8)
     return Representatives(cells[owners[starts]], vectors, (lengths / counts).astype(np.float32), none)
+
+
+def _sums(vectors: NDArray[np.float32], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Add up runs of rows. A run of seven, the usual one, is added in the same way whatever the others are."""
+    if (counts == CHILDREN).all():
+        vectors = vectors.reshape(len(starts), CHILDREN, -1)
+        return np.asarray(vectors.sum(axis=1))
+    sums = np.empty((len(starts), vectors.shape[1]), np.float32)
+    full, other = np.flatnonzero(counts == CHILDREN), np.flatnonzero(counts != CHILDREN)
+    sums[full] = vectors[starts[full, None] + np.arange(CHILDREN)].sum(axis=1)
+    rows = np.repeat(counts != CHILDREN, counts)
+    sums[other] = np.add.reduceat(vectors[rows], np.cumsum(counts[other]) - counts[other], axis=0)
+    return sums

@@ -1,12 +1,15 @@
 """Stores the encoder's smooth part at the nodes of a grid all over an index's land."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.encoder import Encoder
 from index.files import written_whole
-from index.grid.cells import Cells, centres, children, resolution
+from index.grid.cells import Cells, centres, children, distinct, resolution
 from index.storage.directory import NODE_KEYS, NODES
 from index.storage.nodes import nodes_on_disk
 
@@ -20,11 +23,13 @@ _COARSEST_POINTS = 7
 
 def write_nodes(cells: Cells, encoder: Encoder, folder: Path) -> int:
     """Write the nodes around the children of sorted cells of one resolution into two files; return how many."""
-    keys = np.zeros(0, np.int64)
-    for start in range(0, len(cells), _CELLS):
+
+    def around(start: int) -> NDArray[np.int64]:
         some = cells[start : start + _CELLS]
-        points = centres(children(some, max(resolution(some) + 1, _COARSEST_POINTS)))
-        keys = np.union1d(keys, encoder.nodes_around(points))
+        return encoder.nodes_around(centres(children(some, max(resolution(some) + 1, _COARSEST_POINTS))))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        keys = distinct(np.concatenate([np.zeros(0, np.int64), *pool.map(around, range(0, len(cells), _CELLS))]))
     with written_whole(folder / NODE_KEYS) as temporary, temporary.open("wb") as file:
         np.save(file, keys)
     with written_whole(folder / NODES) as temporary, temporary.open("wb") as file:

@@ -4,14 +4,17 @@ Cells are uint64 arrays. Sorted ids are in tree order: at one resolution, the de
 range of ids (`descendant_range`), which is what regions, counts and lists are built on.
 """
 
-from typing import Any
+from functools import cache
+from itertools import combinations
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from index.grid.sphere import EARTH_RADIUS_KM, wrapped
+from index.grid.sphere import EARTH_RADIUS_KM, unit_vectors, wrapped
 
 Cells = NDArray[np.uint64]
+Integers = TypeVar("Integers", bound=np.integer[Any])
 
 FINEST = 15
 """H3's last resolution."""
@@ -29,6 +32,11 @@ _LAST_POSITION = np.uint64((127 << 45) | 0o666666666666666)
 def base_cells() -> Cells:
     """Return the 122 cells of resolution 0, sorted."""
     return (np.uint64(0x8001FFFFFFFFFFF)) | (np.arange(122, dtype=np.uint64) << _BASE_SHIFT)
+
+
+def first_id(res: int) -> np.uint64:
+    """Return an id below those of all cells of a resolution and above those of all coarser ones."""
+    return np.uint64(1 << 59 | res << 52)
 
 
 def resolutions(cells: Cells) -> NDArray[np.int64]:
@@ -69,6 +77,14 @@ def parents(cells: Cells, res: int) -> Cells:
         raise ValueError(f"A cell of resolution {coarsest} has no parent at the finer resolution {res}.")
     unused = np.uint64((1 << (3 * (FINEST - res))) - 1)  # the digits below `res`, three bits each, all set
     return (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
+
+
+def distinct(numbers: NDArray[Integers]) -> NDArray[Integers]:
+    """Return cells, or other numbers, sorted, each once. For millions, `numpy.unique` takes several times as long."""
+    numbers = np.sort(numbers)
+    first = np.ones(len(numbers), dtype=np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers[first]
 
 
 def distinct_parents(cells: Cells) -> tuple[Cells, NDArray[np.int32]]:
@@ -200,12 +216,50 @@ def spacing_km(res: int) -> float:
 
 
 def areas_km2(cells: Cells) -> NDArray[np.float64]:
-    """Return the area of each cell in square kilometres."""
-    import h3ronpy
+    """Return the area of each cell in square kilometres, as H3 does but for some millionths.
 
-    if not len(cells):
-        return np.zeros(0)
-    return np.asarray(h3ronpy.cells_area_km2(np.ascontiguousarray(cells)), dtype=np.float64)
+    H3 lays equal hexagons on the faces of an icosahedron and projects them from the centre of the sphere, which shrinks
+    an area at an angle t from the middle of a face by cos(t)^3. That is used for small cells inside a face.
+    """
+    areas = np.empty(len(cells))
+    for start in range(0, len(cells), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        areas[some] = _areas(cells[some])
+    return areas
+
+
+def _areas(cells: Cells) -> NDArray[np.float64]:
+    res = resolutions(cells)
+    across = unit_vectors(centres(cells)) @ _faces().T
+    middle, next_to_it = np.partition(across, (-2, -1), axis=1)[:, :-3:-1].T
+    hexagons = np.sqrt(3) / 2 * (_FACE_UNIT * _H3_RADIUS_KM) ** 2 / 7.0**res
+    areas: NDArray[np.float64] = hexagons * middle**3
+    inside = (middle - next_to_it > 0.6 * np.sqrt(hexagons) / _H3_RADIUS_KM) & (res >= _SMALL) & ~pentagons(cells)
+    rest = np.flatnonzero(~inside)
+    if len(rest):
+        import h3ronpy
+
+        areas[rest] = np.asarray(h3ronpy.cells_area_km2(np.ascontiguousarray(cells[rest])), dtype=np.float64)
+    return areas
+
+
+_AT_ONCE = 1 << 14
+_SMALL = 5
+"""From this resolution on the formula for areas holds."""
+_FACE_UNIT = 0.38196601125010500003
+"""H3's distance of neighbouring cells of resolution 0 on a face that touches a sphere of radius 1."""
+_H3_RADIUS_KM = 6371.007180918475
+"""Of the sphere that H3 measures areas on."""
+
+
+@cache
+def _faces() -> NDArray[np.float64]:
+    """Return the middles (20, 3) of the icosahedron's faces; its corners are the middles of the pentagons."""
+    corners = unit_vectors(centres(base_cells()[_PENTAGON_BASES.astype(np.int64)]))
+    adjacent = corners @ corners.T > 0.4
+    triples = [list(three) for three in combinations(range(12), 3) if adjacent[np.ix_(three, three)].all()]
+    middles = corners[triples].sum(axis=1)
+    return np.asarray(middles / np.linalg.norm(middles, axis=1, keepdims=True))
 
 
 def boundaries(cells: Cells) -> list[NDArray[np.float64]]:
@@ -230,9 +284,9 @@ def with_neighbours(cells: Cells, rings: int = 1) -> Cells:
     if not len(cells):
         return cells[:0]
     blocks = [cells[start : start + 500_000] for start in range(0, len(cells), 500_000)]
-    disks = [np.unique(_uint64(h3ronpy.grid_disk(block, rings, flatten=True))) for block in blocks]
-    result: Cells = np.unique(np.concatenate(disks))
-    return result
+    return distinct(
+        np.concatenate([distinct(_uint64(h3ronpy.grid_disk(block, rings, flatten=True))) for block in blocks])
+    )
 
 
 def names(cells: Cells) -> list[str]:

@@ -20,6 +20,8 @@ from index.grid.cells import (
     centres,
     children,
     children_counts,
+    distinct,
+    parents,
     resolution,
     spacing_km,
     with_neighbours,
@@ -31,6 +33,8 @@ FINEST_GRID = 9
 
 _AT_ONCE = 200_000
 """Cells that are looked up together: bounds the memory of a pass."""
+_LEVELS_ABOVE = 2
+"""From a cell to the ancestor that is looked at first."""
 
 
 def land_cells(res: int, *, also: Cells | None = None, within: Cells | None = None) -> Cells:
@@ -56,12 +60,12 @@ def land_cells(res: int, *, also: Cells | None = None, within: Cells | None = No
         near = children(base_cells(), res)
     else:
         near = with_neighbours(within)  # what is land makes land of its neighbours
-    settled = np.unique(cells_at(inhabited_places(), res))
+    settled = distinct(cells_at(inhabited_places(), res))
     if within is not None:
         settled = np.intersect1d(settled, near, assume_unique=True)
-    land = with_neighbours(np.union1d(_on_raster(near), settled))
+    land = with_neighbours(distinct(np.concatenate((_on_raster(near), settled))))
     if also is not None:
-        land = np.union1d(land, also)
+        land = distinct(np.concatenate((land, also)))
     return land if within is None else np.intersect1d(land, within, assume_unique=True)
 
 
@@ -73,15 +77,28 @@ def inhabited_places() -> NDArray[np.float64]:
 
 
 def _on_raster(cells: Cells) -> Cells:
-    """Return those of some sorted cells whose centre, or a child's centre, is land on the raster."""
+    """Return those of some sorted cells whose centre, or a child's centre, is land on the raster.
+
+    Ancestors with nothing but sea around them, or nothing but land, settle it for all their cells.
+    """
     if not len(cells):
         return cells
-    margin = spacing_km(resolution(cells)) / 100  # in degrees, more than from a cell's centre to a child's
-    lat = centres(cells)[:, 0]
-    raster = Raster.over(max(lat.min() - margin, -90.0), min(lat.max() + margin, 90.0))
-    parts = [cells[start : start + _AT_ONCE] for start in range(0, len(cells), _AT_ONCE)]
+    above = max(resolution(cells) - _LEVELS_ABOVE, 0)
+    ancestors = parents(cells, above)
+    first = np.flatnonzero(np.diff(ancestors.view(np.int64), prepend=-1))
+    middles, reach_km = centres(ancestors[first]), spacing_km(above)
+    reach = reach_km / 100  # in degrees, more than from an ancestor's centre to those of its cells and their children
+    south, north = middles[:, 0].min() - reach, middles[:, 0].max() + reach
+    raster = Raster.over(max(south, -90.0), min(north, 90.0))
+    may_be_land, may_be_sea = raster.around(middles, reach_km)
+    counts = np.diff(first, append=len(cells))
+    land = np.repeat(may_be_land, counts)
+    unsure = np.flatnonzero(np.repeat(may_be_land & may_be_sea, counts))
+    parts = [unsure[start : start + _AT_ONCE] for start in range(0, len(unsure), _AT_ONCE)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.concatenate(list(pool.map(lambda part: part[_any_land(part, raster)], parts)))
+        for part, found in zip(parts, pool.map(lambda part: _any_land(cells[part], raster), parts), strict=True):
+            land[part] = found
+    return cells[land]
 
 
 def _any_land(cells: Cells, raster: Raster) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ then it stands for what is left of the cell, and comes after them.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from index.grid.sphere import Floats
 
 POSITION = np.uint64((1 << 52) - 1)
 """Base cell and digits: sorted by these bits, cells of any resolutions are in the order of the tree."""
+_POSITION = np.int64(POSITION)  # which turns into float64 faster
 _BEGINS = np.zeros(1023 + 53, dtype=np.int8)  # by the exponent of a float64 that is the first bit that differs
 _BEGINS[1023:] = np.maximum(15 - np.arange(53) // 3, 0)
 
@@ -24,11 +25,35 @@ def first_of(cells: Cells) -> NDArray[np.int8]:
 
     Those of which it is 0 begin a cell of resolution 0, and so on: up to `res` they begin the cells of `res`.
     """
-    position = cells & POSITION
+    position = cells.view(np.int64) & _POSITION
     differing = (position[1:] ^ position[:-1]).astype(np.float64)
-    exponents = differing.view(np.int64) >> 52
-    begins: NDArray[np.int8] = np.append(np.int8(0), _BEGINS[exponents])
+    begins = np.zeros(len(cells), np.int8)
+    np.take(_BEGINS, differing.view(np.int64) >> 52, out=begins[1:], mode="clip")
     return begins
+
+
+class Leaves(NamedTuple):
+    """The leaves (L,) of a distribution, in the order of the tree."""
+
+    cells: Cells
+    mass: Floats
+    begins: NDArray[np.int8]
+    """See `first_of`."""
+
+
+class _Part(NamedTuple):
+    """Cells of one resolution; see `CellTree`."""
+
+    cells: Cells
+    stands: Cells
+    mass: Floats
+    above: Floats
+    leaf: NDArray[np.bool_]
+
+    def among(self, wanted: NDArray[np.bool_]) -> "_Part":
+        """Return some of them."""
+        cells, stands, mass, above, leaf = self
+        return _Part(cells[wanted], stands[wanted], mass[wanted], above[wanted], leaf[wanted])
 
 
 @dataclass(frozen=True)
@@ -53,37 +78,37 @@ class CellTree:
     @classmethod
     def of(
         cls,
-        cells: Cells,
-        mass: Floats,
-        begins: NDArray[np.int8],
+        leaves: Leaves,
         finest: int,
         least: float,
         *,
         many: float = np.inf,
         least_of_many: float = 1.0,
     ) -> Self:
-        """Sum leaves (L,) in the order of the tree, with what `first_of` says of them.
+        """Sum leaves up the tree.
 
         Args:
-            cells: the leaves.
-            mass: of each.
-            begins: of each.
+            leaves: of a distribution.
             finest: their finest resolution.
             least: what cells are to have.
             many: if so many cells would be `joined` by that, they are to have `least_of_many`.
             least_of_many: not below `least`.
         """
+        cells, mass, begins = leaves
         levels = resolutions(cells).astype(np.int8)
-        above = np.full(len(cells), np.inf)
-        parts, rests, light = [], [], 0
-        for res in range(finest + 1):
+        parts, least, light, rows, above = _Top.of(
+            leaves, min(int(levels.min(initial=finest)), _TOP), least, many, least_of_many
+        )
+        rests = list[_Part]()
+        cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
+        for res in range(len(parts), finest + 1):
             starts = np.flatnonzero(begins <= res)
             ends = np.append(starts[1:], len(cells)) - 1 if len(starts) else starts
             counts = ends - starts + 1
             sums: Floats = np.add.reduceat(mass, starts) if len(starts) else np.zeros(0)
             first, alone, own = cells[starts], counts == 1, levels[ends] == res
             whole = parents(first, res)
-            parts.append((whole, np.where(alone, first, whole), sums, above[starts], own & alone))
+            parts.append(_Part(whole, np.where(alone, first, whole), sums, above[starts], own & alone))
             opened = sums >= least
             light += len(sums) - int(np.count_nonzero(opened))
             deeper = np.repeat(opened, counts)
@@ -91,7 +116,8 @@ class CellTree:
                 least, opened = least_of_many, sums >= least_of_many
                 deeper = np.repeat(opened, counts)
             rest = opened & own & ~alone
-            rests.append((cells[ends[rest]], cells[ends[rest]], mass[ends[rest]], sums[rest], rest[rest]))
+            left = cells[ends[rest]]
+            rests.append(_Part(left, left, mass[ends[rest]], sums[rest], rest[rest]))
             deeper[ends[own]] = False
             rows = np.flatnonzero(deeper)
             above = np.repeat(sums, counts)[rows]
@@ -124,3 +150,52 @@ class CellTree:
     def _stay(self, least: float) -> NDArray[np.bool_]:
         stay: NDArray[np.bool_] = (self.above >= least) & (self.leaf | (self.mass < least))
         return stay
+
+
+class _Top(NamedTuple):
+    """The cells of the resolutions above all leaves, where none of the cells is a leaf."""
+
+    parts: list[_Part]
+    least: float
+    light: int
+    """How many cells have less."""
+    rows: NDArray[np.int64] | slice
+    """Of the leaves below the others."""
+    above: Floats
+    """(rows,) the mass of the cell above them that these leaves are in."""
+
+    @classmethod
+    def of(cls, leaves: Leaves, depth: int, least: float, many: float, least_of_many: float) -> Self:
+        """Sum leaves up to the resolutions from 0 to below `depth`; see `CellTree.of`."""
+        cells, mass, begins = leaves
+        if not depth:
+            return cls([], least, 0, slice(None), np.full(len(cells), np.inf))
+        parts, light = list[_Part](), 0
+        starts = np.flatnonzero(begins <= 0)
+        above, wanted = np.full(len(starts), np.inf), np.ones(len(starts), np.bool_)
+        for res in range(depth):
+            sums: Floats = np.add.reduceat(mass, starts)
+            counts = np.append(starts[1:], len(cells)) - starts
+            first = cells[starts]
+            whole = parents(first, res)
+            part = _Part(whole, np.where(counts == 1, first, whole), sums, above, np.zeros(len(sums), np.bool_))
+            parts.append(part if wanted.all() else part.among(wanted))
+            opened = wanted & (sums >= least)
+            light += int(np.count_nonzero(wanted)) - int(np.count_nonzero(opened))
+            below = np.flatnonzero(begins <= res + 1)
+            owners = np.cumsum(begins[below] <= res) - 1
+            if least < least_of_many and light + np.count_nonzero(opened[owners]) >= many:
+                least, opened = least_of_many, wanted & (sums >= least_of_many)
+            if res + 1 < depth:
+                starts, above, wanted = below, sums[owners], opened[owners]
+        rows, of = runs(starts[opened], counts[opened])
+        return cls(parts, least, light, rows, sums[opened][of])
+
+
+def runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers in runs, one after the other, and which run each is of."""
+    of = np.repeat(np.arange(len(starts)), counts)
+    return (starts - np.cumsum(counts) + counts)[of] + np.arange(len(of)), of
+
+
+_TOP = 3  # resolutions that have few cells beside the leaves, most of them heavy

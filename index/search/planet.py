@@ -1,8 +1,9 @@
 """`Planet`: an opened index. Vectors in; cells, coordinates, scores and probabilities out."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -129,22 +130,33 @@ class Planet:
             raise ValueError("The region holds no land of this index; choose another region, or another index.")
 
     def _searched(self, queries: NDArray[np.float32], question: Question) -> Iterator[QueryScores]:
+        """Search in batches; while one is used, which leaves cores free, the next is searched in a thread."""
+        batches = [queries[at : at + BATCH] for at in range(0, len(queries), BATCH)]
+        if len(batches) < 2:
+            yield from chain.from_iterable(self._batch(batch, question) for batch in batches)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="searching") as thread:
+            coming = thread.submit(self._batch, batches[0], question)
+            for following in batches[1:]:
+                batch, coming = coming.result(), thread.submit(self._batch, following, question)
+                yield from batch
+            yield from coming.result()
+
+    def _batch(self, queries: NDArray[np.float32], question: Question) -> list[QueryScores]:
         effort = named(question.effort, self.manifest.coarse_res)
         ranking = self._ranking(question)
-        allowed = None if question.region is None else self._allowed(question.region)
-        log_prior = self._log_prior(question.prior_weight / ranking.tau) if question.prior_weight else None
-        for at in range(0, len(queries), BATCH):
-            batch = queries[at : at + BATCH]
-            coarse = self.engine.search(
-                batch,
-                min(max(effort.coarse, question.k, SAME_UP_TO), len(self.cells)),
-                widths=effort.widths,
-                log_prior=log_prior,
-                allowed=allowed,
-            )
-            found = self._descended(batch, coarse, ranking, effort, question)
-            for number, (query, result) in enumerate(zip(batch, found, strict=True)):
-                yield QueryScores(query, result, coarse.start_scores[number], self._passed_by(coarse, number))
+        coarse = self.engine.search(
+            queries,
+            min(max(effort.coarse, question.k, SAME_UP_TO), len(self.cells)),
+            widths=effort.widths,
+            log_prior=self._log_prior(question.prior_weight / ranking.tau) if question.prior_weight else None,
+            allowed=None if question.region is None else self._allowed(question.region),
+        )
+        found = self._descended(queries, coarse, ranking, effort, question)
+        return [
+            QueryScores(query, result, coarse.start_scores[number], self._passed_by(coarse, number))
+            for number, (query, result) in enumerate(zip(queries, found, strict=True))
+        ]
 
     def _descended(
         self,

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.grid.cells import Cells, children, children_counts, parents, resolution, resolutions
+from index.grid.cells import Cells, children, children_counts, first_id, parents, resolution, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats
-from index.search.cell_tree import POSITION, CellTree, first_of
+from index.search.cell_tree import POSITION, CellTree, Leaves, first_of
 from index.search.descent import DescentResult, Ranking, Scored
 from index.search.land import Land, Walked
 
@@ -43,7 +43,12 @@ class Posterior:
     @property
     def estimated(self) -> float:
         """The probability of all cells that were not scored at the finest resolution."""
-        return float(self.mass[self.levels < self.finest].sum()) + self.unsure
+        return float(self.mass[: self.first_finest].sum()) + self.unsure
+
+    @property
+    def first_finest(self) -> int:
+        """The first row of the cells of the finest resolution, which come last."""
+        return int(np.searchsorted(self.cells, first_id(self.finest)))  # no other bits weigh as much
 
     def at(self, res: int) -> tuple[Cells, Floats]:
         """Return cells and their probabilities, largest first, summed up to `res`.
@@ -52,7 +57,7 @@ class Posterior:
         the probabilities always add up to 1.
         """
         starts = np.flatnonzero(self.begins <= res)
-        up = self.cells[self.tree_order[starts]]
+        up = self._leaves.cells[starts]
         deep = resolutions(up) > res
         up[deep] = parents(up[deep], res)
         sums = self.sums_at(res)
@@ -61,7 +66,7 @@ class Posterior:
 
     def sums_at(self, res: int) -> Floats:
         """Return the probabilities that `at` returns, in the order of the tree."""
-        sums: Floats = np.add.reduceat(self._ordered_mass, np.flatnonzero(self.begins <= res))
+        sums: Floats = np.add.reduceat(self._leaves.mass, np.flatnonzero(self.begins <= res))
         return sums
 
     def within(self, region: Region) -> "Posterior":
@@ -116,18 +121,18 @@ class Posterior:
         """Return the cells above the leaves, those of at least so much probability among them."""
         if least >= self._light.least:
             return self._light
-        return CellTree.of(self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest, least)
+        return CellTree.of(self._leaves, self.finest, least)
 
     @cached_property
     def _light(self) -> CellTree:
         """The tree of what `joined` needs: where that is sure to have many cells, those with `LISTED` alone."""
-        leaves = self.cells[self.tree_order], self._ordered_mass, self.begins, self.finest
         many = _QUICK * (LISTED / _LIGHT) ** 0.4
-        return CellTree.of(*leaves, _LIGHT, many=many, least_of_many=LISTED)
+        return CellTree.of(self._leaves, self.finest, _LIGHT, many=many, least_of_many=LISTED)
 
     @cached_property
-    def _ordered_mass(self) -> Floats:
-        return self.mass[self.tree_order]
+    def _leaves(self) -> Leaves:
+        cells = self.cells[self.tree_order]
+        return Leaves(cells, self.mass[self.tree_order], first_of(cells))
 
     @cached_property
     def levels(self) -> NDArray[np.int64]:
@@ -139,10 +144,10 @@ class Posterior:
         """(L,) rows in the order of the tree: the leaves below any cell stand together."""
         return np.argsort(self.cells & POSITION, kind="stable")  # which gains from the levels being in order
 
-    @cached_property
+    @property
     def begins(self) -> NDArray[np.int8]:
         """(L,) in that order, the resolution of the coarsest cell of which a leaf is the first."""
-        return first_of(self.cells[self.tree_order])
+        return self._leaves.begins
 
 
 _LIGHT = 1e-4

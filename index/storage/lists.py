@@ -159,7 +159,7 @@ class Lists:
         if mapped.stat().st_size != expected:
             raise ValueError(f"{path.name} has {mapped.stat().st_size} bytes; its lists take {expected}")
         self._path, self._vectors = path, len(self.rows)
-        self._content = np.memmap(mapped, np.uint8, "r") if expected else np.zeros(0, np.uint8)
+        self._content = np.zeros(0, np.uint8)
         self._ends = np.append(np.uint64(0), np.cumsum(self.sizes)) * np.uint64(quantizer.code_size + _ID_BYTES)
         self._checksums, self._unchecked = parts["checksums"], np.ones(count, dtype=bool)
         stored: Any = faiss.OnDiskInvertedLists()
@@ -172,6 +172,7 @@ class Lists:
                 stored.do_mmap()
             except RuntimeError as error:
                 raise ValueError(f"{path.name} cannot be mapped into memory ({error})") from error
+            self._content = faiss.rev_swig_ptr(stored.ptr, expected)  # one mapping for both: pages are touched once
         # The quantizer stays empty: lists are chosen by the level above, never by FAISS. "By residual" makes FAISS add
         # the bias of a list to its scores.
         self._coarse = faiss.IndexFlatIP(self.dim)
@@ -258,14 +259,18 @@ class Lists:
     def _check(self, lists: NDArray[np.int64]) -> None:
         """Compare lists that have not been read yet with their checksums."""
         fresh = lists[(lists >= 0) & self._unchecked[lists]]
-        for number in np.unique(fresh).tolist() if len(fresh) else ():
-            content = self._content[int(self._ends[number]) : int(self._ends[number + 1])]
-            if crc32(content.data) != self._checksums[number]:
+        if not len(fresh):
+            return
+        fresh = np.unique(fresh)
+        content = self._content.data
+        bounds, sums = self._ends[fresh[:, None] + [0, 1]].tolist(), self._checksums[fresh].tolist()
+        for number, (start, stop), checksum in zip(fresh.tolist(), bounds, sums, strict=True):
+            if crc32(content[start:stop]) != checksum:
                 raise BadIndexError(
                     f"{self._path} is damaged: list {number} differs from its checksum; copy the index again or build "
                     "it again."
                 )
-            self._unchecked[number] = False
+        self._unchecked[fresh] = False
 
     def _check_ids(self, ids: NDArray[np.int64], least: int) -> None:
         if ((ids < least) | (ids >= self._vectors)).any():

@@ -18,6 +18,8 @@ from index.storage.rows import Rows, with_sums
 _FIT = np.ascontiguousarray(DIRECTIONS.T) / np.float32(3)
 _SCALE_BYTES = 2
 TERMS, CHILDREN = 2, 7
+_FAMILIES = 64
+"""Coded at once: their vectors, 0.9 MB, stay in a core's cache."""
 
 
 def _width(dim: int, vectors: int) -> int:
@@ -31,12 +33,21 @@ def slope_bytes(dim: int, *, rests: bool = False) -> int:
 
 def coded_slopes(families: NDArray[np.float32], *, rests: bool = False) -> NDArray[np.uint8]:
     """Return the coded slopes (N, `slope_bytes`) of the vectors (N, 7, dim) of cells' children."""
+    codes = np.empty((len(families), slope_bytes(families.shape[2], rests=rests)), np.uint8)
+    for start in range(0, len(families), _FAMILIES):
+        some = slice(start, start + _FAMILIES)
+        codes[some] = _coded(families[some], rests=rests)
+    return codes
+
+
+def _coded(families: NDArray[np.float32], *, rests: bool) -> NDArray[np.uint8]:
     slopes = np.matmul(_FIT, families)
     bits, scales = _signs(slopes)
     if rests:
-        told = np.matmul(DIRECTIONS, np.where(slopes > 0, 1, -1) * scales[:, :, None].astype(np.float32))
-        means = families.mean(axis=1, keepdims=True)
-        rest_bits, rest_scales = _signs(families - means - told)
+        sizes = scales[:, :, None].astype(np.float32)
+        rest = families - families.sum(axis=1, keepdims=True) * np.float32(1 / CHILDREN)
+        rest -= np.matmul(DIRECTIONS, np.where(slopes > 0, sizes, -sizes))
+        rest_bits, rest_scales = _signs(rest)
         bits, scales = np.concatenate((bits, rest_bits), axis=1), np.concatenate((scales, rest_scales), axis=1)
     signs = bits.reshape(len(families), bits.shape[1] * bits.shape[2])
     return np.concatenate((signs, scales.view(np.uint8)), axis=1)

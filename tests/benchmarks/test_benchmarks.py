@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import guard
+from benchmarks import guard, in_parts
 from benchmarks.agreement import agreement
 from benchmarks.figures import draw
 from benchmarks.harness import evict, in_turns, percentiles, spread, timed
@@ -203,3 +204,9 @@ def test_guard_names_what_fell() -> None:
     known = {"encode": 0.9, "lookup": 0.5}
     assert guard.slower({"encode": 0.89, "lookup": 0.41}, known) == []
     assert guard.slower({"encode": 0.71, "lookup": 0.6}, known) == ["encode"]
+
+
+def test_ways_of_jobs_in_parts_are_chosen() -> None:
+    assert in_parts.some_ways("ray-killed,two") == ["two", "ray-killed"]
+    with pytest.raises(ArgumentTypeError, match="no way 'three'; choose from one,two,killed,ray,ray-killed"):
+        in_parts.some_ways("two,three")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 import s3fs
 
@@ -17,26 +16,15 @@ from geoclip.on_ray import Runner
 from geoclip.options import BuildOptions, MachineOptions
 from index.building.working_folder import working_folder
 from tests.helpers.builds import contents
+from tests.helpers.ray_cluster import ray_processes, two_cores
 from tests.helpers.s3 import s3_server
 from tests.helpers.small_release import SmallRelease, small_release
 
-ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 pytestmark = pytest.mark.slow
 OPTIONS = BuildOptions(region="disk:46.6,8.2,100", coarse_res=7)
 """Some 6,000 cells, in blocks of 64."""
-
-
-def workers(name: str) -> list[psutil.Process]:
-    """The processes of Ray that run a function of this name, or did."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.cmdline()[:1] and process.cmdline()[0].startswith(name):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,19 +34,12 @@ def cluster() -> Iterator[None]:
         for name, value in environment.items():
             patched.setenv(name, value)  # before Ray's processes start
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir("builds")
-        yield from started()
-
-
-def started() -> Iterator[None]:
-    ray.init(num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR")
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        with two_cores():
+            yield
     deadline = time.monotonic() + 20
-    while workers("ray::_make") and time.monotonic() < deadline:
+    while ray_processes("_make") and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not workers("ray::_make")
+    assert not ray_processes("_make")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +69,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     target, blocks = tmp_path / "planet", "s3://builds/planet" if kept == "bucket" else None
 
     def kill_one(stage: str, done: int, total: int) -> None:
-        if stage == "Encoding" and 0 < done < total and not killed and (running := workers("ray::_make")):
+        if stage == "Encoding" and 0 < done < total and not killed and (running := ray_processes("_make")):
             running[0].send_signal(signal.SIGKILL)
             killed.append((done, total))
 

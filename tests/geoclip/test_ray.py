@@ -78,6 +78,9 @@ def test_options_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     job = ("locate", tmp_path, "--parts", tmp_path / "job")
     done = geoclip(*job, "--on", "ray")
     assert_refused(done, "--on ray needs ray, which this installation lacks; run `pip install 'geoclip-planet[ray]'`")
+    for command in ("locate", "embed", "search"):
+        asked = (command, tmp_path, "--parts", tmp_path / "job", "--engine", "ray")
+        assert_refused(geoclip(*asked), "--on ray needs ray, which this installation lacks")
     assert_refused(geoclip(*job, "--actors", "2"), "add --on ray")
     assert_refused(geoclip(*job, "--on", "ray", "--finish"), "before --finish")
-    assert_refused(geoclip("locate", tmp_path, "--on", "ray"), "given with --parts")
+    assert_refused(geoclip("locate", tmp_path, "--engine", "ray"), "given with --parts")

@@ -6,12 +6,19 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+import typer
 from click.testing import CliRunner
 
 from geoclip.cli import main
+
+WHOLE_EVERY = 25
+"""After so many commands everything is collected, and not only what is new."""
 
 
 class Done(NamedTuple):
@@ -29,10 +36,28 @@ def _on_stderr(
     sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
+_made_once = cache(typer.main.get_command)
+"""All commands with their options, which take longer to make than many of them take to run."""
+_runs = count()
+
+
+def _give_memory_back() -> None:
+    """Collect what a command left, as the end of a process would; what is older is looked at now and then only."""
+    if next(_runs) % WHOLE_EVERY == 0:
+        gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def geoclip(*arguments: str | Path, stdin: bytes = b"", environment: Mapping[str, str] = {}) -> Done:
     """Run `geoclip ARGUMENTS` in this process; an error that is not told in a sentence is raised."""
     before, exit_code = sys.argv, 0
-    with CliRunner().isolation(stdin, environment) as (out, err, _), warnings.catch_warnings():
+    with (
+        CliRunner().isolation(stdin, environment) as (out, err, _),
+        warnings.catch_warnings(),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(typer.main, "get_command", _made_once)
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _on_stderr
         sys.argv = ["geoclip", *map(str, arguments)]
@@ -42,7 +67,7 @@ def geoclip(*arguments: str | Path, stdin: bytes = b"", environment: Mapping[str
             exit_code = int(end.code or 0)
         finally:
             sys.argv = before
-            gc.collect()  # a process would give its memory back
+            _give_memory_back()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a closed pipe takes it away
                 stream.flush()

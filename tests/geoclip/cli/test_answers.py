@@ -495,7 +495,12 @@ def test_albums_and_words_are_resumed_or_refused(work: Work, tmp_path: Path) -> 
         (["--effort", "heroic"], "'heroic' is not allowed for --effort; choose fast, default, thorough, exhaustive."),
         (["--resolution", "4"], "this index answers at"),
         (["--mass-resolution", "10"], "choose 0 to 9"),
-        (["--engine", "steam"], "steam"),
+        (["--coarse-engine", "steam"], "'steam' is not allowed for engine (--coarse-engine); choose auto, tree"),
+        (["--engine", "steam"], "'steam' is not allowed for --on; choose here, ray."),
+        (
+            ["--engine", "tree"],
+            "--engine says who does the work: here, ray. How coarse cells are found is --coarse-engine",
+        ),
         (["--calibration", "absent.json"], "absent.json does not exist"),
         (["--calibration", "bad.geojson"], "bad.geojson cannot be read as a calibration"),
         (["--map", "map.jpg"], "name it .html or .png"),

@@ -206,7 +206,7 @@ def test_vectors_that_cannot_be_used_are_rows_with_a_reason(vectors: Path, tmp_p
         pa.table({"photo": ["a", "b"], "vector": lists, "error": ["It was lost.", None]}), tmp_path / "own.parquet"
     )
     files = [tmp_path / name for name in ("broken.npy", "zero.npy", "own.parquet")]
-    asked = ("search", *files, "-i", "none", "--parts", tmp_path / "job", "--part-rows", "1000")
+    asked: tuple[str | Path, ...] = ("search", *files, "-i", "none", "--parts", tmp_path / "job", "--part-rows", "1000")
     codes = [geoclip(*asked, "--part", part).exit_code for part in ("2/2", "1/2")]
     assert codes == [1, 1]
     done = geoclip(*asked, "--finish")
@@ -228,8 +228,9 @@ def test_a_plan_says_what_was_used_and_not_where_it_was(
         assert search(vectors, tmp_path / "job", "--weights", address, "--region", str(box))[0] == 0
         output = tmp_path / "x.jsonl"
         geoclip("search", vectors, "-i", "none", "--weights", address, "-o", output)
-        assert geoclip("embed", make_photo(tmp_path / "a.png", seed=1), "--weights", address, "--clip-checkpoint",
-                       small_towers.clip, "--parts", tmp_path / "own").exit_code == 0  # fmt: skip
+        photo = make_photo(tmp_path / "a.png", 1)
+        tower = ("--weights", address, "--clip-checkpoint", small_towers.clip)
+        assert geoclip("embed", photo, *tower, "--parts", tmp_path / "own").exit_code == 0
     kept = [*tmp_path.glob("*/_plan.json"), *tmp_path.glob(".*.journal")]
     assert len(kept) == 3
     assert not [path for path in kept if "hunter2" in path.read_text()]

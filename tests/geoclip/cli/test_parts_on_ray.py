@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,36 +18,22 @@ from geoclip.encoders.location import LocationEncoder
 from tests.helpers.builds import contents
 from tests.helpers.commands import geoclip, geoclip_process
 from tests.helpers.pictures import make_photo
+from tests.helpers.ray_cluster import ray_processes, two_cores
 from tests.helpers.small_release import SmallRelease
 
-ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # as Ray gives an actor of one core
-
-
-def makers() -> list[psutil.Process]:
-    """The processes of the actors."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::FileMaker"):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")
 def cluster(small_towers: SmallRelease) -> Iterator[None]:
     """Ray on two cores; stopped at the end."""
     assert small_towers.clip.is_file()  # the environment names it, and the actors have the environment
-    ray.init(num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR")
-    try:
+    with two_cores():
         yield
-    finally:
-        ray.shutdown()
-    assert not makers()
+    assert not ray_processes("FileMaker")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +58,7 @@ def asked(folder: Path, command: str, job: str) -> tuple[str | Path, ...]:
 @pytest.mark.parametrize("command", ["locate", "embed"])
 def test_ray_makes_what_the_shell_makes(work: Path, command: str) -> None:
     job = asked(work, command, f"{command}-ray")
-    done = geoclip(*job, "--on", "ray", "--actors", "2")
+    done = geoclip(*job, "--engine", "ray", "--actors", "2")  # another word for --on
     assert (done.exit_code, "5 of 5 files made here" in done.stderr, "8 " in done.stderr) == (1, True, True), done
     assert "4.png: This is not a photo in a known format" in done.stderr
     assert geoclip(*job, "--finish").exit_code == 1
@@ -96,7 +81,7 @@ def test_actors_that_are_killed_lose_what_they_were_doing_and_no_more(encoder: L
     def kill() -> None:
         choice = random.Random(1)
         while len(killed) < 3 and not over.wait(0.05):
-            running = [process for process in makers() if process.pid not in killed]
+            running = [process for process in ray_processes("FileMaker") if process.pid not in killed]
             if running and list((tmp_path / "ray").glob("part-*")):
                 victim = choice.choice(running)
                 os.kill(victim.pid, signal.SIGKILL)
@@ -127,9 +112,11 @@ def options() -> dict[str, Any]:
     return {"index": "none", "device": "cpu", "k": 2, "workers": 1}
 
 
-def test_batches_of_photos_and_vectors(work: Path, options: dict[str, Any]) -> None:
+def test_batches_of_photos_and_vectors(work: Path, small_towers: SmallRelease, options: dict[str, Any]) -> None:
+    """Photos by an actor, which takes a while to start; what Ray makes of the other columns by an opened locator."""
     import ray.data
 
+    from geoclip.locator import Locator
     from geoclip.ray import Locate
 
     photos = sorted((work / "photos").iterdir())
@@ -137,17 +124,25 @@ def test_batches_of_photos_and_vectors(work: Path, options: dict[str, Any]) -> N
     paths = [{"id": number, "image": str(path)} for number, path in enumerate(photos)]
     vectors = pq.read_table(work / "embed-shell").to_pylist()
     expected = [row["predictions"][:2] for row in pq.read_table(work / "locate-shell").to_pylist()]
-    kinds = {"image": rows, "vector": [{"id": n, "vector": row["vector"]} for n, row in enumerate(vectors)]}
-    for column, items in (*kinds.items(), ("image", paths)):
-        found = ray.data.from_items(items).map_batches(
-            Locate,
-            fn_constructor_kwargs={**options, "column": column, "keep": ("id",)},
-            batch_format="pyarrow",
-            batch_size=4,
-            num_cpus=1,
-            concurrency=1,
-        )
-        answers = sorted(found.take_all(), key=lambda row: int(row["id"]))
+    by_actor = ray.data.from_items(rows).map_batches(
+        Locate,
+        fn_constructor_kwargs={**options, "column": "image", "keep": ("id",)},
+        batch_format="pyarrow",
+        batch_size=4,
+        num_cpus=1,
+        concurrency=1,
+    )
+    found = [by_actor.take_all()]
+    opened = Locator.open("none", device="cpu", release=small_towers.release, clip_path=small_towers.clip)
+    for column, items in (
+        ("image", paths),
+        ("vector", [{"id": n, "vector": row["vector"]} for n, row in enumerate(vectors)]),
+    ):
+        locate = Locate(column=column, keep=("id",), opened=opened, workers=1, k=2)
+        batches = ray.data.from_items(items).iter_batches(batch_format="pyarrow", batch_size=4)
+        found.append([row for batch in batches for row in locate(batch).to_pylist()])
+    for rows_found in found:
+        answers = sorted(rows_found, key=lambda row: int(row["id"]))
         assert [row["error"] is None for row in answers] == [number != 4 for number in range(9)]
         for mine, theirs in zip(answers, expected, strict=True):
             assert [each["cell"] for each in mine["predictions"]] == [each["cell"] for each in theirs]

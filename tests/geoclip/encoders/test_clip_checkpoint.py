@@ -306,17 +306,30 @@ def test_an_unreachable_hub_is_one_sentence_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repository", ["timm/vit_large_patch14_clip_224.openai", "openai/clip-vit-large-patch14"])
-def test_a_copy_in_the_hubs_cache_is_used_without_a_network(repository: str, tmp_path: Path) -> None:
-    name = "model.safetensors" if repository.startswith("openai") else "open_clip_model.safetensors"
-    folder = tmp_path / "hub" / f"models--{repository.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs/main").write_text("abc")
-    (folder / "snapshots/abc").mkdir(parents=True)
-    (folder / "snapshots/abc" / name).write_bytes(b"weights")
-    code = f"{HUB} print(hub_checkpoint(ModelConfig()))"
+def test_a_copy_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) -> None:
+    """Each of two repositories by itself, in one process."""
+    copies = [
+        tmp_path / "hub" / f"models--{repository.replace('/', '--')}" / "snapshots" / "abc" / name
+        for repository, name in (
+            ("timm/vit_large_patch14_clip_224.openai", "open_clip_model.safetensors"),
+            ("openai/clip-vit-large-patch14", "model.safetensors"),
+        )
+    ]
+    for copy in copies:
+        (copy.parents[2] / "refs").mkdir(parents=True)
+        (copy.parents[2] / "refs" / "main").write_text("abc")
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(b"weights")
+    one_by_one = (
+        f"{HUB} import shutil, sys; print(hub_checkpoint(ModelConfig())); shutil.rmtree(sys.argv[1]);"
+        "print(hub_checkpoint(ModelConfig()))"
+    )
     closed = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | closed, check=True
+        [sys.executable, "-c", one_by_one, str(copies[0].parents[2])],
+        capture_output=True,
+        text=True,
+        env=os.environ | closed,
+        check=True,
     )
-    assert done.stdout.strip() == str(folder / "snapshots/abc" / name)
+    assert done.stdout.splitlines() == list(map(str, copies))

@@ -200,7 +200,7 @@ def test_few_points_are_the_same_among_others(
     """Also where products of few rows, or of any other shape, round in other ways."""
     if least != 8:
         monkeypatch.setattr(few, "_least", {})
-        monkeypatch.setattr(few, "_round_alike", lambda tried, *_: tried[0] == least)
+        monkeypatch.setattr(few, "_round_alike", lambda tried, *_, apart: tried[0] == least)
     whole = encoder.quickly(EVERYWHERE, kept), encoder.exactly(EVERYWHERE)
     for rows in ([3], [5, 400, 77], range(100, 171), range(470)):
         some = EVERYWHERE[list(rows)]
@@ -210,7 +210,7 @@ def test_few_points_are_the_same_among_others(
 
 @pytest.mark.parametrize("count", [1, 8, 9, 63, 64, 65, 384, 385, 700, 768, 769, 2000, 100_000])
 def test_products_hold_all_points_and_are_of_shapes_that_were_tried(encoder: LocationEncoder, count: int) -> None:
-    rows, shared = few.products(count, (2,), encoder, encoder.layers())
+    rows, shared, _ = few.products(count, (2,), encoder, encoder.layers())
     assert 8 <= rows <= 384
     assert rows % 8 == 0
     threads = 1 if shared else torch.get_num_threads()

@@ -8,48 +8,35 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from geoclip.errors import InputError
 from geoclip.serve.settings import ServeOptions
+from tests.helpers.ray_cluster import ray_processes, two_cores
 from tests.helpers.served import ServedWork
 
-ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
-from ray import serve  # noqa: E402
+from ray import serve
 
-from geoclip.serve.on_ray import app, application, deployment  # noqa: E402
+from geoclip.serve.on_ray import app, application, deployment
 
 PORT = 18431
 CALLERS = 4
 
 
-def replicas() -> list[psutil.Process]:
-    """The processes of the replicas."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ServeReplica"):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
 def cluster(work: ServedWork) -> Iterator[None]:
     """Ray with two replicas; stopped at the end."""
-    ray.init(num_cpus=2, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR")
-    try:
-        serve.start(http_options={"host": "127.0.0.1", "port": PORT})
-        args = {"index": [str(work.basel)], "device": "cpu", "workers": 1, "vectors_only": True, "queue": 8}
-        serve.run(deployment(args).options(num_replicas=2).bind(), name="geoclip", route_prefix="/")
-        yield
-    finally:
-        serve.shutdown()
-        ray.shutdown()
-    assert not replicas()
+    with two_cores():
+        try:
+            serve.start(http_options={"host": "127.0.0.1", "port": PORT})
+            args = {"index": [str(work.basel)], "device": "cpu", "workers": 1, "vectors_only": True, "queue": 8}
+            serve.run(deployment(args).options(num_replicas=2).bind(), name="geoclip", route_prefix="/")
+            yield
+        finally:
+            serve.shutdown()
+    assert not ray_processes("ServeReplica")
 
 
 def ask(body: bytes) -> tuple[int, bytes]:
@@ -83,7 +70,7 @@ def test_a_replica_that_is_killed_loses_what_it_was_doing_and_no_more(work: Serv
             failed.append(status)
         raise AssertionError(f"Request {number} was never answered: {failed}")
 
-    running = replicas()
+    running = ray_processes("ServeReplica")
     assert len(running) == 2
     with ThreadPoolExecutor(CALLERS) as callers:
         asked = [callers.submit(answered, number) for number in range(60)]
@@ -103,7 +90,5 @@ def test_options_are_those_of_the_command() -> None:
 
 
 def test_what_a_replica_loads_is_not_looked_at_by_later_collections(work: ServedWork) -> None:
-    before = gc.get_freeze_count()
     replica = application({"index": [str(work.basel)], "device": "cpu", "vectors_only": True}, ServeOptions())
-    assert gc.get_freeze_count() > before
     assert not any(each is replica for each in gc.get_objects())

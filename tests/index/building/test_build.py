@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from index.building.accuracy import sampled
 from index.building.blocks import read_block
-from index.building.build import build
+from index.building.build import OnStage, build
 from index.building.representatives import Representatives
 from index.building.request import cost, grid
 from index.building.working_folder import OtherBuildError, discard, read_grid, save_grid, working_folder
@@ -147,23 +148,37 @@ class StoppedError(Exception):
     """Raised by an encoder that is stopped."""
 
 
-def stopping(after: int) -> SyntheticEncoder:
-    """Return an encoder that stops the build after so many blocks; its first call is the sample that is compared."""
-    calls = iter(range(after + 1))
+def stopping(after: int) -> OnStage:
+    """Return what stops a build after so many blocks."""
+    blocks = count(1)
 
-    def encode_or_stop(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
-        if next(calls, None) is None:
+    def report(stage: str, *_: int) -> None:
+        if stage == "Encoding" and next(blocks) == after:
             raise StoppedError
-        return encode(lat_lng)
 
-    return SyntheticEncoder(encode_or_stop)
+    return report
 
 
 def stopped(target: Path, after: int) -> None:
     """Leave a build that was stopped after some blocks."""
     begin(wanted(), target)
     with pytest.raises(StoppedError):
-        build(wanted(), stopping(after), target, report=no_report)
+        build(wanted(), encode, target, report=stopping(after))
+
+
+@pytest.mark.parametrize("call", [1, 2, 5])
+def test_an_encoder_that_fails_stops_the_build(tmp_path: Path, uninterrupted: dict[str, bytes], call: int) -> None:
+    calls = count(1)
+
+    def encode_or_fail(lat_lng: NDArray[np.float64]) -> NDArray[np.float32]:
+        if next(calls) == call:
+            raise StoppedError
+        return encode(lat_lng)
+
+    with pytest.raises(StoppedError):
+        build(wanted(), SyntheticEncoder(encode_or_fail), tmp_path / "planet", report=no_report)
+    build(wanted(), encode, tmp_path / "planet", report=no_report)
+    assert contents(tmp_path / "planet") == uninterrupted
 
 
 def test_what_was_encoded_is_not_encoded_again(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
@@ -276,7 +291,7 @@ def test_remains_without_a_request_are_nobody_s(tmp_path: Path, uninterrupted: d
     work = working_folder(target)
     save_grid(work, SMALL.cells(6)[:70])
     with pytest.raises(StoppedError):
-        build(other, stopping(1), target, report=no_report)
+        build(other, encode, target, report=stopping(1))
     (work / "request.json").unlink()
     build(wanted(), encode, target, report=no_report)
     grid_made = np.load(target / "cells.npy")

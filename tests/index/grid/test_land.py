@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, resolution
 from index.grid.countries import countries
-from index.grid.land import inhabited_places, land_cells
+from index.grid.land import _any_land, _on_raster, inhabited_places, land_cells
 from index.grid.raster import Raster
+from index.grid.sphere import moved
 
 OUTSIDE_THE_GRID = {
     "Ashmore and Cartier Islands",  # no town, and too small for the raster, like the next two
@@ -150,6 +151,35 @@ def test_the_raster_is_the_packages(south: float, north: float) -> None:
     points[:4] = [(south, -180.0), (south, 180.0), (north, -180.0), (north, 179.9999)]
     expected = globe.is_land(points[:, 0], points[:, 1])
     assert np.array_equal(Raster.over(south, north).is_land(points), expected)
+
+
+@pytest.mark.slow
+def test_what_ancestors_settle_is_what_each_cell_would_say() -> None:
+    rng = np.random.default_rng(5)
+    poles = cells_at([(89.9, 0.0), (-89.9, 0.0), (71.2, 180.0), (-17.0, -180.0)], 3)
+    for cells in (
+        children(base_cells(), 3),
+        children(np.unique(np.concatenate((poles, rng.choice(children(base_cells(), 3), 60)))), 6),
+        children(base_cells()[4:5], 1),
+        base_cells(),
+    ):
+        assert np.array_equal(_on_raster(cells), cells[_any_land(cells, Raster.over(-90.0, 90.0))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("radius_km", [1.0, 40.0, 900.0])
+def test_nothing_is_settled_against_the_raster(radius_km: float) -> None:
+    raster, rng = Raster.over(-90.0, 90.0), np.random.default_rng(6)
+    points = np.concatenate((anywhere(4_000, 6), [(90.0, 10.0), (-90.0, 0.0), (0.0, -180.0), (88.0, 179.99)]))
+    land, sea = raster.around(points, radius_km)
+    assert (land | sea).all()
+    assert (land & sea).mean() < (0.9 if radius_km > 100 else 0.2)
+    for _ in range(20):
+        turns, shares = rng.uniform(0, 2 * np.pi, len(points)), np.sqrt(rng.uniform(0, 1, len(points)))
+        near = moved(points, radius_km * shares * np.cos(turns), radius_km * shares * np.sin(turns))
+        on_land = raster.is_land(near)
+        assert not (on_land & ~land).any()
+        assert not (~on_land & ~sea).any()
 
 
 @pytest.mark.parametrize("res", [-1, 10])
