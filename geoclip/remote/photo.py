@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from geoclip.errors import PhotoError
 from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
 from geoclip.photos.tar import is_tar
-<<<<<<< HEAD
 from geoclip.remote.address import (
     NO_CREDENTIALS,
     PACKAGES,
@@ -22,9 +21,6 @@ from geoclip.remote.address import (
     split_address,
     without_secrets,
 )
-=======
-from geoclip.remote.address import PACKAGES, first_cause, reason_of
->>>>>>> main
 from geoclip.remote.web import web_options
 
 TOTAL_S = 60.0
@@ -42,24 +38,17 @@ def is_address(words: str) -> bool:
 
 
 def photo_at(address: str) -> Elsewhere | str:
-<<<<<<< HEAD
-    """Return the photo at an address: of file:// the path; of a kind that is not read, a row with a reason."""
-    scheme, host, path, _, _ = split_address(address)
-=======
     """Return the photo at an address: of file:// the path; of what is not read, a row with a reason."""
-    scheme, host, path, _, _ = urlsplit(address)
->>>>>>> main
+    scheme, host, path, _, _ = split_address(address)
     if scheme == "file" and host in ("", "localhost"):
         return unquote(path)
     if scheme in PACKAGES and has_credentials(scheme, host):
         return Unusable(_without_secrets(address), f"The address holds a name or a password; {NO_CREDENTIALS}")
     if is_tar(path):
-        return Unusable(_without_secrets(address), "Tar files are read where they lie; copy this one to this machine.")
+        return Unusable(_without_secrets(address), "A tar file is not read at an address; copy it to this machine.")
     if scheme not in PACKAGES or not host or not path.strip("/"):
         kinds = "file://, https://, http://, s3://, gs:// and hf://"
         return Unusable(_without_secrets(address), f"This is not the address of a file that is read; {kinds} are.")
-    if is_tar(path):
-        return Unusable(_without_secrets(address), "A tar file is not read at an address; copy it to this machine.")
     return RemotePhoto(address)
 
 
