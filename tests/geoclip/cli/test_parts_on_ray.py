@@ -44,8 +44,8 @@ def work(small_towers: SmallRelease, tmp_path_factory: pytest.TempPathFactory) -
         make_photo(folder / "photos" / f"{number}.png", seed=number)
     (folder / "photos" / "4.png").write_bytes(b"not a photo")
     for command in ("locate", "embed"):
-        for more in ((), ("--finish",)):
-            done = geoclip_process(*asked(folder, command, f"{command}-shell"), *more, environment=ONE_THREAD)
+        job = asked(folder, command, f"{command}-shell")
+        for done in (geoclip_process(*job, environment=ONE_THREAD), geoclip(*job, "--finish")):
             assert done.exit_code == 1, done.stderr
     return folder
 
@@ -72,8 +72,8 @@ def test_actors_that_are_killed_lose_what_they_were_doing_and_no_more(encoder: L
     vectors = encoder.embed(np.stack((rng.uniform(-50, 60, 160), rng.uniform(-180, 180, 160)), axis=1))
     np.save(tmp_path / "vectors.npy", vectors)
     search = ("search", tmp_path / "vectors.npy", "-i", "none", "--device", "cpu", "--part-rows", "8")
-    for more in ((), ("--finish",)):
-        done = geoclip_process(*search, "--parts", tmp_path / "shell", *more, environment=ONE_THREAD)
+    shell = (*search, "--parts", tmp_path / "shell")
+    for done in (geoclip_process(*shell, environment=ONE_THREAD), geoclip(*shell, "--finish")):
         assert done.exit_code == 0, done.stderr
     killed: list[int] = []
     over = threading.Event()
@@ -86,7 +86,7 @@ def test_actors_that_are_killed_lose_what_they_were_doing_and_no_more(encoder: L
                 victim = choice.choice(running)
                 os.kill(victim.pid, signal.SIGKILL)
                 killed.append(victim.pid)
-                time.sleep(2)
+                time.sleep(0.5)
 
     killer = threading.Thread(target=kill)
     killer.start()
