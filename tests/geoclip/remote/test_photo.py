@@ -78,7 +78,7 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
         *[not_read] * 4,
         "gs:// needs the package gcsfs",
         not_read,
-        *["Tar files are read where they lie"] * 2,
+        *["A tar file is not read at an address"] * 2,
     ]
     assert [each.name for each in decoded] == addresses
     for address in ("s3://me:hunter2@bucket/a.jpg", "https://me:hunter2@[half/a.jpg"):
