@@ -18,8 +18,8 @@ def features(answer: Answer) -> Features:
             rank=rank,
             place=str(p.name or ""),
             country=p.name.code if p.name else "",
-            share=p.share,
-            radius_km=p.radius_km if math.isfinite(p.radius_km) else None,  # JSON has no number that is none
+            share=_known(p.share),
+            radius_km=_known(p.radius_km),
             score=p.score,
             cell=p.cell,
         )
@@ -36,6 +36,12 @@ def html(answer: Answer) -> str:
         radius = [distance(p.radius_km) if math.isfinite(p.radius_km) else ""] if wide else []
         known_km = answer.radius_50_km if rank == 1 else p.radius_km  # as the terminal shows it
         where = coordinates(p.lat, p.lng, known_km)
-        rows.append((f"{rank}", str(p.name or ""), percent(p.share), *radius, where))
+        share = percent(p.probability if math.isnan(p.share) else p.share)
+        rows.append((f"{rank}", str(p.name or ""), share, *radius, where))
     names = ("", "place", "share", *(("radius",) if wide else ()), "latitude, longitude")
     return head + (table(names, rows) if rows else "")
+
+
+def _known(value: float) -> float | None:
+    """Return a number as JSON has it, which knows none that is unknown."""
+    return value if math.isfinite(value) else None
