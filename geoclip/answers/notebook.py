@@ -18,8 +18,8 @@ def features(answer: Answer) -> Features:
             rank=rank,
             place=str(p.name or ""),
             country=p.name.code if p.name else "",
-            share=p.share if math.isfinite(p.share) else None,  # JSON has no number that is none
-            radius_km=p.radius_km if math.isfinite(p.radius_km) else None,
+            share=_known(p.share),
+            radius_km=_known(p.radius_km),
             score=p.score,
             cell=p.cell,
         )
@@ -30,12 +30,18 @@ def features(answer: Answer) -> Features:
 def html(answer: Answer) -> str:
     """Return what is asked, the verdict and the places, with all text escaped."""
     head = f"<p><b>{escape(answer.query)}</b><br>{escape(answer.error or answer.verdict)}</p>"
-    columns = {"share": [percent(p.share) if math.isfinite(p.share) else "" for p in answer.predictions]}
-    columns["radius"] = [distance(p.radius_km) if math.isfinite(p.radius_km) else "" for p in answer.predictions]
-    columns = {name: column for name, column in columns.items() if any(column)}  # a gallery's places have neither
+    wide = any(math.isfinite(p.radius_km) for p in answer.predictions)
     rows = []
     for rank, p in enumerate(answer.predictions, 1):
+        radius = [distance(p.radius_km) if math.isfinite(p.radius_km) else ""] if wide else []
         known_km = answer.radius_50_km if rank == 1 else p.radius_km  # as the terminal shows it
         where = coordinates(p.lat, p.lng, known_km)
-        rows.append((f"{rank}", str(p.name or ""), *(column[rank - 1] for column in columns.values()), where))
-    return head + (table(("", "place", *columns, "latitude, longitude"), rows) if rows else "")
+        share = percent(p.probability if math.isnan(p.share) else p.share)
+        rows.append((f"{rank}", str(p.name or ""), share, *radius, where))
+    names = ("", "place", "share", *(("radius",) if wide else ()), "latitude, longitude")
+    return head + (table(names, rows) if rows else "")
+
+
+def _known(value: float) -> float | None:
+    """Return a number as JSON has it, which knows none that is unknown."""
+    return value if math.isfinite(value) else None
