@@ -150,7 +150,7 @@ def test_python_users_have_the_same_evaluation(tables: Path) -> None:
     written = report_of(tables / "r.json")
     assert plain(found.report) == {name: written[name] for name in plain(found.report)}
     assert [run.name for run in found.runs] == ["ours.csv", "theirs.tsv"]
-    with pytest.raises(InputError, match="99 is not allowed for --resamples; choose 100 to 100000"):
+    with pytest.raises(InputError, match="99 is not allowed for --resamples; choose 100 to 100,000"):
         geoclip_planet.EvaluationOptions(resamples=99)
 
 

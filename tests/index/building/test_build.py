@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,20 @@ def run_build(target: Path) -> None:
     build(wanted(), encode, target, report=no_report)
 
 
+def wait_for(path: Path, child: BaseProcess) -> None:
+    """Return when a path is there, or the process has ended."""
+    while child.is_alive() and not path.exists():
+        time.sleep(0.001)
+
+
 def test_killed_builds_end_in_the_same_bytes(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     """SIGKILL at random moments; each build goes on from what the one before left."""
     # A server that has imported everything forks the builds, so that a kill costs no second of imports.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["tests.index.building.test_build", "faiss", "torch", "pytest"])
+    warm = processes.Process(target=no_report, args=("", 0, 0))
+    warm.start()
+    warm.join()
     rng = random.Random(200)
     kills = finished = 0
     seen: set[str] = set()
@@ -68,7 +78,11 @@ def test_killed_builds_end_in_the_same_bytes(tmp_path: Path, uninterrupted: dict
         child.start()
         started = time.monotonic()
         if usual and kills < KILLS:
-            child.join(rng.uniform(0, usual))
+            if kills % 2:  # as often while blocks are written as at any moment, however fast the machine is
+                wait_for(work / "blocks", child)
+                child.join(rng.uniform(0, usual / 4))
+            else:
+                child.join(rng.uniform(0, usual))
             if child.is_alive():
                 child.kill()
                 child.join()
