@@ -12,13 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = {
+    "index.ahead": set(),
     "index.encoder": set(),
     "index.files": set(),
     "index.parts": set(),
     "index.schema": set(),
     "index.grid": set(),
-    "index.storage": {"index.files", "index.grid", "index.schema"},
-    "index.building": {"index.encoder", "index.files", "index.grid", "index.parts", "index.storage"},
+    "index.storage": {"index.ahead", "index.files", "index.grid", "index.schema"},
+    "index.building": {"index.ahead", "index.encoder", "index.files", "index.grid", "index.parts", "index.storage"},
     "index.search": {"index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
     "geoclip.schema": {"index.schema"},

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
+from index.ahead import ahead
 from index.building.plan import BuildPlan
 from index.building.representatives import Representatives, joined, of_cells
 from index.encoder import Encode
@@ -77,14 +78,7 @@ def read_blocks(plan: BuildPlan, folder: Path) -> Iterator[Representatives]:
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Representatives]:
     """Yield what `read_block` returns; while one block is worked on, the next is read."""
-    with ThreadPoolExecutor(1) as reader:
-        coming: Future[Representatives] | None = None
-        for path in paths:
-            block, coming = coming, reader.submit(read_block, path)
-            if block is not None:
-                yield block.result()
-        if coming is not None:
-            yield coming.result()
+    return ahead(read_block, paths)
 
 
 def read_block(path: Path) -> Representatives:

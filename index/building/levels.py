@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from index.ahead import ahead
 from index.building.blocks import read_ahead, write_block
 from index.building.representatives import Representatives, joined, of_representatives
 from index.files import written_whole
@@ -29,6 +30,8 @@ BITS = Bits.TWO
 """Of a stored number of the coarse level: with the parent's vector, two are nearly as good as eight without."""
 UPPER_BITS = Bits.FOUR
 """Above it, where there are few cells: a scan of four bits is three times as fast."""
+SAMPLED = 1 << 16
+"""About so many vectors of a level tell how far its numbers spread: to a third of a per cent."""
 
 
 class _Level(NamedTuple):
@@ -39,6 +42,16 @@ class _Level(NamedTuple):
     """Sorted and distinct."""
     rows: Rows
     """Of each representative, the row of its cell."""
+    sample: "_Sample"
+
+
+class _Sample(NamedTuple):
+    """Some representatives of a level, all of whole families: every so many of these."""
+
+    numbers: NDArray[np.int64]
+    """(S,) ascending, among all."""
+    vectors: NDArray[np.float16]
+    """(S, dim)."""
 
 
 def write_levels(
@@ -63,7 +76,7 @@ def write_levels(
         if not levels:
             with written_whole(folder / LENGTHS) as temporary, temporary.open("wb") as file:
                 np.save(file, survey.lengths)
-        levels.append(_Level(read, cells, survey.rows))
+        levels.append(_Level(read, cells, survey.rows, survey.sample))
         read, cells = survey.above, above
     start = joined(read())
     rows: Rows = np.searchsorted(cells, start.cells).astype(np.int32)
@@ -122,24 +135,30 @@ class _Differences:
 
     def read(self) -> Iterator[ListBatch]:
         """Yield whole lists: the vectors of a family, by their sides."""
+        return ahead(self._batch, self._numbered())
+
+    def _numbered(self) -> Iterator[tuple[int, Representatives]]:
+        """Yield whole families with the number of their first vector."""
         start = 0
         for batch in complete_families(self._level.read()):
-            ids = np.arange(start, start + len(batch.cells))
-            start += len(ids)
-            lists = self._parents[ids].astype(np.int64)
+            yield start, batch
+            start += len(batch.cells)
+
+    def _batch(self, numbered: tuple[int, Representatives]) -> ListBatch:
+        start, batch = numbered
+        ids = np.arange(start, start + len(batch.cells))
+        lists, vectors = self._parents[ids].astype(np.int64), batch.vectors
+        if (lists[1:] < lists[:-1]).any():  # two sides of the antimeridian
             order = np.argsort(lists, kind="stable")
-            lists, ids = lists[order], ids[order]
-            yield ListBatch(batch.vectors[order] - self._bases[lists].astype(np.float32), ids, lists)
+            lists, ids, vectors = lists[order], ids[order], vectors[order]
+        return ListBatch(vectors - self._bases[lists].astype(np.float32), ids, lists)
 
     def spread(self) -> Spread:
-        """Return mean and standard deviation of each dimension."""
-        count, total, squares = 0, np.zeros(1), np.zeros(1)
-        for batch in self.read():
-            count += len(batch.vectors)
-            total = total + batch.vectors.sum(axis=0, dtype=np.float64)
-            squares = squares + (batch.vectors**2).sum(axis=0, dtype=np.float64)
-        mean = total / count
-        spread = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+        """Return mean and standard deviation of each dimension, from the level's sample."""
+        numbers, vectors = self._level.sample
+        differences = vectors.astype(np.float32) - self._bases[self._parents[numbers]].astype(np.float32)
+        mean = differences.mean(axis=0, dtype=np.float64)
+        spread = np.sqrt(np.maximum(differences.var(axis=0, dtype=np.float64), 1e-8))
         return Spread(mean.astype(np.float32), spread.astype(np.float32))
 
 
@@ -147,24 +166,30 @@ class _Survey(NamedTuple):
     lengths: NDArray[np.float16]
     rows: Rows
     above: ReadLevel
+    sample: _Sample
 
 
 def _survey(source: ReadLevel, cells: Cells, scratch: Path, slopes: Path | None) -> _Survey:
-    """Go through a level once: the cells' lengths, the row of each vector's cell, the parents' representatives.
+    """Go through a level once: the cells' lengths, each vector's row, the parents' representatives, a sample.
 
     The slopes are written on the way, if they are to be.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     lengths = np.zeros(len(cells), dtype=np.float16)
-    paths, all_rows = list[Path](), [np.zeros(0, np.int32)]
+    paths, all_rows, sampled = list[Path](), [np.zeros(0, np.int32)], list[NDArray[np.float16]]()
+    _, families = distinct_parents(cells)
+    in_sample = families % max(1, len(cells) // SAMPLED) == 0
     batches = complete_families(source())
     for batch in batches if slopes is None else _slopes_written(batches, slopes):
-        rows = np.searchsorted(cells, batch.cells)
-        lengths[rows] = batch.lengths
-        all_rows.append(rows.astype(np.int32))
+        own = np.searchsorted(cells, batch.cells)
+        lengths[own] = batch.lengths
+        all_rows.append(own.astype(np.int32))
+        sampled.append(batch.vectors[in_sample[own]].astype(np.float16))
         paths.append(scratch / f"{len(paths):06d}.safetensors")
         write_block(paths[-1], of_representatives(batch))
-    return _Survey(lengths, np.concatenate(all_rows), lambda: read_ahead(paths))
+    rows = np.concatenate(all_rows)
+    sample = _Sample(np.flatnonzero(in_sample[rows]), np.concatenate(sampled))
+    return _Survey(lengths, rows, lambda: read_ahead(paths), sample)
 
 
 def _slopes_written(batches: Iterable[Representatives], path: Path) -> Iterator[Representatives]:

@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from safetensors.numpy import save
 
+from index.ahead import ahead
 from index.files import written_whole
 from index.grid.sides import cell_rows
 from index.storage.arrays import tensors
 from index.storage.manifest import BadIndexError
 
 _ID_BYTES = 8
+_CODING = 2
+"""Threads that code lists: numpy and FAISS let others run meanwhile."""
 _LEAST_SCORE = -1e30
 """Below what any vector scores: all are wanted."""
 _EVEN_SPREADS = 2.7
@@ -60,6 +63,17 @@ class ListBatch(NamedTuple):
     """(n,) the list of each vector, ascending, over all batches too."""
 
 
+class _Coded(NamedTuple):
+    """A batch as the file has it."""
+
+    codes: NDArray[np.uint8]
+    content: bytes
+    numbers: NDArray[np.int64]
+    """(L,) of its lists."""
+    sizes: NDArray[np.int64]
+    checksums: list[int]
+
+
 class Spread(NamedTuple):
     """Mean and standard deviation of each dimension, (dim,) each: where quantisation takes its steps from."""
 
@@ -91,16 +105,11 @@ def write_lists(
     quantizer = _Quantizer(spread, bits)
     sizes, checksums = np.zeros((2, list_count), dtype=np.uint32)
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        for batch in batches:
-            numbers, counts = np.unique(batch.lists, return_counts=True)
-            codes = quantizer.coded(batch.vectors)
-            content = memoryview(_in_layout(codes, batch.ids, batch.lists))
-            ends = np.cumsum(counts) * (quantizer.code_size + _ID_BYTES)
-            sizes[numbers] = counts
-            checksums[numbers] = [crc32(content[a:b]) for a, b in pairwise([0, *ends.tolist()])]
-            file.write(content)
+        for batch, coded in ahead(lambda batch: (batch, quantizer.lists(batch)), batches, _CODING):
+            sizes[coded.numbers], checksums[coded.numbers] = coded.sizes, coded.checksums
+            file.write(coded.content)
             if on_decoded is not None:
-                on_decoded(batch, quantizer.decoded(codes))
+                on_decoded(batch, quantizer.decoded(coded.codes))
     parts: dict[str, NDArray[Any]] = {"sizes": sizes, "checksums": checksums, "twice": twice}
     parts |= {**spread._asdict(), "bits": np.array([bits], dtype=np.uint8)}
     with written_whole(path.with_suffix(".safetensors")) as temporary:
@@ -307,9 +316,17 @@ class _Quantizer:
         self.faiss.train(np.stack((np.full(dim, -width), np.full(dim, width))).astype(np.float32))
         self.code_size = int(self.faiss.code_size)
 
-    def coded(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
-        codes: NDArray[np.uint8] = self.faiss.compute_codes(np.ascontiguousarray((vectors - self._centre) / self._unit))
-        return codes
+    def lists(self, batch: ListBatch) -> _Coded:
+        """Return whole lists as they are written."""
+        steps = batch.vectors - self._centre
+        steps /= self._unit
+        codes: NDArray[np.uint8] = self.faiss.compute_codes(np.ascontiguousarray(steps))
+        content = _in_layout(codes, batch.ids, batch.lists)
+        numbers, sizes = np.unique(batch.lists, return_counts=True)
+        ends = np.cumsum(sizes) * (self.code_size + _ID_BYTES)
+        view = memoryview(content)
+        checksums = [crc32(view[a:b]) for a, b in pairwise([0, *ends.tolist()])]
+        return _Coded(codes, content, numbers, sizes, checksums)
 
     def decoded(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = self.faiss.decode(codes) * self._unit + self._centre
