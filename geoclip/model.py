@@ -21,7 +21,7 @@ class GeoCLIP(nn.Module):
     """GeoCLIP with the released weights: `predict(path, top_k)` and `forward(image, location)` as released.
 
     It differs from the released package in these points: the gallery is embedded once and kept on disk;
-    EXIF orientation is honoured, transparency is shown over white and 16-bit grey is scaled
+    EXIF orientation and colour profiles are honoured, transparency is shown over white and 16-bit grey is scaled
     (`as_released_photos=True` restores the released reading); longitudes are wrapped.
 
     Args:

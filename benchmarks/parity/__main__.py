@@ -90,8 +90,8 @@ def _findings(folder: Path, answers: Answers, about: dict[str, Any], *, full: bo
     yield from _places_fp32(answers)
     yield from _places_bf16(answers, None if full else BF16_PLACES, about["seed"])
     photos = [folder / "photos" / name for name in about["photos"]]
-    model = GeoCLIP(clip_path=folder / "tower", precision="fp32").eval()
-    yield from _pixels(answers, model.image_encoder, photos)
+    model = GeoCLIP(clip_path=folder / "tower", precision="fp32", as_released_photos=True).eval()
+    yield from _pixels(answers, model, photos)
     yield from _answers(answers, model, photos)
     del model  # 1.2 GB, before the next tower is loaded
     yield _features_bf16(answers, folder / "tower", None if full else BF16_PHOTOS)
@@ -121,11 +121,15 @@ def _places_bf16(answers: Answers, sample: int | None, seed: int) -> Iterator[Fi
         yield Finding(label, "min cosine to released", float(cosine.min()), at_least=0.9999)
 
 
-def _pixels(answers: Answers, encoder: ImageEncoder, photos: list[Path]) -> Iterator[Finding]:
-    ours = torch.cat([encoder.preprocess_image(photo) for photo in photos]).numpy()
+def _pixels(answers: Answers, model: GeoCLIP, photos: list[Path]) -> Iterator[Finding]:
+    read = model.image_encoder.preprocess_image
+    ours = torch.cat([read(photo, model.limits) for photo in photos]).numpy()
+    by_default = torch.cat([read(photo) for photo in photos]).numpy()
     label = f"pixels of {len(photos)} photos"
     differing = int((ours != answers["pixels"]).sum())
     yield Finding(f"{label}, transformers' Pillow processor", "values that differ", differing, at_most=0)
+    otherwise = int((by_default != ours).any(axis=(1, 2, 3)).sum())
+    yield Finding(f"{label}, read as they look (with colour profiles)", "photos that differ", otherwise)
     levels = (
         np.abs(ours - answers["default_pixels"]) * np.array(Preprocess().std, dtype=np.float32)[:, None, None] * 255
     )

@@ -34,13 +34,16 @@ def checked_weights(weights: Sequence[float], count: int, query: str) -> Floats:
     Raises:
         InputError: there are too few or too many, or one is negative or not finite, or all are 0.
     """
-    found = np.asarray(weights, dtype=np.float64)
+    try:
+        found = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):  # not numbers
+        found = np.full(1, np.nan)
     if found.shape == (count,):
         found = np.append(found, 1.0)
     if found.shape != (count + 1,) or not (np.isfinite(found) & (found >= 0)).all() or not found.any():
         raise InputError(
-            f"For {query} the chooser returned {list(weights)!r}; return {count} weights, or one more for everywhere "
-            "else, each 0 or above and one of them above 0."
+            f"For {query} the chooser returned {str(weights)[:200]}; return {count} weights, or one more for "
+            "everywhere else, each 0 or above and one of them above 0."
         )
     return found
 

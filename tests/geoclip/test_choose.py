@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,8 +99,8 @@ def test_what_is_ruled_out_has_no_share(answerer: Answerer) -> None:
         assert none.predictions
 
 
-@pytest.mark.parametrize("weights", [[1.0], [math.nan] * 6, [-1.0] * 6, [0.0] * 7, []])
-def test_what_are_no_weights_is_refused(answerer: Answerer, weights: list[float]) -> None:
+@pytest.mark.parametrize("weights", [[1.0], [math.nan] * 6, [-1.0] * 6, [0.0] * 7, [], "x", None, ["a"] * 6])
+def test_what_are_no_weights_is_refused(answerer: Answerer, weights: Any) -> None:
     with pytest.raises(InputError, match="For a the chooser returned"):
         answered(answerer, lambda photo, candidates: weights)
 
