@@ -17,7 +17,7 @@ DIRECTIONS = np.stack((np.cos(DEGREES), np.sin(DEGREES)), axis=1).astype(np.floa
 """(7, 2) where the children of a cell lie about its centre, for the digits 0 to 6."""
 TURN = np.arctan(np.sqrt(3) / 5)
 """Between the axes of two resolutions."""
-_BESIDE_ANTIMERIDIAN = 179.9
+BESIDE_ANTIMERIDIAN = 179.9
 """Degrees; families of resolution 8 are 2 km across."""
 
 
@@ -52,7 +52,7 @@ def children_scores(
     family = known_owners * len(distinct) + family
     order = np.lexsort((known, family))
     starts = np.flatnonzero(np.diff(family[order], prepend=-1))
-    beside = np.abs(centres(known[order])[:, 1]) > _BESIDE_ANTIMERIDIAN
+    beside = np.abs(centres(known[order])[:, 1]) > BESIDE_ANTIMERIDIAN
     whole = (np.diff(starts, append=len(order)) == 7) & ~np.logical_or.reduceat(beside, starts)
     wanted = opened_owners * len(distinct) + np.searchsorted(distinct, parents(opened, res - 1))
     own = np.searchsorted(family[order[starts]], wanted)
