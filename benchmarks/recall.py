@@ -97,7 +97,7 @@ def walks(planet: Planet, asked: list[Asked]) -> Iterator[tuple[Facts, Facts]]:
 
     assert isinstance(planet.engine, TreeEngine)
     engines: dict[str, Any] = {f"walk {widths}": (planet.engine, widths, 128) for widths in WALKS}
-    engines["exact"] = (ExactCoarse(planet.engine, "cpu"), (1,), 500)
+    engines["exact"] = (ExactCoarse(planet.engine), (1,), 500)
     for name, (engine, widths, together) in engines.items():
         for kind, vectors, best, _ in asked:
             begun = time.perf_counter()

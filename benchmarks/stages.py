@@ -25,6 +25,7 @@ from benchmarks.simulated import Kind, places, queries
 from geoclip.encoders.location import LocationEncoder
 from index.grid.cells import cells_at
 from index.search import descent
+from index.search.batches import HostSearch
 from index.search.efforts import EffortName
 from index.search.engine.starts import StartProducts
 from index.search.engine.tree import TreeEngine
@@ -40,14 +41,14 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "start_level": ((StartProducts, "scores"),),
     "faiss_scans": ((Lists, "scan"),),
     "walk_choosing": ((TreeEngine, "search"),),
-    "slopes": ((Slopes, "told"), (Planet, "children_scores")),
+    "slopes": ((Slopes, "told"), (HostSearch, "children_scores")),
     "descent_choosing": ((descent, "descend"), (descent, "_children"), (descent, "_from_siblings")),
     "descent_scoring": ((descent, "_encoded"),),
     "encoding": ((LocationEncoder, "quickly"), (Nodes, "values")),
     "exact_scores": ((LocationEncoder, "exactly"),),
     "hits": ((HitMaker, "hits"),),
-    "posterior": ((Planet, "posterior"), (Planet, "_passed_by")),
-    "search_rest": ((Planet, "_batch"),),
+    "posterior": ((Planet, "posterior"), (HostSearch, "_passed_by")),
+    "search_rest": ((HostSearch, "batch"),),
     "rest": ((Planet, "search"),),  # also what the one thread waits for the other
 }
 

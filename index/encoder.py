@@ -1,10 +1,13 @@
 """What an index needs of a location encoder."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Encode = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 """Degrees (N, 2), latitude and longitude, in; unit vectors (N, dim) float32 out."""
@@ -20,6 +23,13 @@ class StoredNodes(Protocol):
         """Return the values (K, dim) at some nodes."""
 
 
+class NodeValues(Protocol):
+    """The same where it lies in the memory of the device that encodes."""
+
+    def at(self, keys: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return the values (K, dim) float32 at some nodes (K,) and which are stored, (K,) bool."""
+
+
 class Encoder(Protocol):
     """Turns coordinates into vectors; shapes as for `Encode`. A point's vector is the same among any others."""
 
@@ -28,6 +38,9 @@ class Encoder(Protocol):
 
     def quickly(self, lat_lng_deg: NDArray[np.float64], /, nodes: StoredNodes | None = None) -> NDArray[np.float32]:
         """Encode a few points, about: the smooth part from nodes, where those around a point are stored."""
+
+    def quickly_on_device(self, lat_lng_deg: "Tensor", /, nodes: NodeValues | None = None) -> "Tensor":
+        """Encode as `quickly` does, from (N, 2) float64 to (N, dim) float32 on the device where the points are."""
 
     def nearby(self, lat_lng_deg: NDArray[np.float64], /, spacing_km: float) -> NDArray[np.float32]:
         """Encode many points as fast as the device goes, and faster where they lie close together.

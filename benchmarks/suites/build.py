@@ -45,6 +45,7 @@ class TimedEncoder:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder, self.exactly, self.quickly = encoder, encoder.exactly, encoder.quickly
         self.nodes_around, self.values_at = encoder.nodes_around, encoder.values_at
+        self.quickly_on_device = encoder.quickly_on_device
         self.seconds, self.points, self._turn = 0.0, 0, threading.Lock()
 
     def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:

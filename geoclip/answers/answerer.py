@@ -24,7 +24,8 @@ from geoclip.release.directory import Release
 from index.encoder import Encode
 from index.search.engine import EngineName
 from index.search.hits import FoundPlaces
-from index.search.planet import SAME_UP_TO, Planet
+from index.search.planet import Planet
+from index.search.question import SAME_UP_TO
 from index.storage.contents import open_gallery
 
 CHOSEN_AMONG = 10

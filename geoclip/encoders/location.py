@@ -1,7 +1,6 @@
 """The location encoder: coordinates to vectors, as released and at the speed of the hardware."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -9,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geoclip.encoders.capsule import LocationEncoderCapsule
 from geoclip.encoders.cores import on_all_cores
 from geoclip.encoders.degrees import checked_lat_lng, is_plain
-from geoclip.encoders.fourier import GaussianEncoding
 from geoclip.encoders.layers import Layers, number_count, without_denormals
 from geoclip.encoders.precision import Precision, compute_dtype
 from geoclip.encoders.projection import equal_earth, equal_earth_of_few
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from geoclip.encoders.neighbourhood import Neighbourhood, StoredNodes
+    from geoclip.encoders.neighbourhood import Neighbourhood, NodeValues, StoredNodes
 
 # Points computed at once. On a CPU each core computes a chunk of its own, whose activations (4 kB a layer and point in
 # float32, 2 kB in bf16) should stay in its caches; on a GPU the products should be large enough to fill it.
@@ -32,31 +31,6 @@ CPU_CHUNK = 512
 GPU_CHUNK = 65536
 CPU_STEP = 16384
 """Points between two reports of progress."""
-
-
-class LocationEncoderCapsule(nn.Module):
-    """One scale of the encoder: Fourier features at `sigma`, then a perceptron.
-
-    The layout of the submodules is the released checkpoint's.
-    """
-
-    def __init__(self, sigma: float, config: ModelConfig = ModelConfig()) -> None:  # noqa: B008 - frozen
-        super().__init__()
-        sizes = (2 * config.frequencies, *config.hidden)
-        layers: list[nn.Module] = [GaussianEncoding(sigma, config.frequencies)]
-        for inputs, outputs in pairwise(sizes):
-            layers += (nn.Linear(inputs, outputs), nn.ReLU())
-        self.capsule = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(sizes[-1], config.dim))
-
-    def forward(self, plane: Tensor) -> Tensor:
-        """Map projected points (N, 2) to this scale's share (N, dim) of the embedding."""
-        out: Tensor = self.head(self.capsule(plane))
-        return out
-
-    def linears(self) -> list[nn.Linear]:
-        """Return the linear layers in order; a ReLU follows each but the last."""
-        return [m for m in (*self.capsule, *self.head) if isinstance(m, nn.Linear)]
 
 
 class LocationEncoder(nn.Module):
@@ -214,11 +188,14 @@ class LocationEncoder(nn.Module):
 
     def exactly(self, lat_lng_deg: "NDArray[np.float64]") -> "NDArray[np.float32]":
         """Embed a few coordinates (N, 2) as unit vectors (N, dim) in float32: to the byte the same in any call."""
-        return self._few(self.layers(Precision.FP32), lat_lng_deg, None)
+        return self._few(self.layers(Precision.FP32), self._projected(lat_lng_deg, few=True)).cpu().numpy()
 
     def quickly(self, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None" = None) -> "NDArray[np.float32]":
         """Embed a few coordinates, about: see `Neighbourhood.embed_few`. Shapes and errors as for `nearby`."""
-        return self._few(self.layers(), lat_lng_deg, nodes)
+        from geoclip.encoders.neighbourhood import FromHost
+
+        stored = None if nodes is None else FromHost(nodes)
+        return self._few(self.layers(), self._projected(lat_lng_deg, few=True), stored).cpu().numpy()
 
     def nearby(self, lat_lng_deg: "NDArray[np.float64]", spacing_km: float) -> "NDArray[np.float32]":
         """Embed points that lie close together, about: see `geoclip/encoders/neighbourhood.py`.
@@ -262,16 +239,20 @@ class LocationEncoder(nn.Module):
         neighbourhood = Neighbourhood(self, self.layers(), STORED_SPACING * KM_PER_UNIT, capsules)
         return neighbourhood.values_at(torch.from_numpy(keys).to(self.device)).cpu().numpy()
 
-    def _few(
-        self, layers: Layers, lat_lng_deg: "NDArray[np.float64]", nodes: "StoredNodes | None"
-    ) -> "NDArray[np.float32]":
+    def quickly_on_device(self, lat_lng_deg: Tensor, nodes: "NodeValues | None" = None) -> Tensor:
+        """Embed points (N, 2) float64 as `quickly` does, but from tensor to tensor, on the device where they are.
+
+        They are not checked: latitudes are -90 to 90, longitudes in [-180, 180).
+        """
+        return self._few(self.layers(), equal_earth(lat_lng_deg.to(self.device)), nodes).to(lat_lng_deg.device)
+
+    def _few(self, layers: Layers, plane: Tensor, nodes: "NodeValues | None" = None) -> Tensor:
         from geoclip.encoders.neighbourhood import Neighbourhood
 
-        plane = self._projected(lat_lng_deg, few=True)
         unit = torch.empty(len(plane), self.dim, device=self.device)
         with torch.inference_mode():
             Neighbourhood(self, layers).embed_few(unit, plane, nodes)
-        return unit.cpu().numpy()
+        return unit
 
     def _projected(self, lat_lng_deg: "NDArray[np.float64]", *, few: bool = False) -> Tensor:
         """Return checked coordinates in the plane, (N, 2) float64, on the encoder's device."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.neighbourhood import StoredNodes
+from geoclip.encoders.neighbourhood import NodeValues, StoredNodes
 
 
 class MultiGpuEncoder:
@@ -36,6 +36,10 @@ class MultiGpuEncoder:
     def quickly(self, lat_lng_deg: NDArray[np.float64], nodes: StoredNodes | None = None) -> NDArray[np.float32]:
         """See `LocationEncoder.quickly`; a few points are computed on the first device."""
         return self.encoders[0].quickly(lat_lng_deg, nodes)
+
+    def quickly_on_device(self, lat_lng_deg: torch.Tensor, nodes: NodeValues | None = None) -> torch.Tensor:
+        """See `LocationEncoder.quickly_on_device`; on the first device."""
+        return self.encoders[0].quickly_on_device(lat_lng_deg, nodes)
 
     def nearby(self, lat_lng_deg: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:
         """See `LocationEncoder.nearby`."""

@@ -62,6 +62,25 @@ class StoredNodes(Protocol):
         """Return the values (K, dim)."""
 
 
+class NodeValues(Protocol):
+    """The same on the device where points are encoded."""
+
+    def at(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values (K, dim) float32 at some nodes (K,) and which are stored, (K,) bool."""
+
+
+class FromHost(NamedTuple):
+    """Brings stored values to the device."""
+
+    stored: StoredNodes
+
+    def at(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """See `NodeValues.at`."""
+        rows = self.stored.rows(keys.cpu().numpy())
+        values = torch.from_numpy(self.stored.values(np.maximum(rows, 0)))
+        return values.to(keys.device), torch.from_numpy(rows >= 0).to(keys.device)
+
+
 class NodeTable(NamedTuple):
     """What grids gave at nodes, the finest grid's and all coarser ones' together."""
 
@@ -132,7 +151,7 @@ class Neighbourhood:
         self.embed_into(values, _positions(keys) * STORED_SPACING, unit=False)
         return values
 
-    def embed_few(self, out: Tensor, plane: Tensor, nodes: StoredNodes | None = None) -> None:
+    def embed_few(self, out: Tensor, plane: Tensor, nodes: NodeValues | None = None) -> None:
         """Fill `out` with the unit vectors of a few hundred points at most, wherever they are.
 
         Where nodes around a point are stored, only the other capsules are computed. A vector's last bits may differ
@@ -143,9 +162,8 @@ class Neighbourhood:
             self._compute_few(out, plane, tuple(self._all), None)
             return
         squares = _Squares.around(plane, STORED_SPACING)
-        rows = nodes.rows(squares.keys.cpu().numpy())
-        table = torch.from_numpy(nodes.values(np.maximum(rows, 0))).to(plane.device)
-        known = torch.from_numpy(rows >= 0).to(plane.device)[squares.corners].all(dim=1)
+        table, stored_there = nodes.at(squares.keys)
+        known = stored_there[squares.corners].all(dim=1)
         rest = tuple(number for number in self._all if number not in stored)
         if bool(known.all()):
             self._compute_few(out, plane, rest, Given(squares, table))

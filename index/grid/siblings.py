@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from index.grid.cells import FINEST, Cells, centres, parents
 
-_DEGREES = np.radians([0.0, 240.0, 120.0, 180.0, 0.0, 300.0, 60.0])  # of H3's digits 0 to 6; the centre has none
-DIRECTIONS = np.stack((np.cos(_DEGREES), np.sin(_DEGREES)), axis=1).astype(np.float32) * (np.arange(7) > 0)[:, None]
+DEGREES = np.radians([0.0, 240.0, 120.0, 180.0, 0.0, 300.0, 60.0])  # of H3's digits 0 to 6; the centre has none
+DIRECTIONS = np.stack((np.cos(DEGREES), np.sin(DEGREES)), axis=1).astype(np.float32) * (np.arange(7) > 0)[:, None]
 """(7, 2) where the children of a cell lie about its centre, for the digits 0 to 6."""
-_TURN = np.arctan(np.sqrt(3) / 5)
+TURN = np.arctan(np.sqrt(3) / 5)
 """Between the axes of two resolutions."""
-_BESIDE_ANTIMERIDIAN = 179.9
+BESIDE_ANTIMERIDIAN = 179.9
 """Degrees; families of resolution 8 are 2 km across."""
 
 
@@ -52,7 +52,7 @@ def children_scores(
     family = known_owners * len(distinct) + family
     order = np.lexsort((known, family))
     starts = np.flatnonzero(np.diff(family[order], prepend=-1))
-    beside = np.abs(centres(known[order])[:, 1]) > _BESIDE_ANTIMERIDIAN
+    beside = np.abs(centres(known[order])[:, 1]) > BESIDE_ANTIMERIDIAN
     whole = (np.diff(starts, append=len(order)) == 7) & ~np.logical_or.reduceat(beside, starts)
     wanted = opened_owners * len(distinct) + np.searchsorted(distinct, parents(opened, res - 1))
     own = np.searchsorted(family[order[starts]], wanted)
@@ -66,7 +66,7 @@ def children_scores(
 def sibling_weights(res: int) -> NDArray[np.float32]:
     """Return (7, 7, 7): for a sibling of resolution `res` and the digit of its child, the weights of all siblings."""
     x, y = DIRECTIONS.T.astype(np.float64)
-    turn = _TURN if res % 2 == 0 else -_TURN
+    turn = TURN if res % 2 == 0 else -TURN
     across = (x * np.cos(turn) - y * np.sin(turn)) / np.sqrt(7)
     along = (x * np.sin(turn) + y * np.cos(turn)) / np.sqrt(7)
     below = _terms(x[:, None] + across, y[:, None] + along)

@@ -3,30 +3,26 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Encoder
-from index.grid.cells import Cells
 from index.grid.region import Region
-from index.search.descent import FINEST_ANSWER, DescentResult, Ranking, descend
-from index.search.efforts import Effort, named
-from index.search.engine import CoarseEngine, CoarseHits, checked_queries
+from index.search.descent import FINEST_ANSWER, Ranking
+from index.search.engine import checked_queries
 from index.search.hits import FoundPlaces, HitMaker, QueryScores, joined_hits
-from index.search.land import Land, Walked, leaves
+from index.search.land import Land
 from index.search.posterior import Posterior, posterior
 from index.search.question import Question
 from index.storage.contents import IndexContents
 
-BATCH = 128
-"""Queries that go down together: they share encodings, and memory holds no more."""
-SAME_UP_TO = 50
-"""Up to this k a search looks at the same cells, so that the first hits do not depend on k: efforts open enough."""
-_MEASURED_K = 10  # for which efforts were measured
+if TYPE_CHECKING:
+    from index.search.batches import BatchSearch
+
 EXACT_BATCH = 64
 """Queries whose answers are scored exactly together."""
 
@@ -36,19 +32,18 @@ class Planet:
 
     Args:
         contents: the index.
-        engine: finds coarse cells.
+        search: finds cells for batches of queries.
         encoder: of the index's model.
     """
 
-    def __init__(self, contents: IndexContents, engine: CoarseEngine, encoder: Encoder) -> None:
+    def __init__(self, contents: IndexContents, search: "BatchSearch", encoder: Encoder) -> None:
         self.folder, self.manifest, self.digest = contents.folder, contents.manifest, contents.digest
         self.cells, self.gallery, self.prior = contents.cells, contents.gallery, contents.prior
-        self.engine, self._encoder, self._lengths = engine, encoder, contents.lengths
-        self._slopes, self._levels, self._parent_rows = contents.slopes, contents.levels, contents.parent_rows
+        self.engine, self._search, self._encoder = search.engine, search, encoder
+        self._lengths, self._levels, self._parent_rows = contents.lengths, contents.levels, contents.parent_rows
         self._encode = partial(encoder.quickly, nodes=contents.nodes if len(contents.nodes) else None)
         self._land = lru_cache(maxsize=4)(self._make_land)
         self._allowed = lru_cache(maxsize=4)(self._make_allowed)
-        self._log_prior = lru_cache(maxsize=2)(self._make_log_prior)
 
     @classmethod
     def open(
@@ -65,17 +60,17 @@ class Planet:
         Args:
             folder: of the index.
             encoder: of the index's model.
-            engine: `auto`, `tree` (FAISS on the CPU), `exact` (torch) or `faiss-gpu`.
-            device: `cpu`, `cuda` or `cuda:N`; where the exact and GPU engines compute.
+            engine: `auto`, `tree` (FAISS on the CPU), `exact` (torch), `resident` (all of it on a GPU) or `faiss-gpu`.
+            device: `cpu`, `cuda` or `cuda:N`; where all engines but `tree` compute.
             model: the digest of the model that queries come from; None does not compare.
 
         Raises:
             BadIndexError: no index, a damaged one, or one of another model.
         """
-        from index.search.engine.choose import open_engine
+        from index.search.batches import open_search
 
         contents = IndexContents.open(Path(folder), model=model)
-        return cls(contents, open_engine(engine, contents, device), encoder)
+        return cls(contents, open_search(engine, contents, device, encoder), encoder)
 
     def search(self, vectors: NDArray[np.float32], question: Question, *, with_posteriors: bool = False) -> FoundPlaces:
         """Return the best cells for vectors.
@@ -131,75 +126,17 @@ class Planet:
 
     def _searched(self, queries: NDArray[np.float32], question: Question) -> Iterator[QueryScores]:
         """Search in batches; while one is used, which leaves cores free, the next is searched in a thread."""
-        batches = [queries[at : at + BATCH] for at in range(0, len(queries), BATCH)]
+        size, ranking = self._search.at_once(question), self._ranking(question)
+        batches = [queries[at : at + size] for at in range(0, len(queries), size)]
         if len(batches) < 2:
-            yield from chain.from_iterable(self._batch(batch, question) for batch in batches)
+            yield from chain.from_iterable(self._search.batch(batch, question, ranking) for batch in batches)
             return
         with ThreadPoolExecutor(1, thread_name_prefix="searching") as thread:
-            coming = thread.submit(self._batch, batches[0], question)
+            coming = thread.submit(self._search.batch, batches[0], question, ranking)
             for following in batches[1:]:
-                batch, coming = coming.result(), thread.submit(self._batch, following, question)
+                batch, coming = coming.result(), thread.submit(self._search.batch, following, question, ranking)
                 yield from batch
             yield from coming.result()
-
-    def _batch(self, queries: NDArray[np.float32], question: Question) -> list[QueryScores]:
-        effort = named(question.effort, self.manifest.coarse_res)
-        ranking = self._ranking(question)
-        coarse = self.engine.search(
-            queries,
-            min(max(effort.coarse, question.k, SAME_UP_TO), len(self.cells)),
-            widths=effort.widths,
-            log_prior=self._log_prior(question.prior_weight / ranking.tau) if question.prior_weight else None,
-            allowed=None if question.region is None else self._allowed(question.region),
-        )
-        found = self._descended(queries, coarse, ranking, effort, question)
-        return [
-            QueryScores(query, result, coarse.start_scores[number], self._passed_by(coarse, number))
-            for number, (query, result) in enumerate(zip(queries, found, strict=True))
-        ]
-
-    def _descended(
-        self,
-        queries: NDArray[np.float32],
-        coarse: CoarseHits,
-        ranking: Ranking,
-        effort: Effort,
-        question: Question,
-    ) -> list[DescentResult]:
-        real = coarse.cells > 0
-        ranked = ranking.scored(coarse.cells[real], coarse.scores[real])
-        bounds = np.cumsum([0, *real.sum(axis=1).tolist()]).tolist()
-        scored = [ranked.part(slice(a, b)) for a, b in pairwise(bounds)]
-        if question.resolution == self.manifest.coarse_res:
-            return [DescentResult((cells,), 0) for cells in scored]
-        k = question.k if question.k > SAME_UP_TO else _MEASURED_K
-        return descend(
-            queries,
-            scored,
-            question.resolution,
-            k,
-            self._encode,
-            ranking,
-            effort,
-            hints=self,
-            smooth_res=self.manifest.smooth_res,
-        )
-
-    def children_scores(
-        self,
-        cells: Cells,
-        scores: NDArray[np.float32],
-        queries: NDArray[np.float32],
-        owners: NDArray[np.int64],
-    ) -> NDArray[np.float32]:
-        """Return about what the children (R, 7), by digit, of coarse cells score; see `CoarseHints`."""
-        rows = np.searchsorted(self.cells, cells)
-        lengths = self._lengths[rows]
-        means = scores * lengths
-        best = means + np.sqrt(np.maximum((1 - lengths**2) * (1 - scores**2), 0))  # that a child can score
-        told, known = self._slopes.told(rows, queries, owners)
-        own: NDArray[np.float32] = np.where(known, means, best).astype(np.float32)
-        return own[:, None] + told
 
     def _start_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the score of each start cell: the better of its sides, where it has two."""
@@ -210,15 +147,6 @@ class Planet:
         np.maximum.at(best, start.rows, scores)
         return best
 
-    def _passed_by(self, coarse: CoarseHits, query: int) -> tuple[Walked, ...]:
-        """Return the cells that the walk for a query scored, but went on neither from them nor with them."""
-        walked = []
-        for scanned in coarse.walked:
-            own = slice(scanned.bounds[query], scanned.bounds[query + 1])
-            walked.append(Walked.of(scanned.ids[own], scanned.scores[own]))
-        rows = coarse.rows[query]
-        return tuple(leaves(walked, self._parent_rows, rows[rows >= 0]))
-
     def _make_land(self, finest: int, region: Region | None) -> Land:
         log_mass = self.prior.coarse_log_mass
         if region is not None:
@@ -227,9 +155,6 @@ class Planet:
         lengths = np.zeros(len(self._levels[0]), np.float32)
         np.maximum.at(lengths, start.rows, start.lengths)
         return Land.of(self._levels, self._parent_rows, self._lengths, lengths, finest, log_mass)
-
-    def _make_log_prior(self, weight: float) -> NDArray[np.float32]:
-        return (weight * self.prior.coarse_log_mass).astype(np.float32)
 
     def _make_allowed(self, region: Region) -> NDArray[np.bool_]:
         return region.among(self.cells)

@@ -10,6 +10,11 @@ if TYPE_CHECKING:  # the command line reads the defaults below before it needs n
     from index.grid.region import Region
 
 
+SAME_UP_TO = 50
+"""Up to this k a search looks at the same cells, so that the first hits do not depend on k: efforts open enough."""
+_MEASURED_K = 10  # for which efforts were measured
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of a planet, apart from the vectors.
@@ -50,3 +55,13 @@ class Question:
     def region(self) -> "Region | None":
         """The constraint's region; None is everywhere."""
         return None if self.constraint is None else self.constraint.region
+
+
+def coarse_count(question: Question, effort: Effort, cells: int) -> int:
+    """Return how many coarse cells a search looks up, of so many that an index has."""
+    return min(max(effort.coarse, question.k, SAME_UP_TO), cells)
+
+
+def wanted_cells(question: Question) -> int:
+    """Return among how many best cells others are not encoded once they cannot be."""
+    return question.k if question.k > SAME_UP_TO else _MEASURED_K

@@ -43,22 +43,32 @@ class Nodes:
     """
 
     def __init__(self, path: Path, keys: NDArray[np.int64], dim: int, *, mapped: Path | None = None) -> None:
-        self._keys, self._dim = keys, dim
+        self.keys, self._dim = keys, dim
         self._rows = Rows(path, len(keys), node_bytes(dim), mapped=mapped)
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._keys)
+        return len(self.keys)
 
     def rows(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where the nodes of some keys (K,) are; -1 where they are not stored."""
         if not len(self):
             return np.full(len(keys), -1, np.int64)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, at, -1)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
 
     def values(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the values (K, dim) at some nodes.
+
+        Raises:
+            BadIndexError: some are damaged, or cannot be.
+        """
+        codes, scales = self.coded(rows)
+        values: NDArray[np.float32] = codes * scales
+        return values
+
+    def coded(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Return the values at some nodes as they are stored: (K, dim), and (K, 1) what they are multiplied with.
 
         Raises:
             BadIndexError: some are damaged, or cannot be.
@@ -67,5 +77,4 @@ class Nodes:
         scales = np.ascontiguousarray(codes[:, self._dim :]).view(np.float32)
         if not ((scales >= 0) & (scales < 1)).all():
             raise BadIndexError(f"{self._rows.path} holds scales that are not 0 to 1; build the index again.")
-        values: NDArray[np.float32] = codes[:, : self._dim].view(np.int8) * scales
-        return values
+        return codes[:, : self._dim].view(np.int8), scales

@@ -33,7 +33,7 @@ _FIT_PLACES = 250_000
 """Places that the choice of a kappa looks at; of more, an even selection."""
 
 
-class _PriorLevel(NamedTuple):
+class PriorLevel(NamedTuple):
     """Cells of one resolution: all with land down to the coarse resolution, those with photos below it."""
 
     cells: Cells
@@ -63,7 +63,7 @@ class Prior:
         self._res = resolution(land[:1])
         self._gallery = gallery
         self._distinct = distinct
-        self._levels: dict[int, _PriorLevel] = {}  # made when a resolution is first asked for
+        self._levels: dict[int, PriorLevel] = {}  # made when a resolution is first asked for
 
     @classmethod
     def fit(cls, land: Cells, areas_km2: Floats, gallery: Gallery, *, distinct: bool = False) -> Self:
@@ -155,14 +155,14 @@ class Prior:
             return np.zeros(0)
         res = resolution(cells)
         if res <= self._res:
-            level = self._level(res)
+            level = self.level(res)
             row, found = _find(level.cells, cells)
             return np.where(found, level.log_mass[row], -np.inf)
         return self._log_mass_below(cells, res)
 
     def _log_mass_below(self, cells: Cells, res: int) -> Floats:
         """Follow each cell's ancestors from the coarse one down: as long as they hold photos, their mass is known."""
-        coarse = self._level(self._res)
+        coarse = self.level(self._res)
         row, found = _find(coarse.cells, parents(cells, self._res))
         result = np.where(found, coarse.log_mass[row], -np.inf)
         known = np.flatnonzero(found & (coarse.photos[row] > 0))
@@ -172,30 +172,31 @@ class Prior:
             result[known] -= np.log1p(
                 photos / self.kappas[finer]
             )  # as for a child without photos: kappa b / (n + kappa)
-            level = self._level(finer)
+            level = self.level(finer)
             row, found = _find(level.cells, parents(cells[known], finer))
             known, photos = known[found], level.photos[row[found]]
             result[known] = level.log_mass[row[found]]
         return result
 
-    def _level(self, res: int) -> _PriorLevel:
+    def level(self, res: int) -> PriorLevel:
+        """Return the cells of a resolution whose mass does not follow from that of the cell above alone."""
         if res not in self._levels:
             self._levels[res] = self._coarser(res) if res <= self._res else self._finer(res)
         return self._levels[res]
 
-    def _coarser(self, res: int) -> _PriorLevel:
+    def _coarser(self, res: int) -> PriorLevel:
         if res == self._res:
             rows = _rows_of(self.land, self._gallery, res)
             photos = _sums(rows, _weights(self._gallery, self._distinct), len(self.land))
-            return _PriorLevel(self.land, photos, self.coarse_log_mass)
-        below = self._level(res + 1)
+            return PriorLevel(self.land, photos, self.coarse_log_mass)
+        below = self.level(res + 1)
         starts, _ = _families(below.cells, res)
         mass = np.add.reduceat(np.exp(below.log_mass), starts)
-        return _PriorLevel(parents(below.cells[starts], res), np.add.reduceat(below.photos, starts), np.log(mass))
+        return PriorLevel(parents(below.cells[starts], res), np.add.reduceat(below.photos, starts), np.log(mass))
 
-    def _finer(self, res: int) -> _PriorLevel:
+    def _finer(self, res: int) -> PriorLevel:
         """Return the cells with photos at a resolution below the coarse one."""
-        above = self._level(res - 1)
+        above = self.level(res - 1)
         starts, rows = _families(self._gallery.cells, res)
         cells = parents(self._gallery.cells[starts], res)
         photos = _sums(rows, _weights(self._gallery, self._distinct))
@@ -203,7 +204,7 @@ class Prior:
         row, _ = _find(above.cells, up)
         kappa = self.kappas[res]
         share = (photos + kappa / children_counts(up, res)) / (above.photos[row] + kappa)
-        return _PriorLevel(cells, photos, above.log_mass[row] + np.log(share))
+        return PriorLevel(cells, photos, above.log_mass[row] + np.log(share))
 
 
 def _check_land(land: Cells, values: Floats, what: str) -> None:

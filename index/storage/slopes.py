@@ -97,6 +97,16 @@ class Slopes:
             raise BadIndexError(f"{self._rows.path} holds slopes that are not finite; build the index again.")
         return codes
 
+    def parts(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """Return signs (R, V, dim / 8), eight a byte, and scales (R, V) of the V vectors of some cells.
+
+        Raises:
+            BadIndexError: some are damaged, or not finite.
+        """
+        codes = self.of(rows)
+        signs = codes[:, : self._vectors * self._dim // 8].reshape(len(codes), self._vectors, self._dim // 8)
+        return signs, self._scales(codes)
+
     def told(
         self, rows: NDArray[np.integer], queries: NDArray[np.float32], owners: NDArray[np.integer]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -117,9 +127,9 @@ class Slopes:
         bounds = np.searchsorted(owners, np.arange(len(queries) + 1))
         for number, query in enumerate(queries):
             own = slice(bounds[number], bounds[number + 1])
-            codes = self.of(rows[own])
-            scales = self._scales(codes).astype(np.float32)
-            terms = _products(codes[:, : self._vectors * self._dim // 8], query).reshape(-1, self._vectors) * scales
+            signs, halves = self.parts(rows[own])
+            scales = halves.astype(np.float32)
+            terms = _products(signs, query) * scales
             scores[own] = terms[:, :TERMS] @ DIRECTIONS.T
             if self._vectors > TERMS:
                 scores[own] += terms[:, TERMS:]
@@ -131,14 +141,13 @@ class Slopes:
         return scales
 
 
-_SIGNS = (2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) - 1).astype(np.float32)
+BYTES_AS_SIGNS = (2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) - 1).astype(np.float32)
 """(256, 8) the eight signs that a byte holds."""
 
 
 def _products(signs: NDArray[np.uint8], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sums over `dim` signs each of sign times query, one after the other, from the sums for every byte."""
+    """Return the sums (R, V) over the signs (R, V, dim / 8) of sign times query, from the sums for every byte."""
     width = len(query) // 8
-    table = query.reshape(width, 8) @ _SIGNS.T
-    at = signs.reshape(-1, width) + np.arange(width) * 256
-    products: NDArray[np.float32] = table.reshape(-1)[at].sum(axis=1)
+    table = query.reshape(width, 8) @ BYTES_AS_SIGNS.T
+    products: NDArray[np.float32] = table.reshape(-1)[signs + np.arange(width) * 256].sum(axis=-1)
     return products

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from index.building.build import build
 from index.building.request import Request
 from index.building.working_folder import save_grid, working_folder
-from index.encoder import Encode, StoredNodes
+from index.encoder import Encode, NodeValues, StoredNodes
 from index.grid.cells import cells_at, centres
 from index.grid.region import Region
 from index.storage.gallery import Gallery
@@ -69,6 +70,15 @@ class SyntheticEncoder:
             values = nodes.values(np.maximum(rows, 0))
             assert np.abs(values[rows >= 0] - self.values_at(keys[rows >= 0])).max(initial=0) < 0.01
         return vectors
+
+    def quickly_on_device(self, lat_lng: torch.Tensor, nodes: NodeValues | None = None) -> torch.Tensor:
+        """See `Encoder.quickly_on_device`; what is stored at nodes is only looked at."""
+        points = lat_lng.cpu().numpy()
+        if nodes is not None and len(points):
+            keys = np.unique(_keys(points))
+            values, stored = (part.cpu().numpy() for part in nodes.at(torch.from_numpy(keys).to(lat_lng.device)))
+            assert np.abs(values[stored] - self.values_at(keys[stored])).max(initial=0) < 0.01
+        return torch.from_numpy(self.quick(points)).to(lat_lng.device)
 
     def nearby(self, lat_lng: NDArray[np.float64], spacing_km: float) -> NDArray[np.float32]:
         """See `Encoder.nearby`."""

@@ -18,6 +18,7 @@ class EngineName(StrEnum):
     AUTO = "auto"
     TREE = "tree"
     EXACT = "exact"
+    RESIDENT = "resident"
     FAISS_GPU = "faiss-gpu"
 
 

@@ -1,7 +1,7 @@
-"""Coarse search that compares a query with every stored vector: exact in torch, and FAISS on a GPU.
+"""Coarse search that compares a query with every stored vector: exact in torch on the CPU, and FAISS on a GPU.
 
-On a CPU the exact engine is the oracle: it decodes the stored vectors block by block, keeps none, and takes seconds. On
-a GPU all vectors lie in its memory as float16, and exact search is the fastest there is.
+The exact engine is the oracle: it decodes the stored vectors block by block, keeps none, and takes seconds. On a GPU
+`index/search/resident/coarse.py` keeps all of them.
 """
 
 from collections.abc import Iterator
@@ -19,20 +19,15 @@ _LISTS = 16_384  # decoded at once: about 115,000 vectors, 235 MB
 
 
 class ExactCoarse:
-    """Every stored vector, in torch.
+    """Every stored vector, in torch on the CPU.
 
     Args:
         tree: the opened index.
-        device: `cpu`, `cuda` or `cuda:N`.
     """
 
-    def __init__(self, tree: TreeEngine, device: str) -> None:
+    def __init__(self, tree: TreeEngine) -> None:
         self.start, self.dim, self.cells = tree.start, tree.dim, tree.cells
-        self._tree, self._device = tree, torch.device(device)
-        self._start = torch.from_numpy(tree.start.vectors).to(self._device)
-        self._resident: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-        if self._device.type != "cpu":
-            self._resident = [(v.half(), rows) for v, rows in self._decoded()]
+        self._tree, self._start = tree, torch.from_numpy(tree.start.vectors)
 
     def __len__(self) -> int:
         """Return the number of coarse cells."""
@@ -50,18 +45,17 @@ class ExactCoarse:
     ) -> CoarseHits:
         """See `CoarseEngine.search`; the widths do not matter."""
         del widths
-        array = checked_queries(queries, k, self.dim)
-        batch = torch.from_numpy(array).to(self._device)
-        bonus = torch.zeros(len(self), device=self._device)
+        batch = torch.from_numpy(checked_queries(queries, k, self.dim))
+        bonus = torch.zeros(len(self))
         if log_prior is not None:
-            bonus += torch.from_numpy(log_prior).to(self._device)
+            bonus += torch.from_numpy(log_prior)
         if allowed is not None:
-            bonus[~torch.from_numpy(allowed).to(self._device)] = -torch.inf
+            bonus[~torch.from_numpy(allowed)] = -torch.inf
         wanted = k + min(k, self._tree.twice)  # a cell astride the antimeridian takes two places
-        best = torch.full((len(batch), 0), -torch.inf, device=self._device)
-        rows = torch.zeros((len(batch), 0), dtype=torch.int64, device=self._device)
-        for vectors, numbers in self._resident if self._resident is not None else self._decoded():
-            ranked = (vectors @ batch.T.to(vectors.dtype)).float().T + bonus[numbers]
+        best = torch.full((len(batch), 0), -torch.inf)
+        rows = torch.zeros((len(batch), 0), dtype=torch.int64)
+        for vectors, numbers in self._decoded():
+            ranked = (vectors @ batch.T).T + bonus[numbers]
             top, at = ranked.topk(min(wanted, ranked.shape[1]), dim=1)
             best, order = torch.cat((best, top), dim=1).sort(dim=1, descending=True, stable=True)
             rows = torch.cat((rows, numbers[at]), dim=1).gather(1, order)
@@ -69,15 +63,15 @@ class ExactCoarse:
         plain = bonus if allowed is None else torch.nan_to_num(bonus, neginf=0.0)
         scores = torch.where(best.isneginf(), best, best - plain[rows])
         rows = torch.where(best.isneginf(), -1, rows)
-        start_scores = (batch @ self._start.T).cpu().numpy()
-        return distinct_hits(self.cells, rows.cpu().numpy(), scores.cpu().numpy(), k, start_scores)
+        start_scores = (batch @ self._start.T).numpy()
+        return distinct_hits(self.cells, rows.numpy(), scores.numpy(), k, start_scores)
 
     def _decoded(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         lists = self._tree.coarse_lists
         for at in range(0, len(lists.sizes), _LISTS):
             vectors, rows = self._tree.decoded(np.arange(at, min(at + _LISTS, len(lists.sizes))))
             if len(rows):
-                yield torch.from_numpy(vectors).to(self._device), torch.from_numpy(rows).to(self._device)
+                yield torch.from_numpy(vectors), torch.from_numpy(rows)
 
 
 class FaissGpuCoarse:

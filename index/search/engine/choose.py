@@ -8,7 +8,7 @@ def open_engine(name: str, contents: IndexContents, device: str) -> CoarseEngine
     """Open an engine over an index.
 
     Args:
-        name: `auto` takes `exact` on a GPU, where it is the faster one, and `tree` on a CPU.
+        name: `auto` takes `tree` on a CPU, and on a GPU what `exact` and `resident` take there.
         contents: the index.
         device: `cpu`, `cuda` or `cuda:N`.
 
@@ -19,13 +19,19 @@ def open_engine(name: str, contents: IndexContents, device: str) -> CoarseEngine
         chosen = EngineName(name)
     except ValueError as error:
         raise ValueError(f"The engine is {name!r}; choose {', '.join(EngineName)}.") from error
-    if chosen is EngineName.AUTO:
-        chosen = EngineName.TREE if device == "cpu" else EngineName.EXACT
     from index.search.engine.tree import TreeEngine
 
     tree = TreeEngine(contents)
-    if chosen is EngineName.TREE:
+    if chosen is EngineName.TREE or (chosen is EngineName.AUTO and device == "cpu"):
         return tree
-    from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse
+    if chosen is EngineName.FAISS_GPU:
+        from index.search.engine.all_cells import FaissGpuCoarse
 
-    return ExactCoarse(tree, device) if chosen is EngineName.EXACT else FaissGpuCoarse(tree, device)
+        return FaissGpuCoarse(tree, device)
+    if chosen is EngineName.EXACT and device == "cpu":
+        from index.search.engine.all_cells import ExactCoarse
+
+        return ExactCoarse(tree)
+    from index.search.resident.coarse import ResidentCoarse
+
+    return ResidentCoarse(tree, device)

@@ -88,7 +88,7 @@ class ExactEngine:
             scores = self._vectors[start : start + VECTOR_BLOCK] @ queries.T
             if within is not None:
                 scores.masked_fill_(torch.from_numpy(~within).to(scores.device)[:, None], -torch.inf)
-            top, rows = _best_rows(scores, min(k, len(scores)))
+            top, rows = best_rows(scores, min(k, len(scores)))
             if tau is not None:
                 weights = scores.sub_(top[:, 0]).mul_(tau).exp_()  # in place: the scores have served
                 block_total = tau * top[:, 0].double() + weights.sum(dim=0).log().double()
@@ -99,7 +99,7 @@ class ExactEngine:
         return best, torch.where(best.isneginf(), -1, found), total
 
 
-def _best_rows(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def best_rows(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k largest of each column of scores (d, n), best first, and their rows; both (n, k).
 
     The k largest lie in the k groups of rows with the largest maxima, and maxima cost less than selection.

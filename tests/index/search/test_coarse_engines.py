@@ -9,12 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 import index.search.engine.all_cells as whole_module
+import index.search.resident.coarse as resident_module
 from index.grid.cells import Cells, centres, parents
 from index.grid.region import Region
 from index.search.engine import CoarseEngine, CoarseHits, EngineName
 from index.search.engine.all_cells import ExactCoarse, FaissGpuCoarse
 from index.search.engine.choose import open_engine
 from index.search.engine.tree import TreeEngine
+from index.search.resident.coarse import ResidentCoarse
 from index.storage.contents import IndexContents
 from tests.helpers.synthetic import ALPS, DIM, FIJI, TAU, queries, small_index
 
@@ -37,8 +39,9 @@ def stored(region: Region) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 ENGINES: dict[str, Callable[[TreeEngine], CoarseEngine]] = {
     "tree": lambda opened: opened,
-    "exact-cpu": lambda opened: ExactCoarse(opened, "cpu"),
-    "exact-gpu": lambda opened: ExactCoarse(opened, "cuda"),
+    "exact-cpu": ExactCoarse,
+    "resident-cpu": lambda opened: ResidentCoarse(opened, "cpu"),
+    "resident-gpu": lambda opened: ResidentCoarse(opened, "cuda"),
     "faiss-gpu": lambda opened: FaissGpuCoarse(opened, "cuda"),
 }
 
@@ -64,6 +67,8 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks are needed for the smallest index."""
     monkeypatch.setattr(whole_module, "_LISTS", 32)
+    monkeypatch.setattr(resident_module, "_LISTS", 32)
+    monkeypatch.setattr(resident_module, "_SCORES", 5000)
 
 
 def some_queries(region: Region, count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -182,7 +187,7 @@ def test_bad_input_is_refused(engine: Engine) -> None:
 @pytest.mark.slow
 def test_a_narrow_walk_finds_most_and_a_wide_one_all() -> None:
     asked = some_queries(EUROPE, 64, seed=6)
-    truth = ExactCoarse(tree(EUROPE), "cpu").search(asked, 10)
+    truth = ExactCoarse(tree(EUROPE)).search(asked, 10)
     recall = {}
     for width in (8, 32, 128, 1 << 40):
         hits = tree(EUROPE).search(asked, 10, widths=(width, 2 * width))
@@ -200,7 +205,7 @@ def test_a_narrow_walk_finds_most_and_a_wide_one_all() -> None:
 def test_a_walk_with_a_prior_finds_most() -> None:
     asked = some_queries(EUROPE, 64, seed=8)
     log_prior = log_prior_of(tree(EUROPE).cells)
-    truth = ExactCoarse(tree(EUROPE), "cpu").search(asked, 64, log_prior=log_prior)
+    truth = ExactCoarse(tree(EUROPE)).search(asked, 64, log_prior=log_prior)
     hits = tree(EUROPE).search(asked, 64, widths=(512, 1024), log_prior=log_prior)
     assert np.mean(hits.cells[:, 0] == truth.cells[:, 0]) > 0.9
     assert np.mean([len(np.intersect1d(a, b)) / 64 for a, b in zip(hits.cells, truth.cells, strict=True)]) > 0.8

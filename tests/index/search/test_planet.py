@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import index.search.planet as planet_module
+import index.search.batches as batches_module
 from index.grid.cells import Cells, cells_at, centres, parents, resolution, resolutions
 from index.grid.constraint import Constraint
 from index.grid.region import Region
@@ -59,7 +59,7 @@ def check(hits: FoundPlaces, count: int, question: Question) -> None:
         assert (np.diff(np.where(real, hits.scores, -2.0), axis=1) <= 1e-6).all()
 
 
-@pytest.mark.parametrize("engine", ["tree", "exact"])
+@pytest.mark.parametrize("engine", ["tree", "exact", "resident"])
 @pytest.mark.parametrize(
     "question",
     [
@@ -161,10 +161,11 @@ def test_the_first_hits_do_not_depend_on_how_many_are_asked_for(effort: EffortNa
 
 def test_engines_give_the_same_answers() -> None:
     question = Question(k=20, effort=EffortName.EXHAUSTIVE, resolution=7, prior_weight=0.5)
-    tree, exact = (planet(engine=name).search(asked(), question) for name in ("tree", "exact"))
-    np.testing.assert_allclose(tree.scores, exact.scores, atol=1e-6)
-    np.testing.assert_allclose(tree.probabilities, exact.probabilities, atol=1e-6)
-    assert np.array_equal(tree.cells, exact.cells)
+    tree, *others = (planet(engine=name).search(asked(), question) for name in ("tree", "exact", "resident"))
+    for other in others:
+        np.testing.assert_allclose(tree.scores, other.scores, atol=1e-6)
+        np.testing.assert_allclose(tree.probabilities, other.probabilities, atol=1e-6)
+        assert np.array_equal(tree.cells, other.cells)
 
 
 def test_no_queries() -> None:
@@ -173,7 +174,7 @@ def test_no_queries() -> None:
 
 
 def test_a_query_alone_equals_the_query_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planet_module, "BATCH", 4)
+    monkeypatch.setattr(batches_module, "BATCH", 4)
     question = Question(k=5, prior_weight=0.4)
     whole = planet().search(asked(), question)
     for row in range(len(asked())):
