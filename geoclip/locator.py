@@ -64,7 +64,7 @@ class Locator:
                 gallery or, without an index, of the released one, ranked as the released package ranks them. None is
                 `planet` with an index.
             calibration: a file of `geoclip calibrate`; it decides temperature, prior weight and circles.
-            engine: for an index, how coarse cells are found: `auto`, `tree`, `exact` or `faiss-gpu`.
+            engine: for an index, how coarse cells are found: `auto`, `tree`, `exact`, `resident` or `faiss-gpu`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             precision: `auto`, `fp32` or `bf16`, for CLIP's tower and for the search down an index.
             clip_path: CLIP's weights, a file or folder; None is `$GEOCLIP_CLIP_CHECKPOINT`, else open_clip's hub.

@@ -64,7 +64,7 @@ class Answerer:
         Args:
             release: the model.
             source: what to open.
-            engine: how coarse cells are found: `auto`, `tree`, `exact` or `faiss-gpu`.
+            engine: how coarse cells are found: `auto`, `tree`, `exact`, `resident` or `faiss-gpu`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             precision: `auto`, `fp32` or `bf16`, for the search down an index.
             on_progress: called with the number of gallery places embedded and of all, where that was not done yet.

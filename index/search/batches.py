@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+import torch  # noqa: F401 - before FAISS, whose wheel brings an older CUDA: so what both link to is torch's
 from numpy.typing import NDArray
 
 from index.encoder import Encoder

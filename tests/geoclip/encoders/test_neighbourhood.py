@@ -1,5 +1,6 @@
 """Points close together: near the exact vectors, and the same to the byte in any block and on any number of threads."""
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoclip.encoders import few
 from geoclip.encoders.location import LocationEncoder
-from geoclip.encoders.neighbourhood import KM_PER_UNIT, NODE_TURNS, STORED_SPACING, grids, stored_capsules
+from geoclip.encoders.neighbourhood import KM_PER_UNIT, NODE_TURNS, STORED_SPACING, FromHost, grids, stored_capsules
 from geoclip.encoders.projection import equal_earth
 from geoclip.release.directory import Release
 
@@ -166,6 +167,21 @@ def test_from_stored_nodes_as_well_as_bf16(encoder: LocationEncoder, kept: Kept)
     assert cosine.min() > 0.999
     assert 0.9998 < cosine.mean() < 1 - 1e-6
     np.testing.assert_allclose(encoder.quickly(EVERYWHERE), exact, atol=1e-5)
+
+
+@pytest.mark.parametrize(("device", "atol"), [("cpu", 1e-6), pytest.param("cuda", 1e-3, marks=pytest.mark.gpu)])
+def test_from_tensor_to_tensor_as_from_array_to_array(
+    encoder: LocationEncoder, kept: Kept, device: str, atol: float
+) -> None:
+    """Also where some nodes are missing; on a GPU products round in other ways."""
+    own = copy.deepcopy(encoder).to(device)
+    points = torch.from_numpy(EVERYWHERE).to(device)
+    some = np.delete(np.arange(len(kept.keys)), 11)
+    for nodes in (None, kept, Kept(kept.keys[some], kept.values(some))):
+        found = own.quickly_on_device(points, None if nodes is None else FromHost(nodes))
+        assert found.device == points.device
+        np.testing.assert_allclose(found.cpu().numpy(), encoder.quickly(EVERYWHERE, nodes), atol=atol)
+    assert own.quickly_on_device(points[:0]).shape == (0, encoder.dim)
 
 
 def test_at_a_node_what_is_stored_is_exact(encoder: LocationEncoder) -> None:
