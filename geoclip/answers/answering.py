@@ -177,9 +177,9 @@ class AnswerMaker:
     ) -> "tuple[list[_Read], list[tuple[float, float]]]":
         """Return the same with the radii of areas, and those of 50 and 90 % around each best point: all at once."""
         levels = [self._how.circles_at(entropy)[1:3] for entropy in entropies]
-        radii = iter(circles_km([read.spreads(both) for read, both in zip(found, levels, strict=True)]).tolist())
         measured, around_best = [], []
-        for read in found:
+        for read, both in zip(found, levels, strict=True):
+            radii = iter(circles_km(read.spreads(both)).tolist())
             areas_too = [p._replace(radius_km=next(radii)) for p in read.predictions] if len(read.claimed) else None
             measured.append(read._replace(predictions=areas_too or read.predictions))
             around_best.append((next(radii), next(radii)))
