@@ -6,7 +6,9 @@ process; where neither can be written every process compiles for itself.
 """
 
 from collections.abc import Callable
-from functools import cached_property, update_wrapper
+from contextlib import suppress
+from functools import update_wrapper
+from threading import RLock
 from typing import Any, Generic, ParamSpec, TypeVar
 
 Asked = ParamSpec("Asked")
@@ -23,32 +25,40 @@ class Compiled(Generic[Asked, Given]):
     """
 
     def __init__(self, function: Callable[Asked, Given]) -> None:
-        self.function = function
+        self.function, self._dispatcher = function, None
         update_wrapper(self, function)
 
     def __call__(self, *args: Asked.args, **kwargs: Asked.kwargs) -> Given:
         """Run it."""
-        given: Given = self.dispatcher(*args, **kwargs)
+        given: Given = (self._dispatcher or self.dispatcher)(*args, **kwargs)
         return given
 
-    @cached_property
+    @property
     def dispatcher(self) -> Any:
         """Numba's."""
-        import numba
-        from numba.extending import typeof_impl
-
-        if Compiled not in _known_to_numba:  # so that compiled functions can call each other
-            typeof_impl.register(Compiled, lambda each, context: typeof_impl(each.dispatcher, context))
-            _known_to_numba.add(Compiled)
-        made = numba.njit(nogil=True, error_model="numpy")(self.function)
-        try:
-            made.enable_caching()
-        except RuntimeError:  # numba's, where no folder can be written
-            return made
-        return made
+        with _one_at_a_time:
+            if self._dispatcher is None:
+                self._dispatcher = _dispatcher(self.function)
+            return self._dispatcher
 
 
-_known_to_numba = set[type]()
+_one_at_a_time = RLock()
+
+
+def _dispatcher(function: Callable[..., object]) -> Any:
+    import numba
+    from numba.extending import typeof_impl
+
+    if Compiled not in _known:  # so that compiled functions can call each other
+        typeof_impl.register(Compiled, lambda each, context: typeof_impl(each.dispatcher, context))
+        _known.add(Compiled)
+    made = numba.njit(nogil=True, error_model="numpy")(function)
+    with suppress(RuntimeError):  # numba's, where no folder can be written
+        made.enable_caching()
+    return made
+
+
+_known = set[type]()
 
 
 def compiled(function: Callable[Asked, Given]) -> Compiled[Asked, Given]:

@@ -36,8 +36,8 @@ class Leaves(NamedTuple):
     def of(cls, cells: Cells, mass: Floats) -> Self:
         """Return leaves (L,), which were in any order, with their masses."""
         order = np.argsort(cells & POSITION, kind="stable")  # which gains from runs that are in order
-        own, own_mass, begins = _ordered(cells.view(np.int64), mass, order)
-        return cls(own.view(np.uint64), own_mass, begins)
+        cells = cells[order]
+        return cls(cells, mass[order], _begins(cells.view(np.int64)))
 
     def sums_at(self, res: int) -> Floats:
         """Return the masses of the cells of a resolution, and of the coarser leaves, in this order."""
@@ -83,12 +83,12 @@ class CellTree:
             least_of_many: not below `least`.
         """
         ids = leaves.cells.view(np.int64)
-        nodes = _nodes(ids, leaves.mass, leaves.begins)
-        kept, joined = _kept(nodes, least)
+        inner = _inner(ids, leaves.mass, leaves.begins)
+        opened, joined = _opened(inner, least)
         if joined >= many:
             least = least_of_many
-            kept, _ = _kept(nodes, least)
-        whole, stands, mass, above, leaf, bounds = _by_resolution(ids, leaves.mass, nodes, kept, least, finest)
+            opened, _ = _opened(inner, least)
+        whole, stands, mass, above, leaf, bounds = _by_resolution(*leaves._replace(cells=ids), inner, opened, finest)
         return cls(least, finest, whole.view(np.uint64), stands.view(np.uint64), mass, above, leaf, bounds)
 
     def heavy(self, least: float) -> list[tuple[Cells, Floats]]:
@@ -113,15 +113,14 @@ class CellTree:
 
 
 @compiled
-def _ordered(ids: _Ids, mass: Floats, order: NDArray[np.int64]) -> tuple[_Ids, Floats, NDArray[np.int8]]:
-    """Return leaves (L,) and their masses in an order, that of the tree, and what begins at each; see `Leaves`."""
-    own, own_mass, begins = np.empty_like(ids), np.empty_like(mass), np.zeros(len(ids), np.int8)
-    for row in range(len(order)):
-        own[row], own_mass[row] = ids[order[row]], mass[order[row]]
-        if row:
-            bits = math.frexp(float((own[row] ^ own[row - 1]) & _POSITION_BITS))[1]  # up to the first that differs
-            begins[row] = max(15 - (bits - 1) // 3, 0)
-    return own, own_mass, begins
+def _begins(ids: _Ids) -> NDArray[np.int8]:
+    """Return of leaves (L,) in the order of the tree what begins at each; see `Leaves`."""
+    begins = np.zeros(len(ids), np.int8)
+    for row in range(1, len(ids)):
+        differing = np.float64((ids[row] ^ ids[row - 1]) & _POSITION_BITS)
+        first_bit = (differing.view(np.int64) >> 52) - 1023  # the exponent; this way the loop becomes a few instructions
+        begins[row] = max(15 - first_bit // 3, 0)
+    return begins
 
 
 @compiled
@@ -134,8 +133,8 @@ def _sums_at(mass: Floats, begins: NDArray[np.int8], res: int) -> Floats:
     return sums[:runs].copy()
 
 
-class _Nodes(NamedTuple):
-    """All leaves (L,) and the cells above them, each before those below it: what stands at a row of the tree."""
+class _Inner(NamedTuple):
+    """The M cells above leaves (L,), in the order of the tree, each before those below it."""
 
     level: NDArray[np.int8]
     """(M,) resolution."""
@@ -143,87 +142,99 @@ class _Nodes(NamedTuple):
     """(M,) the row of the parent; -1 for resolution 0."""
     first: _Rows
     """(M,) the first leaf in it."""
-    own: _Rows
-    """(M,) the leaf that it is itself, alone or above others; -1 for none."""
     count: _Rows
     """(M,) leaves in it."""
     mass: Floats
     """(M,) of these."""
+    above_leaves: _Rows
+    """(L,) the row of each leaf's parent, -1 for resolution 0; of a leaf above others the row of the cell that it is."""
 
 
 @compiled
-def _nodes(ids: _Ids, mass: Floats, begins: NDArray[np.int8]) -> _Nodes:
+def _inner(ids: _Ids, mass: Floats, begins: NDArray[np.int8]) -> _Inner:
     """Sum leaves (L,), as in `Leaves`, up the tree."""
     size = 0
     for row in range(len(ids)):
-        size += max(((ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS) - begins[row] + 1, 0)
-    level, sums = np.empty(size, np.int8), np.zeros(size)
-    above, first, own = np.empty(size, np.int32), np.empty(size, np.int32), np.full(size, -1, np.int32)
-    count = np.zeros(size, np.int32)
-    path, depth, made = np.empty(17, np.int64), 0, 0  # the cells that are not finished, the first is none
-    path[0] = -1
-    for row in range(len(ids)):
-        res = (ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS
-        for done in range(depth, max(min(begins[row], res + 1), 1), -1):
+        size += max(((ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS) - begins[row], 0)
+    level, above, first = np.empty(size, np.int8), np.empty(size, np.int32), np.empty(size, np.int32)
+    count, sums, above_leaves = np.zeros(size, np.int32), np.zeros(size), np.empty(len(ids), np.int32)
+    path, depth, made = np.empty(17, np.int64), 0, 0  # the cells of each resolution that are not finished
+    for row in range(len(ids) + 1):
+        end = row == len(ids)
+        res = 0 if end else (ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+        begin = 0 if end else min(np.int64(begins[row]), res + 1)
+        for done in range(depth - 1, max(begin, 1) - 1, -1):
             sums[path[done - 1]] += sums[path[done]]
             count[path[done - 1]] += count[path[done]]
-        for deeper in range(begins[row], res + 1):
-            level[made], above[made], first[made] = deeper, path[deeper], row
-            path[deeper + 1] = made
+        if end:
+            break
+        for deeper in range(begin, res):
+            level[made], first[made] = deeper, row
+            above[made] = path[deeper - 1] if deeper else -1
+            path[deeper] = made
             made += 1
-        depth, here = res + 1, path[res + 1]
-        own[here] = row
-        sums[here] += mass[row]
-        count[here] += 1
-    for done in range(depth, 1, -1):
-        sums[path[done - 1]] += sums[path[done]]
-        count[path[done - 1]] += count[path[done]]
-    return _Nodes(level, above, first, own, count, sums)
+        depth = max(res, begin)
+        here = path[depth - 1] if depth else -1
+        above_leaves[row] = here
+        if here >= 0:
+            sums[here] += mass[row]
+            count[here] += 1
+    return _Inner(level, above, first, count, sums, above_leaves)
 
 
 @compiled
-def _kept(nodes: _Nodes, least: float) -> tuple[_Bools, int]:
-    """Return which cells (M,) a `CellTree` has, and how many leaves it has if those below `least` are joined."""
-    kept, joined = np.empty(len(nodes.mass), np.bool_), 0
-    for row in range(len(kept)):
-        above = nodes.above[row]
-        kept[row] = above < 0 or (kept[above] and nodes.mass[above] >= least)
-        if kept[row]:  # light, a leaf, or a leaf above others
-            joined += nodes.mass[row] < least or nodes.own[row] >= 0
-    return kept, joined
+def _opened(inner: _Inner, least: float) -> tuple[_Bools, int]:
+    """Return of which cells (M,) a tree has the children, and how many leaves it has if the lighter ones are joined."""
+    opened, joined = np.empty(len(inner.mass), np.bool_), 0
+    for row in range(len(opened)):
+        in_tree = inner.above[row] < 0 or opened[inner.above[row]]
+        opened[row] = in_tree and inner.mass[row] >= least
+        joined += in_tree and inner.mass[row] < least
+    for above in inner.above_leaves:
+        joined += above < 0 or opened[above]
+    return opened, joined
 
 
 @compiled
 def _by_resolution(
-    ids: _Ids, leaf_mass: Floats, nodes: _Nodes, kept: _Bools, least: float, finest: int
+    ids: _Ids, leaf_mass: Floats, begins: NDArray[np.int8], inner: _Inner, opened: _Bools, finest: int
 ) -> tuple[_Ids, _Ids, Floats, Floats, _Bools, NDArray[np.int64]]:
-    """Return the arrays of a `CellTree`, from `cells` to `bounds`, of the cells that are kept of leaves (L,)."""
-    ends = np.zeros(2 * finest + 3, np.int64)  # of the cells of each resolution, then of the rests in these
-    for row in range(len(kept)):
-        if kept[row]:
-            ends[nodes.level[row] + 1] += 1
-            if nodes.own[row] >= 0 and nodes.count[row] > 1 and nodes.mass[row] >= least:
-                ends[nodes.level[row] + finest + 2] += 1
+    """Return the arrays of a `CellTree`, from `cells` to `bounds`: the children of opened cells (M,), and leaves (L,)."""
+    ends = np.zeros(2 * finest + 4, np.int64)  # of the cells of each resolution, then of the rests in these
+    for row in range(len(opened)):
+        if inner.above[row] < 0 or opened[inner.above[row]]:
+            ends[inner.level[row] + 1] += 1
+    for leaf_row in range(len(ids)):
+        if inner.above_leaves[leaf_row] < 0 or opened[inner.above_leaves[leaf_row]]:
+            res = (ids[leaf_row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+            ends[res + 1 + (finest + 1 if begins[leaf_row] > res else 0)] += 1
     ends = np.cumsum(ends)
     bounds, size = ends[: finest + 2].copy(), ends[-1]
     cells, stands, leaf = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
     mass, above = np.empty(size), np.empty(size)
-    for row in range(len(kept)):
-        if not kept[row]:
-            continue
-        level, own, alone = np.int64(nodes.level[row]), nodes.own[row], nodes.count[row] == 1
-        at, first = ends[level], ids[nodes.first[row]]
-        ends[level] += 1
-        below = (1 << (3 * (15 - level))) - 1
-        cells[at] = (first & ~(_LEVEL_BITS << _LEVEL_SHIFT)) | (level << _LEVEL_SHIFT) | below
-        stands[at] = first if alone else cells[at]
-        mass[at], leaf[at] = nodes.mass[row], own >= 0 and alone
-        above[at] = np.inf if nodes.above[row] < 0 else nodes.mass[nodes.above[row]]
-        if own >= 0 and not alone and mass[at] >= least:
-            rest = ends[level + finest + 1]
-            ends[level + finest + 1] += 1
-            cells[rest], stands[rest] = ids[own], ids[own]
-            mass[rest], above[rest], leaf[rest] = leaf_mass[own], mass[at], True
+    row = 0
+    for leaf_row in range(len(ids)):
+        while row < len(opened) and inner.first[row] == leaf_row:
+            parent = inner.above[row]
+            if parent < 0 or opened[parent]:
+                res, first = np.int64(inner.level[row]), ids[leaf_row]
+                at = ends[res]
+                ends[res] += 1
+                digits = (1 << (3 * (15 - res))) - 1  # of finer resolutions
+                cells[at] = (first & ~(_LEVEL_BITS << _LEVEL_SHIFT)) | (res << _LEVEL_SHIFT) | digits
+                stands[at] = first if inner.count[row] == 1 else cells[at]
+                mass[at], leaf[at] = inner.mass[row], False
+                above[at] = math.inf if parent < 0 else inner.mass[parent]
+            row += 1
+        parent = inner.above_leaves[leaf_row]
+        if parent < 0 or opened[parent]:
+            res = (ids[leaf_row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+            part = res + (finest + 1 if begins[leaf_row] > res else 0)
+            at = ends[part]
+            ends[part] += 1
+            cells[at], stands[at] = ids[leaf_row], ids[leaf_row]
+            mass[at], leaf[at] = leaf_mass[leaf_row], True
+            above[at] = math.inf if parent < 0 else inner.mass[parent]
     return cells, stands, mass, above, leaf, bounds
 
 

@@ -90,6 +90,10 @@ class Posterior:
         order = np.argsort(resolutions(joined), kind="stable")
         return Posterior(joined[order], masses[order], self.finest, self.unsure)
 
+    def unread(self) -> "Posterior":
+        """Return the same with nothing that is remembered of reading it, some hundred KB."""
+        return replace(self)
+
     def tree(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.
 
