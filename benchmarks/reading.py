@@ -8,9 +8,11 @@ forgotten in between. Milliseconds a query, by the clock, with all threads:
 - first: alone, and cells met for the first time by this process, whose places must be looked up;
 - alone: each query's fastest round, their median; and the median of all;
 - batch: all queries in one call, the fastest round;
-- stages: of what is alone and in a batch, each without the stages inside it.
+- stages: of what is alone and in a batch, each without the stages inside it; processor time of the threads that read,
+  of which there are two in a batch, without those that encode.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +54,7 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
     (AnswerMaker, "_titles", "titles"),
     (PlaceNames, "shares", "shares of places"),
     (Posterior, "tree", "cells"),
-    (AnswerMaker, "_described", "description"),
+    (AnswerMaker, "_told", "description"),
     (Answerer, "read", "rest"),
 )
 """Owner, attribute, and what it does."""
@@ -127,18 +129,19 @@ class Reading:
 
 @contextmanager
 def staged() -> Iterator[dict[str, float]]:
-    """Yield the seconds that each stage takes, without those inside it, of what is run in this context."""
-    spent, inside = {name: 0.0 for _, _, name in STAGES}, [0.0]
+    """Yield the processor's seconds that each stage takes, without those inside it, of what is run in this context."""
+    spent, own, adding = {name: 0.0 for _, _, name in STAGES}, threading.local(), threading.Lock()
 
     def watched(run: Callable[..., Any], name: str) -> Callable[..., Any]:
         def watching(*arguments: Any, **options: Any) -> Any:
-            begun = time.perf_counter()
+            begun, inside = time.thread_time(), own.__dict__.setdefault("inside", [0.0])
             inside.append(0.0)
             try:
                 return run(*arguments, **options)
             finally:
-                took = time.perf_counter() - begun
-                spent[name] += took - inside.pop()
+                took = time.thread_time() - begun
+                with adding:
+                    spent[name] += took - inside.pop()
                 inside[-1] += took
 
         return watching

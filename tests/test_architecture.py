@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = {
     "index.ahead": set(),
+    "index.compiled": set(),
     "index.encoder": set(),
     "index.files": set(),
     "index.parts": set(),
@@ -20,7 +21,7 @@ ROOMS = {
     "index.grid": set(),
     "index.storage": {"index.ahead", "index.files", "index.grid", "index.schema"},
     "index.building": {"index.ahead", "index.encoder", "index.files", "index.grid", "index.parts", "index.storage"},
-    "index.search": {"index.encoder", "index.grid", "index.storage"},
+    "index.search": {"index.compiled", "index.encoder", "index.grid", "index.storage"},
     "geoclip.errors": set(),
     "geoclip.schema": {"index.schema"},
     "geoclip.extras": {"geoclip.errors"},
@@ -59,6 +60,7 @@ ROOMS = {
         "geoclip.options",
         "geoclip.release",
         "geoclip.schema",
+        "index.compiled",
         "index.encoder",
         "index.grid",
         "index.search",
@@ -317,6 +319,7 @@ def test_tests_share_helpers_and_replace_objects_not_names() -> None:
                 "geoclip/map/outline.py",
             },
         ),
+        ("numba", {"index/compiled.py"}),
         ("matplotlib", {"geoclip/evaluation/plots.py", "geoclip/map/picture.py", "geoclip/train/prediction_map.py"}),
         ("pillow_heif", {"geoclip/photos/decode.py"}),
         ("platformdirs", {"geoclip/files.py"}),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from geoclip.answers.areas import Circled, areas, at_scale, circled
 from geoclip.answers.cell_probabilities import CellProbabilities
 from geoclip.answers.choosing import Chooser, checked_weights, reweighed
 from geoclip.answers.looked_at import LookedAt, held_as_written
-from geoclip.answers.place_names import PlaceNames
+from geoclip.answers.place_names import PlaceNames, PlaceShares
 from geoclip.answers.verdict import verdict
 from geoclip.errors import InputError
 from index.encoder import Encode
@@ -117,24 +118,31 @@ class AnswerMaker:
             places: what the search found, with posteriors inside the region; of at least k places.
             searched: what was searched.
         """
-        found = [self._read(places, row, self._k) for row in range(len(queries))]
-        entropies = [entropy_bits(posterior) for posterior in places.posteriors]
-        found, around_best = self._measured(found, entropies)
-        self._score([each.predictions for each in found], vectors)
-        titles = iter(self._titles([each.predictions for each in found]))
+        rows = range(len(queries))
+        told = [self._told(places, row) for row in rows[:1]]  # loads and compiles what is needed, once
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="reading") as threads:
+            told += (threads.map if len(rows) > _ALONE else map)(lambda row: self._told(places, row), rows[1:])
+        self._score([each.predictions for each in told], vectors)
+        titles = iter(self._titles([each.predictions for each in told]))
         answers = []
-        for row, (query, read) in enumerate(zip(queries, found, strict=True)):
+        for row, (query, each) in enumerate(zip(queries, told, strict=True)):
+            circles = self._how.circles_at(each.entropy_bits)
             answer = Answer(
                 query,
-                tuple(p._replace(name=next(titles)) for p in read.predictions),
-                area_km=read.area_km,
-                radius_50_km=around_best[row][0],
-                radius_90_km=around_best[row][1],
-                entropy_bits=entropies[row],
+                tuple(p._replace(name=next(titles)) for p in each.predictions),
+                area_km=each.area_km,
+                radius_50_km=each.radius_50_km,
+                radius_90_km=each.radius_90_km,
+                entropy_bits=each.entropy_bits,
                 estimated=float(places.estimated[row]),
                 searched=searched,
+                promise=circles.promise,
+                **each.shares._asdict(),
+                cells=each.cells,
+                localizable=each.entropy_bits <= self._how.threshold_bits,
+                threshold_bits=self._how.threshold_bits,
             )
-            answers.append(self._described(answer, places.posteriors[row]))
+            answers.append(replace(answer, verdict=verdict(answer)))
         return answers
 
     def chosen(self, queries: Sequence[str], places: FoundPlaces, choose: Chooser, count: int) -> FoundPlaces:
@@ -151,7 +159,7 @@ class AnswerMaker:
         """
         parts = []
         for row, query in enumerate(queries):
-            (read,), _ = self._measured([self._read(places, row, count)], [math.inf])
+            read, _ = self._measured(self._read(places, row, count), math.inf)
             if math.isnan(read.area_km):
                 raise InputError(
                     "There are no areas to choose among where places are listed one by one; leave out 0 km."
@@ -172,40 +180,27 @@ class AnswerMaker:
         """Return the name of a prediction's place."""
         return self._titles([[prediction]])[0]
 
-    def _measured(
-        self, found: "Sequence[_Read]", entropies: Sequence[float]
-    ) -> "tuple[list[_Read], list[tuple[float, float]]]":
-        """Return the same with the radii of areas, and those of 50 and 90 % around each best point: all at once."""
-        levels = [self._how.circles_at(entropy)[1:3] for entropy in entropies]
-        radii = iter(circles_km([read.spreads(both) for read, both in zip(found, levels, strict=True)]).tolist())
-        measured, around_best = [], []
-        for read in found:
-            areas_too = [p._replace(radius_km=next(radii)) for p in read.predictions] if len(read.claimed) else None
-            measured.append(read._replace(predictions=areas_too or read.predictions))
-            around_best.append((next(radii), next(radii)))
-        return measured, around_best
+    def _told(self, places: FoundPlaces, row: int) -> "_Told":
+        """Return all that is read off the distribution of a query; only names and scores of points are missing."""
+        own = places.posteriors[row].unread()  # what is remembered while it is read goes with it
+        entropy = entropy_bits(own)
+        read, (radius_50_km, radius_90_km) = self._measured(self._read(places, row, self._k, own), entropy)
+        shares = self._names.shares(*_named_cells(own), limits=self._limits)
+        cells = CellProbabilities(*(np.concatenate(column) for column in zip(*own.tree(LISTED), strict=True)))
+        return _Told(read.predictions, read.area_km, radius_50_km, radius_90_km, entropy, shares, cells)
 
-    def _described(self, answer: Answer, posterior: Posterior) -> Answer:
-        """Return an answer with all else that is read off the distribution, and with its verdict."""
-        shares = self._names.shares(*_named_cells(posterior), limits=self._limits)
-        tree = posterior.tree(LISTED)
-        cells, masses = (np.concatenate(column) for column in zip(*tree, strict=True))
-        answer = replace(
-            answer,
-            promise=self._how.circles_at(answer.entropy_bits).promise,
-            continents=shares.continents,
-            countries=shares.countries,
-            regions=shares.regions,
-            cities=shares.cities,
-            cells=CellProbabilities(cells, masses),
-            localizable=answer.entropy_bits <= self._how.threshold_bits,
-            threshold_bits=self._how.threshold_bits,
-        )
-        return replace(answer, verdict=verdict(answer))
+    def _measured(self, read: "_Read", entropy: float) -> "tuple[_Read, tuple[float, float]]":
+        """Return the same with the radii of areas, and those of 50 and 90 % around the best point."""
+        levels = self._how.circles_at(entropy)[1:3]
+        *of_areas, at_50, at_90 = circles_km(read.spreads(levels)).tolist()
+        if of_areas:
+            measured = [p._replace(radius_km=km) for p, km in zip(read.predictions, of_areas, strict=True)]
+            read = read._replace(predictions=measured)
+        return read, (at_50, at_90)
 
-    def _read(self, places: FoundPlaces, row: int, k: int) -> "_Read":
-        """Return what is read off the distribution of a query."""
-        posterior = places.posteriors[row]
+    def _read(self, places: FoundPlaces, row: int, k: int, posterior: Posterior | None = None) -> "_Read":
+        """Return what places are read off the distribution of a query; it may be given as another object."""
+        posterior = posterior or places.posteriors[row]
         discs = Discs.of(posterior)
         looked = LookedAt.of(places, row, discs, self._region)
         if self._lists_hits:
@@ -283,8 +278,21 @@ class AnswerMaker:
         return self._names.names(np.array(points), self._limits) if points else ()
 
 
+class _Told(NamedTuple):
+    """What an answer tells, as `Answer` has it."""
+
+    predictions: list[Prediction]
+    """Without names; the score of those that no search scored is NaN."""
+    area_km: float
+    radius_50_km: float
+    radius_90_km: float
+    entropy_bits: float
+    shares: PlaceShares
+    cells: CellProbabilities
+
+
 class _Read(NamedTuple):
-    """What is read off a distribution."""
+    """Places that are read off a distribution."""
 
     discs: Discs
     predictions: list[Prediction]
@@ -305,6 +313,9 @@ class _Read(NamedTuple):
         return self.discs.spreads(units, [*self.claimed.sum(axis=1) / 2, *levels], mass)
 
 
+_THREADS, _ALONE = 2, 4
+"""Queries that are read at once, if there are more than so many: half of the time is compiled code, which lets others
+run; with more threads it does not become faster."""
 _AS_GOOD = 0.95
 """Places that gain this share of what the best one gains are as good: the best-ranked of them is the best point."""
 _CLOSE = 0.8

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.answer import Area, PlaceName
+from index.compiled import compiled
 from index.grid.countries import ANYWHERE, CountryLimits, countries
 from index.grid.sphere import Floats, chords_of_km, unit_vectors
 
@@ -114,11 +115,14 @@ class PlaceTree(NamedTuple):
     codes: list[str]
     """By node of the country; the first is empty."""
     lineage: Nodes
-    """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none."""
+    """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none. A node's three
+    stand together."""
     continents: list[str]
     """The last is nothing."""
     continent: Nodes
     """(codes,) rows among the continents."""
+    first: Nodes
+    """(2,) the first region and the first city."""
 
     @classmethod
     def of(cls, places: Towns) -> tuple["PlaceTree", Nodes]:
@@ -139,7 +143,8 @@ class PlaceTree(NamedTuple):
         lineage[1, first_region:] = np.concatenate((own[first_region:first_city], region_of + first_region))
         lineage[1, labels[lineage[1]] == ""] = 0  # some places have no region
         lineage[2, first_city:] = own[first_city:]
-        return cls(labels, codes, lineage, *_continents(codes)), city + first_city
+        first = np.array([first_region, first_city])
+        return cls(labels, codes, np.asfortranarray(lineage), *_continents(codes), first), city + first_city
 
     def names(self, nodes: Nodes) -> list[PlaceName]:
         """Return the names of (N,) nodes."""
@@ -150,28 +155,26 @@ class PlaceTree(NamedTuple):
             for parts in zip(self.labels[city], self.labels[region], self.labels[country], codes, strict=True)
         ]
 
-    def areas(self, nodes: Nodes, mass: Floats, least: float, most: int) -> tuple[Areas, Areas, Areas]:
-        """Sum the mass (N,) of distinct nodes by country, by region and by city; see `PlaceNames.shares`."""
-        country, region, city = self.lineage.take(nodes, axis=1)
-        towns = city > 0
-        return (
-            self._foremost(0, *_sums(country, mass), least, most),
-            self._foremost(1, *_sums(region, mass), least, most),
-            self._foremost(2, city[towns], mass[towns], least, most),
-        )
+    def areas(self, nodes: Nodes, mass: Floats, least: float, most: int) -> tuple[Areas, Areas, Areas, Areas]:
+        """Sum the mass (N,) of nodes, some of them several times, by continent, country, region and city.
 
-    def _foremost(self, level: int, nodes: Nodes, sums: Floats, least: float, most: int) -> Areas:
-        """Return the areas (N,) with at least a probability, and always the first, but not more than so many."""
-        enough = np.flatnonzero((sums > 0) & (sums >= min(least, sums.max(initial=0.0))))
-        order = enough[np.argsort(-sums[enough], kind="stable")[:most]]
+        See `PlaceNames.shares`.
+        """
+        countries, kept, sums = _sums(nodes, mass, self.lineage.T, self.first, least)
+        order = np.lexsort((kept, -sums))
+        cuts = np.searchsorted(self.first, kept[order], side="right")
+        by_level = (order[cuts == level][:most] for level in range(3))
+        parts = (self._areas(level, kept[rows], sums[rows]) for level, rows in enumerate(by_level))
+        return self._of_continents(countries, least, most), *parts
+
+    def _areas(self, level: int, nodes: Nodes, sums: Floats) -> Areas:
         return tuple(
             Area(name[2 - level], ", ".join(dict.fromkeys(filter(None, name[3 - level : 3]))), name.code, probability)
-            for name, probability in zip(self.names(nodes[order]), sums[order].tolist(), strict=True)
+            for name, probability in zip(self.names(nodes), sums.tolist(), strict=True)
         )
 
-    def of_continents(self, nodes: Nodes, mass: Floats, least: float, most: int) -> Areas:
-        """Sum the mass (N,) of nodes by continent, as `areas` does."""
-        sums = np.bincount(self.continent[self.lineage[0, nodes]], mass, len(self.continents))[:-1]
+    def _of_continents(self, countries: Floats, least: float, most: int) -> Areas:
+        sums = np.bincount(self.continent, countries, len(self.continents))[:-1]
         order = np.argsort(-sums, kind="stable")[:most].tolist()
         return tuple(
             Area(self.continents[row], "", "", float(sums[row]))
@@ -180,11 +183,40 @@ class PlaceTree(NamedTuple):
         )
 
 
-def _sums(areas: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
-    """Return the distinct areas of some and their sums; 0 is none."""
-    sums: Floats = np.bincount(areas, mass).astype(np.float64)
-    sums[:1] = 0.0
-    return np.arange(len(sums)), sums
+@compiled
+def _sums(nodes: Nodes, mass: Floats, lineage: Nodes, first: Nodes, least: float) -> tuple[Floats, Nodes, Floats]:
+    """Sum the mass (N,) of nodes by country, region and city.
+
+    Args:
+        nodes: (N,) some of them several times.
+        mass: (N,)
+        lineage: (nodes, 3) as in `PlaceTree`, the other way round.
+        first: (2,) the first region and the first city.
+        least: areas with less are left out, but never the most probable of a kind.
+
+    Returns:
+        The mass of each country; the areas (A,) of all kinds that are not left out, and theirs.
+    """
+    sums, found, count = np.zeros(lineage.shape[0]), np.empty(3 * len(nodes), np.int64), 0
+    for row in range(len(nodes)):
+        for level in range(3):
+            area = lineage[nodes[row], level]
+            if area > 0 and mass[row] > 0:
+                found[count] = area
+                count += sums[area] == 0  # met for the first time
+                sums[area] += mass[row]
+    limits = np.zeros(3)
+    for row in range(count):
+        level = (found[row] >= first[0]) + (found[row] >= first[1])
+        limits[level] = max(limits[level], sums[found[row]])
+    kept = 0
+    for row in range(count):
+        level = (found[row] >= first[0]) + (found[row] >= first[1])
+        if sums[found[row]] >= min(limits[level], least):
+            found[kept] = found[row]
+            kept += 1
+    areas = found[:kept].copy()
+    return sums[: first[0]].copy(), areas, sums[areas]
 
 
 def _continents(codes: list[str]) -> tuple[list[str], Nodes]:

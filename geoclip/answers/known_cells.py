@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoclip.answers.gazetteer import Nodes
+from index.compiled import compiled
 from index.grid.cells import Cells, centres, children, children_counts, resolutions
 from index.grid.sphere import Floats
 
@@ -68,9 +69,7 @@ class KnownCells:
                 self._divided = known if len(known.cells) <= _MOST_DIVIDED else _Divided.none()
         rows = np.searchsorted(known.cells, cells)
         counts = known.counts[rows]
-        stops = np.cumsum(counts)
-        at = np.repeat(known.starts[rows] - stops + counts, counts) + np.arange(counts.sum())
-        return known.nodes[at], known.shares[at], counts
+        return *_taken(known.starts[rows], counts, known.nodes, known.shares), counts
 
     def _divide(self, cells: Cells) -> tuple[Cells, Nodes, Nodes, Floats]:
         """Look cells (N,) up, sorted, all in one call; return them, how many nodes each has, these and their shares."""
@@ -82,6 +81,18 @@ class KnownCells:
         distinct, times = zip(*each, strict=True)
         counts = np.array([len(own) for own in distinct])
         return cells, counts, np.concatenate(distinct), np.concatenate(times) / np.repeat(sizes, counts)
+
+
+@compiled
+def _taken(starts: Nodes, counts: Nodes, nodes: Nodes, shares: Floats) -> tuple[Nodes, Floats]:
+    """Return runs of nodes and their shares, one after the other; each (R,) begins somewhere and has a length."""
+    size, at = counts.sum(), 0
+    taken, taken_shares = np.empty(size, np.int64), np.empty(size)
+    for run in range(len(starts)):
+        for row in range(starts[run], starts[run] + counts[run]):
+            taken[at], taken_shares[at] = nodes[row], shares[row]
+            at += 1
+    return taken, taken_shares
 
 
 class _Divided(NamedTuple):

@@ -92,9 +92,8 @@ class PlaceNames:
         """
         if not len(cells):
             return PlaceShares((), (), (), ())
-        nodes, sums = _summed(*self._nodes(cells, mass, self._known_in(limits)))
-        tree = self._gazetteer.tree
-        return PlaceShares(tree.of_continents(nodes, sums, least, most), *tree.areas(nodes, sums, least, most))
+        nodes = self._nodes(cells, mass, self._known_in(limits))
+        return PlaceShares(*self._gazetteer.tree.areas(*nodes, least, most))
 
     def _nodes(self, cells: Cells, mass: Floats, known: KnownCells) -> tuple[Nodes, Floats]:
         """Return what cells are in, some of it several times, and how much of the mass."""
@@ -114,13 +113,6 @@ class PlaceNames:
             fresh = KnownCells(lambda lat_lng: self._gazetteer.nodes_at(lat_lng, limits))
             self._known = {each: self._known[each] for each in (ANYWHERE,) if each in self._known} | {limits: fresh}
         return self._known[limits]
-
-
-def _summed(nodes: Nodes, mass: Floats) -> tuple[Nodes, Floats]:
-    """Return the distinct nodes with any mass, sorted, and the mass of each."""
-    sums: Floats = np.bincount(nodes, mass).astype(np.float64, copy=False)
-    some = np.flatnonzero(sums != 0)  # of truth values, several times as fast
-    return some, sums[some]
 
 
 @cache

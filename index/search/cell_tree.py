@@ -4,32 +4,23 @@ Leaves stand in the order of the H3 tree, so that those below any cell are one r
 then it stands for what is left of the cell, and comes after them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.grid.cells import Cells, parents, resolutions
+from index.compiled import compiled
+from index.grid.cells import Cells
 from index.grid.sphere import Floats
 
 POSITION = np.uint64((1 << 52) - 1)
 """Base cell and digits: sorted by these bits, cells of any resolutions are in the order of the tree."""
-_POSITION = np.int64(POSITION)  # which turns into float64 faster
-_BEGINS = np.zeros(1023 + 53, dtype=np.int8)  # by the exponent of a float64 that is the first bit that differs
-_BEGINS[1023:] = np.maximum(15 - np.arange(53) // 3, 0)
-
-
-def first_of(cells: Cells) -> NDArray[np.int8]:
-    """Return for leaves (L,) in the order of the tree the resolution of the coarsest cell of which each is the first.
-
-    Those of which it is 0 begin a cell of resolution 0, and so on: up to `res` they begin the cells of `res`.
-    """
-    position = cells.view(np.int64) & _POSITION
-    differing = (position[1:] ^ position[:-1]).astype(np.float64)
-    begins = np.zeros(len(cells), np.int8)
-    np.take(_BEGINS, differing.view(np.int64) >> 52, out=begins[1:], mode="clip")
-    return begins
+_LEVEL_SHIFT, _LEVEL_BITS, _POSITION_BITS = 52, 15, (1 << 52) - 1
+_Ids = NDArray[np.int64]  # of cells, whose highest bit is 0: compiled code that mixes in uint64 turns to float64
+_Rows = NDArray[np.int32]
+_Bools = NDArray[np.bool_]
 
 
 class Leaves(NamedTuple):
@@ -38,22 +29,19 @@ class Leaves(NamedTuple):
     cells: Cells
     mass: Floats
     begins: NDArray[np.int8]
-    """See `first_of`."""
+    """The resolution of the coarsest cell of which each is the first: those of which it is up to `res` begin the cells
+    of `res`. A leaf above others is the first of none, and has its own resolution and 1."""
 
+    @classmethod
+    def of(cls, cells: Cells, mass: Floats) -> Self:
+        """Return leaves (L,), which were in any order, with their masses."""
+        order = np.argsort(cells & POSITION, kind="stable")  # which gains from runs that are in order
+        cells = cells[order]
+        return cls(cells, mass[order], _begins(cells.view(np.int64)))
 
-class _Part(NamedTuple):
-    """Cells of one resolution; see `CellTree`."""
-
-    cells: Cells
-    stands: Cells
-    mass: Floats
-    above: Floats
-    leaf: NDArray[np.bool_]
-
-    def among(self, wanted: NDArray[np.bool_]) -> "_Part":
-        """Return some of them."""
-        cells, stands, mass, above, leaf = self
-        return _Part(cells[wanted], stands[wanted], mass[wanted], above[wanted], leaf[wanted])
+    def sums_at(self, res: int) -> Floats:
+        """Return the masses of the cells of a resolution, and of the coarser leaves, in this order."""
+        return _sums_at(self.mass, self.begins, res)
 
 
 @dataclass(frozen=True)
@@ -70,7 +58,7 @@ class CellTree:
     """(N + R,) of all leaves in each; of the rests alone."""
     above: Floats
     """(N + R,) the mass of the parent, infinite for resolution 0; of rests that of the whole cell."""
-    leaf: NDArray[np.bool_]
+    leaf: _Bools
     """(N + R,) whether it has no child."""
     bounds: NDArray[np.int64]
     """(finest + 2,) where each resolution begins, and N."""
@@ -94,37 +82,14 @@ class CellTree:
             many: if so many cells would be `joined` by that, they are to have `least_of_many`.
             least_of_many: not below `least`.
         """
-        cells, mass, begins = leaves
-        levels = resolutions(cells).astype(np.int8)
-        parts, least, light, rows, above = _Top.of(
-            leaves, min(int(levels.min(initial=finest)), _TOP), least, many, least_of_many
-        )
-        rests = list[_Part]()
-        cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
-        for res in range(len(parts), finest + 1):
-            starts = np.flatnonzero(begins <= res)
-            ends = np.append(starts[1:], len(cells)) - 1 if len(starts) else starts
-            counts = ends - starts + 1
-            sums: Floats = np.add.reduceat(mass, starts) if len(starts) else np.zeros(0)
-            first, alone, own = cells[starts], counts == 1, levels[ends] == res
-            whole = parents(first, res)
-            parts.append(_Part(whole, np.where(alone, first, whole), sums, above[starts], own & alone))
-            opened = sums >= least
-            light += len(sums) - int(np.count_nonzero(opened))
-            deeper = np.repeat(opened, counts)
-            if least < least_of_many and light + np.count_nonzero((begins <= res + 1) & deeper) >= many:
-                least, opened = least_of_many, sums >= least_of_many
-                deeper = np.repeat(opened, counts)
-            rest = opened & own & ~alone
-            left = cells[ends[rest]]
-            rests.append(_Part(left, left, mass[ends[rest]], sums[rest], rest[rest]))
-            deeper[ends[own]] = False
-            rows = np.flatnonzero(deeper)
-            above = np.repeat(sums, counts)[rows]
-            cells, mass, begins, levels = cells[rows], mass[rows], begins[rows], levels[rows]
-        bounds = np.cumsum([0, *(len(part[0]) for part in parts)])
-        whole, stands, sums, above, leaf = (np.concatenate(column) for column in zip(*parts, *rests, strict=True))
-        return cls(least, finest, whole, stands, sums, above, leaf, bounds)
+        ids = leaves.cells.view(np.int64)
+        inner = _inner(ids, leaves.mass, leaves.begins)
+        opened, joined = _opened(inner, least)
+        if joined >= many:
+            least = least_of_many
+            opened, _ = _opened(inner, least)
+        whole, stands, mass, above, leaf, bounds = _by_resolution(*leaves._replace(cells=ids), inner, opened, finest)
+        return cls(least, finest, whole.view(np.uint64), stands.view(np.uint64), mass, above, leaf, bounds)
 
     def heavy(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least`, not below `self.least`, by resolution; each sorted, with its mass."""
@@ -138,64 +103,161 @@ class CellTree:
 
         A cell that has one leaf alone stays that leaf. `least` is not below `self.least`.
         """
-        rows = np.flatnonzero(self._stay(least))
-        cells = self.stands[rows]
-        order = np.argsort(cells)
-        return cells[order], self.mass[rows[order]]
+        ids, mass = _joined(self.stands.view(np.int64), self.mass, self.above, self.leaf, least)
+        order = np.argsort(ids)
+        return ids[order].view(np.uint64), mass[order]
 
     def count(self, least: float) -> int:
         """Return how many leaves `joined` has."""
-        return int(np.count_nonzero(self._stay(least)))
-
-    def _stay(self, least: float) -> NDArray[np.bool_]:
-        stay: NDArray[np.bool_] = (self.above >= least) & (self.leaf | (self.mass < least))
-        return stay
+        return _count(self.mass, self.above, self.leaf, least)
 
 
-class _Top(NamedTuple):
-    """The cells of the resolutions above all leaves, where none of the cells is a leaf."""
-
-    parts: list[_Part]
-    least: float
-    light: int
-    """How many cells have less."""
-    rows: NDArray[np.int64] | slice
-    """Of the leaves below the others."""
-    above: Floats
-    """(rows,) the mass of the cell above them that these leaves are in."""
-
-    @classmethod
-    def of(cls, leaves: Leaves, depth: int, least: float, many: float, least_of_many: float) -> Self:
-        """Sum leaves up to the resolutions from 0 to below `depth`; see `CellTree.of`."""
-        cells, mass, begins = leaves
-        if not depth:
-            return cls([], least, 0, slice(None), np.full(len(cells), np.inf))
-        parts, light = list[_Part](), 0
-        starts = np.flatnonzero(begins <= 0)
-        above, wanted = np.full(len(starts), np.inf), np.ones(len(starts), np.bool_)
-        for res in range(depth):
-            sums: Floats = np.add.reduceat(mass, starts)
-            counts = np.append(starts[1:], len(cells)) - starts
-            first = cells[starts]
-            whole = parents(first, res)
-            part = _Part(whole, np.where(counts == 1, first, whole), sums, above, np.zeros(len(sums), np.bool_))
-            parts.append(part if wanted.all() else part.among(wanted))
-            opened = wanted & (sums >= least)
-            light += int(np.count_nonzero(wanted)) - int(np.count_nonzero(opened))
-            below = np.flatnonzero(begins <= res + 1)
-            owners = np.cumsum(begins[below] <= res) - 1
-            if least < least_of_many and light + np.count_nonzero(opened[owners]) >= many:
-                least, opened = least_of_many, wanted & (sums >= least_of_many)
-            if res + 1 < depth:
-                starts, above, wanted = below, sums[owners], opened[owners]
-        rows, of = runs(starts[opened], counts[opened])
-        return cls(parts, least, light, rows, sums[opened][of])
+@compiled
+def _begins(ids: _Ids) -> NDArray[np.int8]:
+    """Return of leaves (L,) in the order of the tree what begins at each; see `Leaves`."""
+    begins = np.zeros(len(ids), np.int8)
+    for row in range(1, len(ids)):
+        differing = np.float64((ids[row] ^ ids[row - 1]) & _POSITION_BITS)
+        first_bit = (differing.view(np.int64) >> 52) - 1023  # the exponent; this way the loop becomes a few instructions
+        begins[row] = max(15 - first_bit // 3, 0)
+    return begins
 
 
-def runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the numbers in runs, one after the other, and which run each is of."""
-    of = np.repeat(np.arange(len(starts)), counts)
-    return (starts - np.cumsum(counts) + counts)[of] + np.arange(len(of)), of
+@compiled
+def _sums_at(mass: Floats, begins: NDArray[np.int8], res: int) -> Floats:
+    """Return the sums of runs of leaves (L,), of which each begins where `begins` is not above `res`."""
+    sums, runs = np.zeros(len(mass)), 0
+    for row in range(len(mass)):
+        runs += begins[row] <= res
+        sums[runs - 1] += mass[row]
+    return sums[:runs].copy()
 
 
-_TOP = 3  # resolutions that have few cells beside the leaves, most of them heavy
+class _Inner(NamedTuple):
+    """The M cells above leaves (L,), in the order of the tree, each before those below it."""
+
+    level: NDArray[np.int8]
+    """(M,) resolution."""
+    above: _Rows
+    """(M,) the row of the parent; -1 for resolution 0."""
+    first: _Rows
+    """(M,) the first leaf in it."""
+    count: _Rows
+    """(M,) leaves in it."""
+    mass: Floats
+    """(M,) of these."""
+    above_leaves: _Rows
+    """(L,) the row of each leaf's parent, -1 for resolution 0; of a leaf above others the row of the cell that it is."""
+
+
+@compiled
+def _inner(ids: _Ids, mass: Floats, begins: NDArray[np.int8]) -> _Inner:
+    """Sum leaves (L,), as in `Leaves`, up the tree."""
+    size = 0
+    for row in range(len(ids)):
+        size += max(((ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS) - begins[row], 0)
+    level, above, first = np.empty(size, np.int8), np.empty(size, np.int32), np.empty(size, np.int32)
+    count, sums, above_leaves = np.zeros(size, np.int32), np.zeros(size), np.empty(len(ids), np.int32)
+    path, depth, made = np.empty(17, np.int64), 0, 0  # the cells of each resolution that are not finished
+    for row in range(len(ids) + 1):
+        end = row == len(ids)
+        res = 0 if end else (ids[row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+        begin = 0 if end else min(np.int64(begins[row]), res + 1)
+        for done in range(depth - 1, max(begin, 1) - 1, -1):
+            sums[path[done - 1]] += sums[path[done]]
+            count[path[done - 1]] += count[path[done]]
+        if end:
+            break
+        for deeper in range(begin, res):
+            level[made], first[made] = deeper, row
+            above[made] = path[deeper - 1] if deeper else -1
+            path[deeper] = made
+            made += 1
+        depth = max(res, begin)
+        here = path[depth - 1] if depth else -1
+        above_leaves[row] = here
+        if here >= 0:
+            sums[here] += mass[row]
+            count[here] += 1
+    return _Inner(level, above, first, count, sums, above_leaves)
+
+
+@compiled
+def _opened(inner: _Inner, least: float) -> tuple[_Bools, int]:
+    """Return of which cells (M,) a tree has the children, and how many leaves it has if the lighter ones are joined."""
+    opened, joined = np.empty(len(inner.mass), np.bool_), 0
+    for row in range(len(opened)):
+        in_tree = inner.above[row] < 0 or opened[inner.above[row]]
+        opened[row] = in_tree and inner.mass[row] >= least
+        joined += in_tree and inner.mass[row] < least
+    for above in inner.above_leaves:
+        joined += above < 0 or opened[above]
+    return opened, joined
+
+
+@compiled
+def _by_resolution(
+    ids: _Ids, leaf_mass: Floats, begins: NDArray[np.int8], inner: _Inner, opened: _Bools, finest: int
+) -> tuple[_Ids, _Ids, Floats, Floats, _Bools, NDArray[np.int64]]:
+    """Return the arrays of a `CellTree`, from `cells` to `bounds`: the children of opened cells (M,), and leaves (L,)."""
+    ends = np.zeros(2 * finest + 4, np.int64)  # of the cells of each resolution, then of the rests in these
+    for row in range(len(opened)):
+        if inner.above[row] < 0 or opened[inner.above[row]]:
+            ends[inner.level[row] + 1] += 1
+    for leaf_row in range(len(ids)):
+        if inner.above_leaves[leaf_row] < 0 or opened[inner.above_leaves[leaf_row]]:
+            res = (ids[leaf_row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+            ends[res + 1 + (finest + 1 if begins[leaf_row] > res else 0)] += 1
+    ends = np.cumsum(ends)
+    bounds, size = ends[: finest + 2].copy(), ends[-1]
+    cells, stands, leaf = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
+    mass, above = np.empty(size), np.empty(size)
+    row = 0
+    for leaf_row in range(len(ids)):
+        while row < len(opened) and inner.first[row] == leaf_row:
+            parent = inner.above[row]
+            if parent < 0 or opened[parent]:
+                res, first = np.int64(inner.level[row]), ids[leaf_row]
+                at = ends[res]
+                ends[res] += 1
+                digits = (1 << (3 * (15 - res))) - 1  # of finer resolutions
+                cells[at] = (first & ~(_LEVEL_BITS << _LEVEL_SHIFT)) | (res << _LEVEL_SHIFT) | digits
+                stands[at] = first if inner.count[row] == 1 else cells[at]
+                mass[at], leaf[at] = inner.mass[row], False
+                above[at] = math.inf if parent < 0 else inner.mass[parent]
+            row += 1
+        parent = inner.above_leaves[leaf_row]
+        if parent < 0 or opened[parent]:
+            res = (ids[leaf_row] >> _LEVEL_SHIFT) & _LEVEL_BITS
+            part = res + (finest + 1 if begins[leaf_row] > res else 0)
+            at = ends[part]
+            ends[part] += 1
+            cells[at], stands[at] = ids[leaf_row], ids[leaf_row]
+            mass[at], leaf[at] = leaf_mass[leaf_row], True
+            above[at] = math.inf if parent < 0 else inner.mass[parent]
+    return cells, stands, mass, above, leaf, bounds
+
+
+@compiled
+def _stays(mass: float, above: float, leaf: bool, least: float) -> bool:
+    return above >= least and (leaf or mass < least)
+
+
+@compiled
+def _count(mass: Floats, above: Floats, leaf: _Bools, least: float) -> int:
+    """Return how many cells (N,) of a tree stay as leaves where the lighter ones are joined."""
+    count = 0
+    for row in range(len(mass)):
+        count += _stays(mass[row], above[row], leaf[row], least)
+    return count
+
+
+@compiled
+def _joined(stands: _Ids, mass: Floats, above: Floats, leaf: _Bools, least: float) -> tuple[_Ids, Floats]:
+    """Return these cells, and their masses."""
+    ids, sums, count = np.empty_like(stands), np.empty_like(mass), 0
+    for row in range(len(mass)):
+        if _stays(mass[row], above[row], leaf[row], least):
+            ids[count], sums[count] = stands[row], mass[row]
+            count += 1
+    return ids[:count].copy(), sums[:count].copy()

@@ -1,14 +1,15 @@
 """Areas that circles share, and the circles that hold a share of what is spread over discs."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.compiled import compiled
 from index.grid.sphere import EARTH_RADIUS_KM, Floats, km_of_cosines
 
-HALF_ROUND_KM = np.pi * EARTH_RADIUS_KM
+HALF_ROUND_KM = math.pi * EARTH_RADIUS_KM
 _NEAR_KM, _NEAR = 1e-6, 1e-7  # a radius is found when it moves less than so far and so much of itself
 _TRIES = 100
 
@@ -26,137 +27,174 @@ class Spreads(NamedTuple):
     """(C,)"""
 
 
-def circles_km(spreads: Sequence[Spreads]) -> Floats:
-    """Return the radii (all C together) in km of the circles that hold the shares, in the order of the spreads.
+def circles_km(spreads: Spreads) -> Floats:
+    """Return the radii (C,) in km of the circles that hold the shares.
 
     At most half the Earth's circumference: for shares that the discs do not reach. A radius does not depend on those
     that are asked for together.
     """
-    brackets = [_bracketed(each) for each in spreads]
-    low, high, wanted = (np.concatenate([np.zeros(0), *(each[n] for each in brackets)]) for n in range(3))
-    open_ = np.flatnonzero(low < high)
-    if not len(open_):
-        return high
-    counts = np.concatenate([each.counts for each in brackets])[open_]
-    cuts = [np.concatenate(column) for column in zip(*(each.cut for each in brackets), strict=True)]
-    high[open_] = _radii(cuts, counts, wanted[open_], low[open_], high[open_])
-    return high
+    away, radii, mass, shares = (np.ascontiguousarray(each) for each in spreads)
+    return _circles(away, radii, mass, shares)
 
 
-class _Bracketed(NamedTuple):
-    """Between which radii circles are. Those of which only one is possible have no discs."""
-
-    low: Floats
-    high: Floats
-    wanted: Floats
-    """(C,) what the discs that the circle may cut are to add."""
-    counts: NDArray[np.int64]
-    """(C,) of these discs."""
-    cut: tuple[Floats, Floats, Floats]
-    """Distance, radius and mass of these discs, circle by circle."""
-
-
-def _bracketed(spreads: Spreads) -> _Bracketed:
-    """Return the least and the largest radius that each circle can have."""
-    away, radii, mass, shares = spreads
-    shares = shares - 1e-12  # all of a distribution may sum up to a little less than 1
-    begun, done = away - radii, away + radii
-    low = np.maximum(_reached(begun, mass, shares), 0.0)  # were each disc inside as soon as it is touched
-    high = np.minimum(_reached(done, mass, shares), HALF_ROUND_KM)
-    low = np.minimum(low, high)
-    whole = done <= low[:, None]
-    cut = ~whole & (begun < high[:, None]) & (mass > 0) & (low < high)[:, None]
-    wanted = shares - np.where(whole, mass, 0.0).sum(axis=1)
-    return _Bracketed(
-        low, high, wanted, cut.sum(axis=1), (away[cut], np.broadcast_to(radii, cut.shape)[cut], mass[cut])
-    )
-
-
-def _reached(km: Floats, mass: Floats, shares: Floats) -> Floats:
-    """Return the least of distances (C, L) within which shares (C,) of the mass lie; infinity where all is less."""
-    order = np.argsort(km, axis=1)
-    ordered = np.take(mass, order + np.arange(0, mass.size, mass.shape[1] or 1)[:, None])
-    rows = np.count_nonzero(np.cumsum(ordered, axis=1) < shares[:, None], axis=1)
-    reached = rows < km.shape[1]
-    circles = np.flatnonzero(reached)
-    result = np.full(len(km), np.inf)
-    result[circles] = km[circles, order[circles, rows[circles]]]
+@compiled
+def _circles(away: Floats, radii: Floats, mass: Floats, shares: Floats) -> Floats:
+    """Return what `circles_km` does."""
+    result = np.empty(len(shares))
+    for row in range(len(shares)):
+        some = np.flatnonzero(mass[row] > 0)
+        share = shares[row] - 1e-12  # all of a distribution may sum up to a little less than 1
+        result[row] = _circle(away[row][some], radii[some], mass[row][some], share)
     return result
 
 
-def _radii(discs: list[Floats], counts: NDArray[np.int64], wanted: Floats, low: Floats, high: Floats) -> Floats:
-    """Return where circles (C,) between bounds hold what they are to hold of the discs that they cut, `counts` each.
+@compiled
+def _circle(away: Floats, radii: Floats, mass: Floats, share: float) -> float:
+    """Return the radius of one circle, for discs (L,) all of which have some mass.
+
+    It is sought between the least and the largest that it can have: were each disc inside as soon as it is touched, and
+    were none before all of it is.
+    """
+    high = min(_reached(away + radii, mass, share), HALF_ROUND_KM)
+    low = min(max(_reached(away - radii, mass, share), 0.0), high)
+    if low >= high:
+        return high
+    cut = np.empty(len(away), np.int64)
+    count = 0
+    for disc in range(len(away)):
+        if away[disc] + radii[disc] <= low:
+            share -= mass[disc]
+        elif away[disc] - radii[disc] < high:
+            cut[count] = disc
+            count += 1
+    cut = cut[:count]
+    return _holding(away[cut], radii[cut], mass[cut], share, low, high)
+
+
+@compiled
+def _reached(km: Floats, mass: Floats, share: float) -> float:
+    """Return the least of distances (L,) within which a share of the mass lies; infinity where all is less.
+
+    By halves, as in Hoare's selection (1961): the distances, which are sorted in part, change places with the mass.
+    """
+    if mass.sum() < share:
+        return math.inf
+    mass, low, high = mass.copy(), 0, len(km)
+    while high - low > 1:
+        first, middle, last = km[low], km[(low + high) // 2], km[high - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        nearer, at, further = low, low, high
+        less, equal = 0.0, 0.0
+        while at < further:
+            here, own = km[at], mass[at]
+            if here < pivot:
+                km[at], mass[at], km[nearer], mass[nearer] = km[nearer], mass[nearer], here, own
+                less += own
+                nearer += 1
+                at += 1
+            elif here > pivot:
+                further -= 1
+                km[at], mass[at], km[further], mass[further] = km[further], mass[further], here, own
+            else:
+                equal += own
+                at += 1
+        if share <= less:
+            high = nearer
+        elif share <= less + equal or further == high:
+            return pivot
+        else:
+            low, share = further, share - less - equal
+    return km[low] if low < len(km) else math.inf
+
+
+@compiled
+def _holding(away: Floats, radii: Floats, mass: Floats, share: float, low: float, high: float) -> float:
+    """Return where a circle between bounds holds a share of the discs (L,) that it cuts.
 
     By Newton's method, kept between the bounds: the area that a circle shares with a disc grows with the arc inside.
     """
-    found, rows, km, last = high.copy(), np.arange(len(high)), (low + high) / 2, high - low
+    km, last = (low + high) / 2, high - low
     for _ in range(_TRIES):
-        owner = np.repeat(np.arange(len(km)), counts)
-        away, radii, mass = discs
-        area, angles = _shared(away, radii, here := km[owner])
-        dense = mass / (np.pi * radii**2)
-        more = np.bincount(owner, dense * area, len(km)) - wanted
-        slope = np.bincount(owner, dense * angles * here, len(km))
-        low, high = np.where(more < 0, km, low), np.where(more < 0, high, km)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            tried = km - more / slope
-        step = np.abs(tried - km)
-        good = (tried >= low) & (tried <= high) & (step <= last / 2)
-        tried = np.where(good, tried, (low + high) / 2)
-        last = np.abs(tried - km)
-        found[rows] = km = np.where(more == 0, km, tried)
-        open_ = (last > _NEAR_KM + _NEAR * km) & (more != 0)
-        if not open_.any():
+        more, slope = -share, 0.0
+        for disc in range(len(away)):
+            dense = mass[disc] / (math.pi * radii[disc] ** 2)
+            area, angle = _shared(away[disc], radii[disc], km)
+            more += dense * area
+            slope += dense * angle * km
+        if more < 0:
+            low = km
+        else:
+            high = km
+        if more == 0:
+            return km
+        tried = km - more / slope
+        if not (low <= tried <= high and abs(tried - km) <= last / 2):
+            tried = (low + high) / 2
+        last, km = abs(tried - km), tried
+        if last <= _NEAR_KM + _NEAR * km:
             break
-        if not open_.all():
-            discs, counts = [column[open_[owner]] for column in discs], counts[open_]
-            rows, wanted, low, high, km, last = (each[open_] for each in (rows, wanted, low, high, km, last))
-    return found
+    return km
 
 
 def overlap(cosines: Floats, radii: Floats, km: float) -> Floats:
     """Return the share of discs that lies in a circle: the area that two circles share, in the plane.
 
     Args:
-        cosines: (..., L) of the angles between the centres.
+        cosines: (C, L) of the angles between the centres.
         radii: (L,) km, of the discs.
         km: of the circle.
     """
     inner, outer = (km - radii) / EARTH_RADIUS_KM, np.minimum((km + radii) / EARTH_RADIUS_KM, np.pi)
-    inside = cosines >= np.where(inner >= 0, np.cos(inner), 2.0)
-    touched = np.flatnonzero((cosines >= np.cos(outer)) > inside)
-    share = inside.astype(np.float64)
+    shares, touched = _inside(cosines, np.where(inner >= 0, np.cos(inner), 2.0), np.cos(outer))
     discs = radii[touched % max(len(radii), 1)]
-    share.reshape(-1)[touched] = lens(km_of_cosines(cosines.reshape(-1)[touched]), discs, km) / (np.pi * discs**2)
-    return share
+    away = km_of_cosines(cosines.reshape(-1)[touched])
+    shares.reshape(-1)[touched] = _shared.function(away, discs, km)[0] / (np.pi * discs**2)
+    return shares
 
 
-def lens(away: Floats, radii: Floats, km: float | Floats) -> Floats:
-    """Return the area, km2, that circles share: a segment of each, or all of the smaller where it is in the other."""
-    return _shared(away, radii, km)[0]
+@compiled
+def _inside(cosines: Floats, inside: Floats, touched: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Return 1 for discs (C, L) inside a circle and 0 for others, and the places (T,) in these of those that it cuts.
 
-
-def _shared(away: Floats, radii: Floats, km: float | Floats) -> tuple[Floats, Floats]:
-    """Return the area, km2, that circles share with discs, and the angle of the circle's arc inside the disc.
-
-    The segments' half angles come from half-angle formulas, which hold for discs of metres that are far away, too.
+    Args:
+        cosines: (C, L) of the angles between the centres.
+        inside: (L,) the least that discs inside have.
+        touched: (L,) the least that discs inside or cut have.
     """
-    both, less = radii + km, radii - km
+    shares, cut, count = np.empty(cosines.shape), np.empty(cosines.size, np.int64), 0
+    for row in range(cosines.shape[0]):
+        own, here = shares[row], cosines[row]
+        for disc in range(len(own)):
+            own[disc] = 1.0 if here[disc] >= inside[disc] else 0.0
+        for disc in range(len(own)):
+            if (here[disc] >= touched[disc]) & (here[disc] < inside[disc]):  # few
+                cut[count] = row * len(own) + disc
+                count += 1
+    return shares, cut[:count].copy()
+
+
+@compiled
+def _shared(away: Any, radius: Any, km: Any) -> tuple[Any, Any]:
+    """Return the area, km2, that a circle shares with a disc, and the angle of the circle's arc inside the disc.
+
+    A segment of each, or all of the smaller where it is in the other. The segments' half angles come from half-angle
+    formulas, which hold for discs of metres that are far away, too. Compiled for numbers, as it is for arrays.
+    """
+    both, less = radius + km, radius - km
     inner = np.maximum(both - away, 0.0) / (both + away)
     ratio = np.maximum(away - less, _TINY) / np.maximum(away + less, _TINY)
     disc, circle = inner * ratio, inner / ratio  # squares of the tangents of a quarter of the arcs
     root_disc, root_circle = np.sqrt(disc), np.sqrt(circle)
     angle = 4 * np.arctan(root_circle)
-    area: Floats = radii**2 * _segment(4 * np.arctan(root_disc), root_disc, disc)
-    area += km**2 * _segment(angle, root_circle, circle)
-    return area, angle
+    area = radius**2 * _segment(4 * np.arctan(root_disc), root_disc, disc)
+    return area + km**2 * _segment(angle, root_circle, circle), angle
 
 
 _TINY = 1e-140  # a distance in km that stands for none
 
 
-def _segment(arc: Floats, root: Floats, square: Floats) -> Floats:
+@compiled
+def _segment(arc: Any, root: Any, square: Any) -> Any:
     """Return the area of a segment of the unit circle; root and square are of the tangent of a quarter of its arc."""
     more = 1 + square
-    area: Floats = arc / 2 - (2 * root / more) * ((1 - square) / more)
-    return area
+    return arc / 2 - (2 * root / more) * ((1 - square) / more)

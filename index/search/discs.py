@@ -5,6 +5,7 @@ cell that was scored at the finest resolution is nearly a point, one that was no
 great-circle kilometres.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.compiled import compiled
 from index.grid.cells import Cells, areas_km2, base_cells, centres, children, parents, resolutions
 from index.grid.sphere import EARTH_RADIUS_KM, GEOSCORE_KM, Floats, coordinates, km_of_cosines, unit_vectors
 from index.search.circles import Spreads, circles_km, overlap
@@ -23,7 +25,6 @@ _LEAST = (2e-3, 4e-3, 1e-2)
 """Where a posterior has too many cells, those with less than the first of these that is enough are joined."""
 _MOST = 1500
 _TOGETHER = 64  # points whose gains are computed at once, in some 2 MB
-_IN_CACHE = 64  # points whose nearness is computed at once, in less than a MB
 _STARTS, _STEPS = 3, 16  # points that move, and how often they try
 _LOOKED_AT = 128  # discs whose centres are candidates
 _STRIDE_KM = 400.0  # for means over distances, what the distance is for the others
@@ -116,7 +117,7 @@ class Discs:
 
         At most half the Earth's circumference: for shares that the looked-at discs do not reach.
         """
-        return float(circles_km([self.spreads(unit_vectors(lat_lng[None]), [share])])[0])
+        return float(circles_km(self.spreads(unit_vectors(lat_lng[None]), [share]))[0])
 
     def best_point(self, gain: Gain) -> Floats:
         """Return the point (2,) in degrees with the largest expected gain, on land or not.
@@ -190,20 +191,11 @@ class Discs:
         mean of log(away) is that of its centre for a point outside, and log(radius) - 1/2 + (away / radius)^2 / 2
         inside.
         """
-        radii = ((self.radii_km / EARTH_RADIUS_KM) ** 2).astype(np.float32)
-        least, most = (np.float32((km / EARTH_RADIUS_KM) ** 2) for km in (NEAR_KM, FAR_KM))
-        near, far = np.log(least), np.log(most)
-        nearness = np.empty((len(units), len(radii)), np.float32)
-        ones, twos = np.ones((len(units), 1)), np.full((1, len(radii)), 2.0)
-        points, minus_twice = np.concatenate((units, ones), axis=1), np.concatenate((-2 * self.units.T, twos))
-        for at in range(0, len(units), _IN_CACHE):
-            logs = nearness[at : at + _IN_CACHE]
-            logs[:] = points[at : at + _IN_CACHE] @ minus_twice  # the squares of straight distances on a unit sphere
-            inside = np.flatnonzero(logs < radii)
-            squares, own = logs.reshape(-1)[inside], radii[inside % max(len(radii), 1)]
-            np.clip(logs, least, most, out=logs)
-            np.log(logs, out=logs)
-            logs.reshape(-1)[inside] = np.clip(np.log(own) - 1 + squares / own, near, far)
+        least, most = ((km / EARTH_RADIUS_KM) ** 2 for km in (NEAR_KM, FAR_KM))
+        near, far = np.float32(math.log(least)), np.float32(math.log(most))
+        discs, radii = np.ascontiguousarray(self.units.T), (self.radii_km / EARTH_RADIUS_KM) ** 2
+        nearness = _squares(np.ascontiguousarray(units), discs, radii, least, most)
+        np.log(nearness, out=nearness)
         nearness -= far
         nearness *= 1 / (near - far)
         return nearness
@@ -217,6 +209,35 @@ class Discs:
                 mass = np.bincount(rows, self.mass[fine])
                 found.append(groups[np.argsort(-mass, kind="stable")[:count]])
         return _known(np.concatenate(found)).units
+
+
+@compiled
+def _squares(points: Floats, discs: Floats, radii: Floats, least: float, most: float) -> NDArray[np.float32]:
+    """Return the squares (C, L) of straight distances on a unit sphere, of which `nearness` takes the logarithm.
+
+    Args:
+        points: (C, 3) as unit vectors.
+        discs: (3, L) their centres, likewise.
+        radii: (L,) squares of the discs' radii; a point inside has another square, with the logarithm of the mean.
+        least: of the squares.
+        most: of the squares.
+    """
+    squares = np.empty((points.shape[0], discs.shape[1]), np.float32)
+    narrow, wide = np.float32(least), np.float32(most)
+    for row in range(points.shape[0]):
+        x, y, z = points[row, 0], points[row, 1], points[row, 2]
+        own = squares[row]
+        for disc in range(discs.shape[1]):
+            square = np.float32(2 - 2 * (x * discs[0, disc] + y * discs[1, disc] + z * discs[2, disc]))
+            square = square if square > narrow else narrow
+            own[disc] = square if square < wide else wide
+        for disc in range(discs.shape[1]):
+            if own[disc] < radii[disc]:  # few; the square may have been cut
+                exact = max(2 - 2 * (x * discs[0, disc] + y * discs[1, disc] + z * discs[2, disc]), 0.0)
+                if exact < radii[disc]:
+                    mean = radii[disc] * math.exp(exact / radii[disc] - 1)
+                    own[disc] = min(max(mean, least), most)
+    return squares
 
 
 def _around(points: Floats, km: Floats) -> Floats:
@@ -245,16 +266,41 @@ class _Known(NamedTuple):
 def _known(cells: Cells) -> _Known:
     """Return what is known of cells (L,)."""
     all_cells, known = _coarse()
-    levels = resolutions(cells)
-    fine = np.flatnonzero(levels > _COARSE)
-    up = cells.copy()
-    up[fine] = parents(cells[fine], _COARSE)
-    rows = np.searchsorted(all_cells, up)
-    units, lat_lng, areas = known.units[rows], known.lat_lng[rows], known.areas_km2[rows]
+    units, lat_lng, areas, fine = _looked_up(cells.view(np.int64), all_cells.view(np.int64), *known)
     lat_lng[fine] = centres(cells[fine])
     units[fine] = unit_vectors(lat_lng[fine])
-    areas[fine] /= 7.0 ** (levels[fine] - _COARSE)
     return _Known(units, lat_lng, areas)
+
+
+@compiled
+def _looked_up(
+    ids: NDArray[np.int64], known: NDArray[np.int64], units: Floats, lat_lng: Floats, areas_km2: Floats
+) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """Return what is known of cells (L,), of finer ones what is known of their ancestors, and the rows of these.
+
+    Args:
+        ids: of cells.
+        known: (K,) of all cells up to `_COARSE`, sorted.
+        units: (K, 3) where these are.
+        lat_lng: (K, 2)
+        areas_km2: (K,) shared evenly by what is below them.
+    """
+    own_units, own_where, own_areas = np.empty((len(ids), 3)), np.empty((len(ids), 2)), np.empty(len(ids))
+    fine, count = np.empty(len(ids), np.int64), 0
+    for row in range(len(ids)):
+        level, cell, parts = (ids[row] >> 52) & 15, ids[row], 1.0
+        if level > _COARSE:
+            cell = (cell & ~(15 << 52)) | (_COARSE << 52) | ((1 << (3 * (15 - _COARSE))) - 1)
+            parts = 7.0 ** (level - _COARSE)
+            fine[count] = row
+            count += 1
+        at = np.searchsorted(known, cell)
+        own_areas[row] = areas_km2[at] / parts
+        for axis in range(3):
+            own_units[row, axis] = units[at, axis]
+        for axis in range(2):
+            own_where[row, axis] = lat_lng[at, axis]
+    return own_units, own_where, own_areas, fine[:count].copy()
 
 
 _COARSE = 3

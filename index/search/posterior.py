@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from index.grid.cells import Cells, children, children_counts, first_id, parents, resolution, resolutions
 from index.grid.region import Region
 from index.grid.sphere import Floats
-from index.search.cell_tree import POSITION, CellTree, Leaves, first_of
+from index.search.cell_tree import CellTree, Leaves
 from index.search.descent import DescentResult, Ranking, Scored
 from index.search.land import Land, Walked
 
@@ -56,8 +56,7 @@ class Posterior:
         A cell that is coarser than `res` stays as it is and stands for that part of it that was not scored finer; so
         the probabilities always add up to 1.
         """
-        starts = np.flatnonzero(self.begins <= res)
-        up = self._leaves.cells[starts]
+        up = self._leaves.cells[np.flatnonzero(self._leaves.begins <= res)]
         deep = resolutions(up) > res
         up[deep] = parents(up[deep], res)
         sums = self.sums_at(res)
@@ -66,8 +65,7 @@ class Posterior:
 
     def sums_at(self, res: int) -> Floats:
         """Return the probabilities that `at` returns, in the order of the tree."""
-        sums: Floats = np.add.reduceat(self._leaves.mass, np.flatnonzero(self.begins <= res))
-        return sums
+        return self._leaves.sums_at(res)
 
     def within(self, region: Region) -> "Posterior":
         """Return the same with cells that lie partly in a region divided: their probability is in the parts inside.
@@ -91,6 +89,10 @@ class Posterior:
         joined, masses = np.concatenate(cells), np.concatenate(mass)
         order = np.argsort(resolutions(joined), kind="stable")
         return Posterior(joined[order], masses[order], self.finest, self.unsure)
+
+    def unread(self) -> "Posterior":
+        """Return the same with nothing that is remembered of reading it, some hundred KB."""
+        return replace(self)
 
     def tree(self, least: float) -> list[tuple[Cells, Floats]]:
         """Return the cells with at least `least` probability, by resolution from 0 to the finest, each sorted by id.
@@ -131,23 +133,12 @@ class Posterior:
 
     @cached_property
     def _leaves(self) -> Leaves:
-        cells = self.cells[self.tree_order]
-        return Leaves(cells, self.mass[self.tree_order], first_of(cells))
+        return Leaves.of(self.cells, self.mass)
 
     @cached_property
     def levels(self) -> NDArray[np.int64]:
         """(L,) resolutions of the cells."""
         return resolutions(self.cells)
-
-    @cached_property
-    def tree_order(self) -> NDArray[np.int64]:
-        """(L,) rows in the order of the tree: the leaves below any cell stand together."""
-        return np.argsort(self.cells & POSITION, kind="stable")  # which gains from the levels being in order
-
-    @property
-    def begins(self) -> NDArray[np.int8]:
-        """(L,) in that order, the resolution of the coarsest cell of which a leaf is the first."""
-        return self._leaves.begins
 
 
 _LIGHT = 1e-4
