@@ -18,6 +18,7 @@ from index.grid.sphere import Floats, chords_of_km, unit_vectors
 
 Nodes = NDArray[np.int64]
 """What can be named, as rows of a `PlaceTree`: 0 is nothing, then come the countries, the regions and the cities."""
+Rows = NDArray[np.int32]
 Areas = tuple[Area, ...]
 
 CITY_KM = 100.0
@@ -115,14 +116,17 @@ class PlaceTree(NamedTuple):
     codes: list[str]
     """By node of the country; the first is empty."""
     lineage: Nodes
-    """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none. A node's three
-    stand together."""
+    """(3, nodes): the country, the region and the city that a node is or lies in; 0 where there is none."""
     continents: list[str]
     """The last is nothing."""
     continent: Nodes
     """(codes,) rows among the continents."""
     first: Nodes
     """(2,) the first region and the first city."""
+    within: Rows
+    """(nodes,) the region that a node is or lies in; where there is none, the country."""
+    country: Rows
+    """(first city,) the country that a country or region is or lies in."""
 
     @classmethod
     def of(cls, places: Towns) -> tuple["PlaceTree", Nodes]:
@@ -143,8 +147,9 @@ class PlaceTree(NamedTuple):
         lineage[1, first_region:] = np.concatenate((own[first_region:first_city], region_of + first_region))
         lineage[1, labels[lineage[1]] == ""] = 0  # some places have no region
         lineage[2, first_city:] = own[first_city:]
-        first = np.array([first_region, first_city])
-        return cls(labels, codes, np.asfortranarray(lineage), *_continents(codes), first), city + first_city
+        within = np.where(lineage[1] > 0, lineage[1], lineage[0]).astype(np.int32)
+        country, first = lineage[0, :first_city].astype(np.int32), np.array([first_region, first_city])
+        return cls(labels, codes, lineage, *_continents(codes), first, within, country), city + first_city
 
     def names(self, nodes: Nodes) -> list[PlaceName]:
         """Return the names of (N,) nodes."""
@@ -160,7 +165,7 @@ class PlaceTree(NamedTuple):
 
         See `PlaceNames.shares`.
         """
-        countries, kept, sums = _sums(nodes, mass, self.lineage.T, self.first, least)
+        countries, kept, sums = _sums(nodes, mass, self.within, self.country, self.first, max(least, 1e-300))
         order = np.lexsort((kept, -sums))
         cuts = np.searchsorted(self.first, kept[order], side="right")
         by_level = (order[cuts == level][:most] for level in range(3))
@@ -184,39 +189,58 @@ class PlaceTree(NamedTuple):
 
 
 @compiled
-def _sums(nodes: Nodes, mass: Floats, lineage: Nodes, first: Nodes, least: float) -> tuple[Floats, Nodes, Floats]:
+def _sums(
+    nodes: Nodes, mass: Floats, within: Rows, country: Rows, first: Nodes, least: float
+) -> tuple[Floats, Nodes, Floats]:
     """Sum the mass (N,) of nodes by country, region and city.
 
     Args:
         nodes: (N,) some of them several times.
         mass: (N,)
-        lineage: (nodes, 3) as in `PlaceTree`, the other way round.
+        within: (nodes,) see `PlaceTree`.
+        country: (first city,) of countries and regions.
         first: (2,) the first region and the first city.
-        least: areas with less are left out, but never the most probable of a kind.
+        least: areas with less, above 0, are left out, but never the most probable of a kind.
 
     Returns:
         The mass of each country; the areas (A,) of all kinds that are not left out, and theirs.
     """
-    sums, found, count = np.zeros(lineage.shape[0]), np.empty(3 * len(nodes), np.int64), 0
-    for row in range(len(nodes)):
-        for level in range(3):
-            area = lineage[nodes[row], level]
-            if area > 0 and mass[row] > 0:
-                found[count] = area
-                count += sums[area] == 0  # met for the first time
-                sums[area] += mass[row]
-    limits = np.zeros(3)
-    for row in range(count):
-        level = (found[row] >= first[0]) + (found[row] >= first[1])
-        limits[level] = max(limits[level], sums[found[row]])
-    kept = 0
-    for row in range(count):
-        level = (found[row] >= first[0]) + (found[row] >= first[1])
-        if sums[found[row]] >= min(limits[level], least):
-            found[kept] = found[row]
+    sums, found, kept = np.zeros(len(within)), np.empty(3 * len(nodes), np.int32), 0
+    most, foremost = np.zeros(3), np.zeros(3, np.int32)
+    row = 0
+    while row < len(nodes):
+        above, held = within[nodes[row]], 0.0
+        while row < len(nodes) and within[nodes[row]] == above:
+            if nodes[row] >= first[1]:
+                kept += _added(nodes[row], mass[row], 2, least, sums, most, foremost, found[kept:])
+            held += mass[row]
+            row += 1
+        if above >= first[0]:
+            kept += _added(above, held, 1, least, sums, most, foremost, found[kept:])
+            above = country[above]
+        if above > 0:
+            kept += _added(above, held, 0, least, sums, most, foremost, found[kept:])
+    for level in range(3):
+        if 0 < most[level] < least:
+            found[kept] = foremost[level]
             kept += 1
-    areas = found[:kept].copy()
+    areas = found[:kept].astype(np.int64)
     return sums[: first[0]].copy(), areas, sums[areas]
+
+
+@compiled
+def _added(
+    area: int, mass: float, level: int, least: float, sums: Floats, most: Floats, foremost: Rows, found: Rows
+) -> bool:
+    """Add to the sum of an area and to what `_sums` finds; return whether it has been found just now."""
+    before = sums[area]
+    sums[area] = before + mass
+    if sums[area] > most[level]:
+        most[level], foremost[level] = sums[area], area
+    if before < least <= sums[area]:
+        found[0] = area
+        return True
+    return False
 
 
 def _continents(codes: list[str]) -> tuple[list[str], Nodes]:

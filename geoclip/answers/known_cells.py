@@ -55,12 +55,8 @@ class KnownCells:
             self._parts = _with(parts, (fresh, fresh_nodes))
         return nodes
 
-    def divided(self, cells: Cells) -> tuple[Nodes, Floats, NDArray[np.int64]]:
-        """Return how cells (N,) coarser than `DIVIDED` are shared by nodes.
-
-        Returns:
-            The nodes of the first cell, then of the next; the share of each, 1 for all of a cell; their count by cell.
-        """
+    def divided(self, cells: Cells, mass: Floats) -> tuple[Nodes, Floats]:
+        """Return how the mass of cells (N,) coarser than `DIVIDED` is shared by nodes: of the first cell, the next."""
         known = self._divided
         if len(missing := cells[~known.has(cells)]):
             divided = self._divide(np.unique(missing))
@@ -68,8 +64,7 @@ class KnownCells:
                 known = self._divided.with_more(*divided)
                 self._divided = known if len(known.cells) <= _MOST_DIVIDED else _Divided.none()
         rows = np.searchsorted(known.cells, cells)
-        counts = known.counts[rows]
-        return *_taken(known.starts[rows], counts, known.nodes, known.shares), counts
+        return _taken(mass, known.starts[rows], known.counts[rows], known.nodes, known.shares)
 
     def _divide(self, cells: Cells) -> tuple[Cells, Nodes, Nodes, Floats]:
         """Look cells (N,) up, sorted, all in one call; return them, how many nodes each has, these and their shares."""
@@ -84,15 +79,15 @@ class KnownCells:
 
 
 @compiled
-def _taken(starts: Nodes, counts: Nodes, nodes: Nodes, shares: Floats) -> tuple[Nodes, Floats]:
-    """Return runs of nodes and their shares, one after the other; each (R,) begins somewhere and has a length."""
+def _taken(mass: Floats, starts: Nodes, counts: Nodes, nodes: Nodes, shares: Floats) -> tuple[Nodes, Floats]:
+    """Return runs of nodes, one after the other, and their shares of the mass of each run (R,)."""
     size, at = counts.sum(), 0
-    taken, taken_shares = np.empty(size, np.int64), np.empty(size)
+    taken, held = np.empty(size, np.int64), np.empty(size)
     for run in range(len(starts)):
         for row in range(starts[run], starts[run] + counts[run]):
-            taken[at], taken_shares[at] = nodes[row], shares[row]
+            taken[at], held[at] = nodes[row], shares[row] * mass[run]
             at += 1
-    return taken, taken_shares
+    return taken, held
 
 
 class _Divided(NamedTuple):

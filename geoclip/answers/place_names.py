@@ -102,10 +102,9 @@ class PlaceNames:
         looked_up = cells.copy()
         looked_up[fine] = parents(cells[fine], _LOOKED_UP)
         coarse = (levels < DIVIDED) & heavy
-        nodes, shares, counts = known.divided(cells[coarse])
+        nodes, masses = known.divided(cells[coarse], mass[coarse])
         whole = known.nodes(looked_up[~coarse])
-        masses = np.concatenate((mass[~coarse], np.repeat(mass[coarse], counts) * shares))
-        return np.concatenate((whole, nodes)), masses
+        return np.concatenate((whole, nodes)), np.concatenate((mass[~coarse], masses))
 
     def _known_in(self, limits: CountryLimits) -> KnownCells:
         """Return the cells that are known, where countries are limited."""

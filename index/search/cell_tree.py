@@ -118,7 +118,9 @@ def _begins(ids: _Ids) -> NDArray[np.int8]:
     begins = np.zeros(len(ids), np.int8)
     for row in range(1, len(ids)):
         differing = np.float64((ids[row] ^ ids[row - 1]) & _POSITION_BITS)
-        first_bit = (differing.view(np.int64) >> 52) - 1023  # the exponent; this way the loop becomes a few instructions
+        first_bit = (
+            differing.view(np.int64) >> 52
+        ) - 1023  # the exponent; this way the loop becomes a few instructions
         begins[row] = max(15 - first_bit // 3, 0)
     return begins
 
