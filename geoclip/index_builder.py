@@ -237,7 +237,7 @@ def _gallery(
     if options.no_gallery:
         return Gallery.empty(), "none"
     if options.gallery is None:
-        name = "released with GeoCLIP 1.3.0" if is_released else f"of the model {release.model_digest[:12]}"
+        name = "released with GeoCLIP 1.3.0" if is_released else f"of {release.path.name}"
         return Gallery.of(release.gallery()), name
     bad = BadRows()
     places = read_places(options.gallery, OptionColumns(None, options.lat_column, options.lng_column), bad)
