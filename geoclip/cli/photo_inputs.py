@@ -93,10 +93,7 @@ def _at(words: str) -> "Iterator[Photo]":
     """Return the photos of a path or address; tar files are looked for at once."""
     from geoclip.photos.tar import is_tar, members_of, shards_of
     from geoclip.remote.photo import is_address, photo_at
-    from geoclip.remote.tar import is_tar_address, members_at, shards_at
 
-    if is_tar_address(words):
-        return chain.from_iterable(map(members_at, shards_at(words)))
     if is_address(words):
         photo = photo_at(words)
         return _at(photo) if isinstance(photo, str) else iter([photo])
@@ -106,13 +103,12 @@ def _at(words: str) -> "Iterator[Photo]":
 def _each(names: Iterable[str]) -> "Iterator[Photo]":
     """Yield the photos of names in a list, where a tar file that is not there is a row with a reason."""
     from geoclip.photos.elsewhere import Unusable
-    from geoclip.remote.photo import is_address, shown
 
     for name in names:
         try:
             yield from _at(name)
         except InputError as error:
-            yield Unusable(shown(name) if is_address(name) else name, str(error))
+            yield Unusable(name, str(error))
 
 
 def _in_table(name: str, column: str | None) -> "Iterator[Photo]":

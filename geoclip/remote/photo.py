@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from geoclip.errors import PhotoError
 from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
-from geoclip.photos.tar import has_tar_name
+from geoclip.photos.tar import is_tar
 from geoclip.remote.address import (
     NO_CREDENTIALS,
     PACKAGES,
@@ -24,7 +23,6 @@ from geoclip.remote.address import (
 )
 from geoclip.remote.web import web_options
 
-T = TypeVar("T")
 TOTAL_S = 60.0
 """For one photo, each time it is tried."""
 WAITS_S = (0.5, 2.0)
@@ -45,12 +43,12 @@ def photo_at(address: str) -> Elsewhere | str:
     if scheme == "file" and host in ("", "localhost"):
         return unquote(path)
     if scheme in PACKAGES and has_credentials(scheme, host):
-        return Unusable(shown(address), f"The address holds a name or a password; {NO_CREDENTIALS}")
-    if has_tar_name(path):
-        return Unusable(shown(address), "A tar file holds many photos, and one is wanted here.")
+        return Unusable(_without_secrets(address), f"The address holds a name or a password; {NO_CREDENTIALS}")
+    if is_tar(path):
+        return Unusable(_without_secrets(address), "A tar file is not read at an address; copy it to this machine.")
     if scheme not in PACKAGES or not host or not path.strip("/"):
         kinds = "file://, https://, http://, s3://, gs:// and hf://"
-        return Unusable(shown(address), f"This is not the address of a file that is read; {kinds} are.")
+        return Unusable(_without_secrets(address), f"This is not the address of a file that is read; {kinds} are.")
     return RemotePhoto(address)
 
 
@@ -63,7 +61,7 @@ class RemotePhoto(Elsewhere):
     @property
     def name(self) -> str:
         """The address without what may be secret in it."""
-        return shown(self.address)
+        return _without_secrets(self.address)
 
     def __repr__(self) -> str:
         return f"RemotePhoto({self.name!r})"
@@ -71,32 +69,23 @@ class RemotePhoto(Elsewhere):
     def content(self, most: int) -> bytes:
         """See `Elsewhere.content`."""
         scheme = urlsplit(self.address).scheme
-        return tried(scheme, lambda: _read(self.address, scheme, most))
-
-
-def tried(scheme: str, fetch: Callable[[], T]) -> T:
-    """Fetch something at an address, again where that may help.
-
-    Raises:
-        PhotoError: it cannot be had, or the package for this kind of address is not installed.
-    """
-    if find_spec(PACKAGES[scheme]) is None:
-        raise PhotoError(f"{scheme}:// needs the package {PACKAGES[scheme]}, which this installation lacks.")
-    for wait in (*WAITS_S, None):
-        try:
-            return fetch()
-        except PhotoError:
-            raise
-        except Exception as found:  # each kind of address has errors of its own
-            error = first_cause(found) if scheme in WEB and not isinstance(found, TimeoutError) else found
-            if wait is None or not _may_pass(error):
-                raise PhotoError(_sentence(error)) from None
-        time.sleep(wait)
-    raise AssertionError
+        if find_spec(PACKAGES[scheme]) is None:
+            raise PhotoError(f"{scheme}:// needs the package {PACKAGES[scheme]}, which this installation lacks.")
+        for wait in (*WAITS_S, None):
+            try:
+                return _read(self.address, scheme, most)
+            except PhotoError:
+                raise
+            except Exception as found:  # each kind of address has errors of its own
+                error = first_cause(found) if scheme in WEB and not isinstance(found, TimeoutError) else found
+                if wait is None or not _may_pass(error):
+                    raise PhotoError(_sentence(error)) from None
+            time.sleep(wait)
+        raise AssertionError
 
 
 def _read(address: str, scheme: str, most: int) -> bytes:
-    files, until = file_system(scheme), time.monotonic() + TOTAL_S
+    files, until = _file_system(scheme), time.monotonic() + TOTAL_S
     path = files._strip_protocol(address)
     if scheme in WEB:
         # one request: with a size given, whatever it is, the server is not asked for it first
@@ -119,8 +108,7 @@ def _read(address: str, scheme: str, most: int) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def file_system(scheme: str) -> Any:
-    """Return fsspec's file system for a kind of address; it remembers nothing of what is there."""
+def _file_system(scheme: str) -> Any:
     import fsspec
 
     options = web_options(TOTAL_S) if scheme in WEB else {}
@@ -146,8 +134,7 @@ def _sentence(error: BaseException) -> str:
     return f"It cannot be fetched: {reason_of(error)}."
 
 
-def shown(address: str) -> str:
-    """Return an address without what may be secret in it."""
+def _without_secrets(address: str) -> str:
     scheme, host, path, _, _ = split_address(address)
     if not scheme:
         return without_secrets(address)

@@ -60,11 +60,6 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted) if self.server.ranges else None
         start = int(found[1]) if found else 0
         stop = min(int(found[2]) + 1, len(content)) if found and found[2] else len(content)
-        if found and start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
         self.send_response(206 if found else 200)
         if self.server.ranges:
             self.send_header("Accept-Ranges", "bytes")

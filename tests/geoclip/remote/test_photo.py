@@ -29,7 +29,7 @@ from tests.helpers.small_release import SmallRelease
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails is tried again without waiting; connections of other tests are not used."""
     monkeypatch.setattr(remote, "WAITS_S", (0.0, 0.0))
-    remote.file_system.cache_clear()
+    remote._file_system.cache_clear()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
         *[not_read] * 4,
         "gs:// needs the package gcsfs",
         not_read,
-        *["A tar file holds many photos"] * 2,
+        *["A tar file is not read at an address"] * 2,
     ]
     assert [each.name for each in decoded] == addresses
     for address in ("s3://me:hunter2@bucket/a.jpg", "https://me:hunter2@[half/a.jpg"):
@@ -124,7 +124,7 @@ def test_redirects_elsewhere_and_without_end_are_refused(server: FileServer, whe
 def test_a_server_that_is_not_there_and_one_that_is_slow(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ConnectionRefusedError" in reason(photo_at("http://127.0.0.1:1/a.jpg"))
     monkeypatch.setattr(remote, "TOTAL_S", 0.5)
-    remote.file_system.cache_clear()
+    remote._file_system.cache_clear()
     server.change = lambda name, content: content if time.sleep(1.5) is None else b""  # type: ignore[func-returns-value]
     begun = time.monotonic()
     assert reason(photo_at(f"{server.address}/0.png")) == "The server does not answer in time."
@@ -214,7 +214,7 @@ def test_photos_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        remote.file_system.cache_clear()
+        remote._file_system.cache_clear()
         assert reason(good).startswith("Access to this address is refused")
     finally:
         server.stop()
