@@ -17,7 +17,8 @@ from geoclip.errors import PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, read_photo
 from geoclip.photos.elsewhere import AHEAD, Elsewhere, TooLargeError, Unusable, ahead
 from geoclip.photos.pool import decode_all
-from geoclip.remote import photo as remote
+from geoclip.remote import content as remote
+from geoclip.remote.address import PACKAGES
 from geoclip.remote.photo import RemotePhoto, photo_at
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.http_files import FileServer, serving
@@ -63,7 +64,8 @@ def test_photos_of_a_server_are_those_of_its_files(server: FileServer) -> None:
     assert asked.count("4.png") == 4  # one request a time
 
 
-def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
+def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGES, "gs", "not_there")
     (server.folder / "page.png").write_text("<html>not found</html>")
     photos = [f"{server.address}/{name}" for name in ("none.png", "page.png", "0.png")]
     addresses = [*photos, "ftp://host/a.jpg", "memory://a.jpg", "https://", f"{server.address}/", "gs://bucket/a.jpg"]
@@ -76,9 +78,9 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
         "This is not a photo in a known format",
         None,
         *[not_read] * 4,
-        "gs:// needs the package gcsfs",
+        "gs:// needs the package not_there",
         not_read,
-        *["A tar file is not read at an address"] * 2,
+        *["A tar file holds many photos"] * 2,
     ]
     assert [each.name for each in decoded] == addresses
     for address in ("s3://me:hunter2@bucket/a.jpg", "https://me:hunter2@[half/a.jpg"):
