@@ -163,9 +163,9 @@ class PlaceTree(NamedTuple):
         countries, kept, sums = _sums(nodes, mass, self.lineage.T, self.first, least)
         order = np.lexsort((kept, -sums))
         cuts = np.searchsorted(self.first, kept[order], side="right")
-        by_level = (order[cuts == level][:most] for level in range(3))
-        parts = (self._areas(level, kept[rows], sums[rows]) for level, rows in enumerate(by_level))
-        return self._of_continents(countries, least, most), *parts
+        rows = [order[cuts == level][:most] for level in range(3)]
+        country, region, city = (self._areas(level, kept[own], sums[own]) for level, own in enumerate(rows))
+        return self._of_continents(countries, least, most), country, region, city
 
     def _areas(self, level: int, nodes: Nodes, sums: Floats) -> Areas:
         return tuple(
