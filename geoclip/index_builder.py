@@ -14,7 +14,7 @@ from geoclip.files import cannot_write
 from geoclip.on_ray import Runner
 from geoclip.options import BuildOptions, MachineOptions, Preset
 from geoclip.release.directory import Release
-from geoclip.release.fetch import released
+from geoclip.release.fetch import RELEASED_MODEL, released
 from geoclip.remote.blocks import open_blocks
 from geoclip.tables.bad_rows import BadRows
 from geoclip.tables.columns import OptionColumns
@@ -29,6 +29,8 @@ from index.parts import Part
 from index.storage.gallery import Gallery
 
 GB = 1e9
+_RELEASED_GALLERY = "239a0120f775834878f71266363058e059ec61fd94ff97f1d89a288774501975"
+"""The digest of the authors' gallery, wherever it lies."""
 
 
 class IndexBuilder:
@@ -119,10 +121,11 @@ class IndexBuilder:
         *,
         blocks: str | None = None,
         report: Callable[[str, int, int], object] = lambda stage, done, total: None,
-    ) -> None:
+    ) -> bool:
         """Encode one part of a build, such as `3/16`, into the folder `<target>.building`, which all parts share.
 
-        Parts know nothing of each other; one that is repeated makes what is missing. `finish` makes the index.
+        Parts know nothing of each other; one that is repeated makes what is missing. `finish` makes the index. Returns
+        False, and leaves nothing behind, where that index is there already.
 
         Args:
             target: of the build.
@@ -136,7 +139,7 @@ class IndexBuilder:
         with self._said(target, blocks):
             wanted = Part.parse(part)
             target.parent.mkdir(parents=True, exist_ok=True)
-            build_part(self.request, self._encoder, target, wanted, report=report, store=_store(blocks))
+            return build_part(self.request, self._encoder, target, wanted, report=report, store=_store(blocks))
 
     def finish(
         self,
@@ -237,8 +240,9 @@ def _gallery(
     if options.no_gallery:
         return Gallery.empty(), "none"
     if options.gallery is None:
-        name = "released with GeoCLIP 1.3.0" if is_released else f"of the model {release.model_digest[:12]}"
-        return Gallery.of(release.gallery()), name
+        gallery = Gallery.of(release.gallery())
+        known = is_released or (release.model_digest, gallery.digest()) == (RELEASED_MODEL, _RELEASED_GALLERY)
+        return gallery, "released with GeoCLIP 1.3.0" if known else f"of the model {release.model_digest[:12]}"
     bad = BadRows()
     places = read_places(options.gallery, OptionColumns(None, options.lat_column, options.lng_column), bad)
     gallery = Gallery.gathered((each.lat_lng for each in places), bad.counts)

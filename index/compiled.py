@@ -6,7 +6,6 @@ process; where neither can be written every process compiles for itself.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import update_wrapper
 from threading import RLock
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -25,27 +24,38 @@ class Compiled(Generic[Asked, Given]):
     """
 
     def __init__(self, function: Callable[Asked, Given]) -> None:
-        self.function, self._dispatcher = function, None
+        self.function = function
+        self._dispatcher: Any = None
+        self._kept = False
         update_wrapper(self, function)
 
     def __call__(self, *args: Asked.args, **kwargs: Asked.kwargs) -> Given:
         """Run it."""
-        given: Given = (self._dispatcher or self.dispatcher)(*args, **kwargs)
+        try:
+            given: Given = (self._dispatcher or self.dispatcher)(*args, **kwargs)
+        except OSError:  # what was compiled could not be written, as on a full disk: nothing is, from now on
+            _Disk.usable, self._dispatcher = False, None
+            given = self.dispatcher(*args, **kwargs)
         return given
 
     @property
     def dispatcher(self) -> Any:
         """Numba's."""
         with _one_at_a_time:
-            if self._dispatcher is None:
-                self._dispatcher = _dispatcher(self.function)
+            if self._dispatcher is None or self._kept > _Disk.usable:
+                self._dispatcher, self._kept = _dispatcher(self.function, keep=_Disk.usable)
             return self._dispatcher
+
+
+class _Disk:
+    usable = True
 
 
 _one_at_a_time = RLock()
 
 
-def _dispatcher(function: Callable[..., object]) -> Any:
+def _dispatcher(function: Callable[..., object], *, keep: bool) -> tuple[Any, bool]:
+    """Return numba's dispatcher, and whether it keeps on disk what it compiles."""
     import numba
     from numba.extending import typeof_impl
 
@@ -53,9 +63,12 @@ def _dispatcher(function: Callable[..., object]) -> Any:
         typeof_impl.register(Compiled, lambda each, context: typeof_impl(each.dispatcher, context))
         _known.add(Compiled)
     made = numba.njit(nogil=True, error_model="numpy")(function)
-    with suppress(RuntimeError):  # numba's, where no folder can be written
-        made.enable_caching()
-    return made
+    if keep:
+        try:
+            made.enable_caching()
+        except RuntimeError:  # numba's, where no folder can be written
+            return made, False
+    return made, keep
 
 
 _known = set[type]()

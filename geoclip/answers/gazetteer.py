@@ -147,9 +147,10 @@ class PlaceTree(NamedTuple):
         lineage[1, first_region:] = np.concatenate((own[first_region:first_city], region_of + first_region))
         lineage[1, labels[lineage[1]] == ""] = 0  # some places have no region
         lineage[2, first_city:] = own[first_city:]
-        within = np.where(lineage[1] > 0, lineage[1], lineage[0]).astype(np.int32)
-        country, first = lineage[0, :first_city].astype(np.int32), np.array([first_region, first_city])
-        return cls(labels, codes, lineage, *_continents(codes), first, within, country), city + first_city
+        small: Rows = lineage.astype(np.int32)
+        within: Rows = np.where(small[1] > 0, small[1], small[0])
+        first = np.array([first_region, first_city])
+        return cls(labels, codes, lineage, *_continents(codes), first, within, small[0, :first_city]), city + first_city
 
     def names(self, nodes: Nodes) -> list[PlaceName]:
         """Return the names of (N,) nodes."""
@@ -168,9 +169,9 @@ class PlaceTree(NamedTuple):
         countries, kept, sums = _sums(nodes, mass, self.within, self.country, self.first, max(least, 1e-300))
         order = np.lexsort((kept, -sums))
         cuts = np.searchsorted(self.first, kept[order], side="right")
-        by_level = (order[cuts == level][:most] for level in range(3))
-        parts = (self._areas(level, kept[rows], sums[rows]) for level, rows in enumerate(by_level))
-        return self._of_continents(countries, least, most), *parts
+        rows = [order[cuts == level][:most] for level in range(3)]
+        country, region, city = (self._areas(level, kept[own], sums[own]) for level, own in enumerate(rows))
+        return self._of_continents(countries, least, most), country, region, city
 
     def _areas(self, level: int, nodes: Nodes, sums: Floats) -> Areas:
         return tuple(

@@ -157,14 +157,6 @@ def embed(
     "geoclip search vectors.parquet --index none     [dim]# the released gallery in place of an index[/dim]",
 )
 def search(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[DIR] VECTORS | PHOTO | FOLDER | -",
-            help="An index, if it comes first; then vectors (.parquet from `geoclip embed`, .npy (N, 512)), photos, "
-            "or - for one of these on stdin.",
-        ),
-    ],
     output: Annotated[
         OutputOptions,
         "output",
@@ -184,6 +176,14 @@ def search(
     photo: Annotated[PhotoOptions, "exclude", "max_megapixels", "as_released"],
     model: ModelOptions,
     machine: MachineOptions,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR] VECTORS | PHOTO | FOLDER | -",
+            help="An index, if it comes first; then vectors (.parquet from `geoclip embed`, .npy (N, 512)), photos, "
+            "or - for one of these on stdin.",
+        ),
+    ] = None,
     means: Annotated[
         bool,
         typer.Option(
@@ -196,7 +196,7 @@ def search(
     """Find the best places for vectors or photos in an index. Vectors need no CLIP."""
     from geoclip.cli.search import run
 
-    run(inputs, output, index, search, photo, model, machine, means=means)
+    run(inputs or [], output, index, search, photo, model, machine, means=means)
 
 
 @command(

@@ -11,7 +11,7 @@ from geoclip.answers.answer import Answer
 from geoclip.cli.output_options import described_model
 from geoclip.cli.part_options import PartOptions
 from geoclip.cli.part_work import EmbedWork
-from geoclip.cli.parts import PartJob, run_parts
+from geoclip.cli.parts import PartJob, finish_parts, part_inputs, run_parts, unlisted
 from geoclip.cli.photo_inputs import photo_inputs
 from geoclip.cli.run_counts import RunCounts
 from geoclip.cli.session import open_embedder, release_of
@@ -43,16 +43,12 @@ def run(
     machine: MachineOptions,
 ) -> None:
     """Embed one table of coordinates, or photos; exit 1 if some photos could not be read."""
+    if parts.parts is not None and parts.finish:
+        raise typer.Exit(finish_parts(parts.parts, "vectors"))
     tables = [path for path in inputs if column is None and Path(path).suffix.lower() in TABLE_SUFFIXES]
     if parts.parts is not None:
-        if output is not None or resume or overwrite:
-            raise InputError("--parts writes files of its own; leave out --output, --resume and --overwrite.")
-        if tables or features.features:
-            raise InputError(
-                "--parts makes vectors of photos; leave out tables of coordinates and --features. A table of photos is "
-                "given with --from-list."
-            )
-        photos = list(photo_inputs(inputs, from_list, photo.exclude, column))
+        _check_parts(has_output=output is not None or resume or overwrite, of_photos=not (tables or features.features))
+        photos = part_inputs(parts, photo_inputs(inputs, from_list, photo.exclude, column, tars=unlisted))
         raise typer.Exit(_in_parts(parts, photos, photo, model, machine))
     if output is None or output.suffix != ".parquet":
         raise InputError("Give the file to write with --output NAME.parquet.")
@@ -87,6 +83,17 @@ def run(
             embedder = open_embedder(photo, model, machine)
             embed_photos(waiting, output, embedder, workers=machine.processes, resume=resume, on_photo=on_photo)
     raise typer.Exit(counts.exit_code("encoded" if features.features else "embedded"))
+
+
+def _check_parts(*, has_output: bool, of_photos: bool) -> None:
+    """Refuse what jobs in parts cannot have."""
+    if has_output:
+        raise InputError("--parts writes files of its own; leave out --output, --resume and --overwrite.")
+    if not of_photos:
+        raise InputError(
+            "--parts makes vectors of photos; leave out tables of coordinates and --features. A table of photos is "
+            "given with --from-list."
+        )
 
 
 def _in_parts(

@@ -71,12 +71,12 @@ def run_build(
     if how.dry_run:
         _describe(target, IndexBuilder(options, own, machine, say))
         return
-    begun = time.perf_counter()
+    begun, there = time.perf_counter(), False
     try:
         with stage_progress() as report:
             builder = IndexBuilder(options, own, machine, say)
             if how.part is not None:
-                builder.build_part(target, how.part, blocks=how.blocks, report=report)
+                there = not builder.build_part(target, how.part, blocks=how.blocks, report=report)
             elif how.finish:
                 builder.finish(target, overwrite=how.overwrite, blocks=how.blocks, report=report)
             else:
@@ -91,6 +91,9 @@ def run_build(
     except KeyboardInterrupt:
         say(f"What was done is in {where}; the same command goes on.")
         raise
+    if there:
+        say(f"{target} is there, made of all parts with these options; move it away first to make it again.")
+        return
     took = _duration(time.perf_counter() - begun)
     if how.part is not None:
         say(f"Part {how.part} is in {where} after {took}; when all are, --finish makes {target}.")

@@ -11,7 +11,7 @@ from geoclip.answers.answer import Answer
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output_options import OutputOptions, options_of
 from geoclip.cli.part_work import LocateWork
-from geoclip.cli.parts import PartJob, run_parts
+from geoclip.cli.parts import PartJob, finish_parts, part_inputs, run_parts, unlisted
 from geoclip.cli.photo_inputs import only_files, photo_inputs
 from geoclip.cli.run_counts import RunCounts
 from geoclip.cli.session import open_embedder, open_locator
@@ -48,16 +48,19 @@ def run(
     machine: MachineOptions,
 ) -> None:
     """Answer for words or photos as they come; exit 1 if some photos could not be read."""
+    if output.parts is not None and output.finish:
+        raise typer.Exit(finish_parts(output.parts, "answers"))
     target = output.checked()
     beside_photos = bool(photos or from_list)
     _check(photos, beside_photos, together, by_time, words, output, target)
     answer_map, sidecars = MapFile(output.map_file, photo, machine), Sidecars(output.xmp, say)
     inputs: Iterator[Photo] = iter(())
     if beside_photos or not words.text:
-        inputs = _some(photo_inputs(photos, from_list, photo.exclude, column))
+        tars = unlisted if output.parts else None
+        inputs = _some(photo_inputs(photos, from_list, photo.exclude, column, tars=tars))
     if output.parts is not None:
         work = LocateWork(words, index, search, photo, model, machine)
-        raise typer.Exit(_in_parts(output, list(inputs), work))
+        raise typer.Exit(_in_parts(output, list(_some(iter(part_inputs(output, inputs)))), work))
     embedder = open_embedder(photo, model, machine)
     locator = open_locator(embedder, index, search, machine, photos=beside_photos, words=bool(words.text))
     asked = locator.answerer.asked(search)

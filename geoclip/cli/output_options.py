@@ -91,9 +91,16 @@ def options_of(
 
 def described_model(release: "Release", model: ModelOptions) -> dict[str, object]:
     """Return what the model options stand for: the model's content and not where it lies, which may be secret."""
+    from geoclip.encoders.backbone import named_checkpoint
+    from geoclip.encoders.clip_checkpoint import checkpoint_key
     from geoclip.release.directory import CONFIG
 
-    return asdict(model) | {"weights": sha256_of(release.path / CONFIG), "model": release.model_digest}
+    clip = model.clip_path or named_checkpoint()
+    return asdict(model) | {
+        "weights": sha256_of(release.path / CONFIG),
+        "model": release.model_digest,
+        "clip_path": None if clip is None else checkpoint_key(clip),
+    }
 
 
 def _content(words: str | Path) -> str:

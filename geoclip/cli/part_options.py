@@ -31,7 +31,7 @@ class PartOptions(Options):
     ] = None
     part_rows: Annotated[int, Help("Rows of a file of --parts.", Panel.OUTPUT, least=1, most=1_000_000)] = 4096
     finish: Annotated[
-        bool, Help("With --parts: check that all files are there, and write their manifest.", Panel.OUTPUT)
+        bool, Help("With --parts alone: check that all files are there, and write their manifest.", Panel.OUTPUT)
     ] = False
 
     on: Annotated[

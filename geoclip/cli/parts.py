@@ -1,7 +1,8 @@
-"""A job in parts, as commands run it: the part that is asked for, or its end."""
+"""A job in parts, as commands run it: the part that is asked for, and its end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from geoclip.cli.part_options import PartOptions
@@ -15,6 +16,7 @@ from geoclip.photos.decode import Photo, name_of
 from index.parts import Part
 
 if TYPE_CHECKING:
+    from geoclip.photos.elsewhere import Elsewhere
     from geoclip.writers.parts import PartFolder, PartKind
 
 Row = TypeVar("Row", bound=Outcome)
@@ -38,24 +40,17 @@ class PartJob(Generic[Row]):
 
 
 def run_parts(options: PartOptions, job: PartJob[Row]) -> int:
-    """Do the part of a job that is asked for, or finish it; return the exit code.
+    """Do the part of a job that is asked for; return the exit code.
 
     Raises:
-        InputError: there is no such part, the folder is of another job, or the job is not complete.
+        InputError: there is no such part, or the folder is of another job.
     """
     from geoclip.writers.parts import PartFolder
 
     assert options.parts is not None
-    try:
-        part = None if options.part is None else Part.parse(options.part)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    part = _part(options)
     names = [name_of(each, at) for at, each in enumerate(job.inputs)]
     folder = PartFolder(options.parts, job.kind, names, job.options, options.part_rows)
-    if options.finish:
-        made = folder.finish()
-        say(f"{options.parts} is whole: {made.files:,} files, {made.rows:,} rows, {made.failed:,} of them failed.")
-        return 1 if made.failed else 0
     left, counts = folder.missing(part), RunCounts()
     known = sum(rows.stop - rows.start for rows in map(folder.rows, left))
     with progress(job.done.capitalize(), known) as update:
@@ -73,6 +68,59 @@ def run_parts(options: PartOptions, job: PartJob[Row]) -> int:
     then = f"{lacking} are missing" if lacking else "all are there, and --finish writes the manifest"
     say(f"{len(left)} of {len(folder)} files made here; {then}.")
     return counts.exit_code(job.done)
+
+
+def part_inputs(options: PartOptions, photos: Iterable[Photo]) -> list[Photo]:
+    """Return all photos of a job. Tar files at addresses, given as `TarAt`, are listed once for all its parts.
+
+    Raises:
+        InputError: there is no such part, the folder is not of a job, or a tar file cannot be listed at the moment.
+    """
+    from geoclip.remote.listings import listed
+    from geoclip.remote.tar import TarAt
+    from geoclip.writers.parts import check_folder
+
+    given = list(photos)
+    shards = [each for each in given if isinstance(each, TarAt)]
+    if not shards or options.parts is None:
+        return given
+    part = _part(options)
+    check_folder(options.parts)
+    first = 0 if part is None else (part.number - 1) * len(shards) // part.of
+    with progress("Listing tar files", len(shards)) as update:
+        found = listed(shards, options.parts / LISTINGS, first, update)
+        return [photo for each in given for photo in (next(found) if isinstance(each, TarAt) else (each,))]
+
+
+def unlisted(address: str) -> "list[Elsewhere]":
+    """Return what stands for the photos of a tar file at an address until `part_inputs` lists them."""
+    from geoclip.remote.tar import TarAt
+
+    return [TarAt(address)]
+
+
+LISTINGS = "_listings"
+"""In the folder of a job; readers of folders of Parquet pass over such names."""
+
+
+def _part(options: PartOptions) -> Part | None:
+    try:
+        return None if options.part is None else Part.parse(options.part)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def finish_parts(folder: Path, kind: str) -> int:
+    """Finish the job that a folder's plan describes; return the exit code. Its inputs need not be there any more.
+
+    Raises:
+        InputError: there is no such job, or it is not complete.
+    """
+    from geoclip.writers.parts import PartFiles
+
+    made = PartFiles.begun(folder, kind).finish()
+    say(f"{folder} is whole: {made.files:,} files, {made.rows:,} rows, {made.failed:,} of them failed.")
+    return 1 if made.failed else 0
 
 
 def _on_ray(

@@ -2,20 +2,28 @@
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from geoclip.cli.terminal import say
 from geoclip.errors import InputError
 
 if TYPE_CHECKING:
     from geoclip.photos.decode import Photo
+    from geoclip.photos.elsewhere import Elsewhere
+
+Tars: TypeAlias = "Callable[[str], Iterable[Elsewhere]] | None"
 
 
 def photo_inputs(
-    inputs: list[str], from_list: Path | None, exclude: Sequence[str] = (), column: str | None = None
+    inputs: list[str],
+    from_list: Path | None,
+    exclude: Sequence[str] = (),
+    column: str | None = None,
+    *,
+    tars: Tars = None,
 ) -> "Iterator[Photo]":
     """Return the photos of a command's arguments; read lazily. What is passed over is said at the end.
 
@@ -24,6 +32,7 @@ def photo_inputs(
         from_list: a file with a path or address a line, or a table of photos.
         exclude: what is left out in folders.
         column: of tables, with the paths or addresses.
+        tars: returns what stands for the photos of a tar file at an address; None lists them.
 
     Raises:
         InputError: no inputs, one that does not exist, a table without such a column, or stdin asked for twice.
@@ -39,10 +48,12 @@ def photo_inputs(
     listed: Iterator[Photo] = iter(())
     if from_list is not None:
         words = str(from_list)
-        listed = _in_table(words, column) if _is_table(words) else _each(listed_photos(from_list))
+        listed = _in_table(words, column, tars) if _is_table(words) else _each(listed_photos(from_list), tars)
     plain = [name for name in inputs if not (name == "-" or _is_special(name))]
     found = iter(find_photos(plain, exclude, say))  # all of them are looked at, before the first is read
-    special = [_in_table(name, column) if _is_table(name) else _at(name) for name in inputs if _is_special(name)]
+    special = [
+        _in_table(name, column, tars) if _is_table(name) else _at(name, tars) for name in inputs if _is_special(name)
+    ]
     on_stdin = (photo_on_stdin() for name in inputs if name == "-")
     return chain(on_stdin, found, chain.from_iterable(special), listed)
 
@@ -89,33 +100,34 @@ def _is_table(name: str) -> bool:
     return path.suffix.lower() in LIST_SUFFIXES and not is_address(name) and not path.is_dir()
 
 
-def _at(words: str) -> "Iterator[Photo]":
-    """Return the photos of a path or address; tar files are looked for at once."""
+def _at(words: str, tars: Tars) -> "Iterator[Photo]":
+    """Return the photos of a path or address; tar files of this machine are looked for at once."""
     from geoclip.photos.tar import is_tar, members_of, shards_of
-    from geoclip.remote.photo import is_address, photo_at
-    from geoclip.remote.tar import is_tar_address, members_at, shards_at
+    from geoclip.remote.photo import is_address, is_tar_at, photo_at
+    from geoclip.remote.tar import members_at, tars_at
 
-    if is_tar_address(words):
-        return chain.from_iterable(map(members_at, shards_at(words)))
+    if is_tar_at(words):
+        return chain.from_iterable(map(tars or members_at, tars_at(words)))
     if is_address(words):
         photo = photo_at(words)
-        return _at(photo) if isinstance(photo, str) else iter([photo])
+        return _at(photo, tars) if isinstance(photo, str) else iter([photo])
     return chain.from_iterable(map(members_of, shards_of(words))) if is_tar(words) else iter([words])
 
 
-def _each(names: Iterable[str]) -> "Iterator[Photo]":
+def _each(names: Iterable[str], tars: Tars) -> "Iterator[Photo]":
     """Yield the photos of names in a list, where a tar file that is not there is a row with a reason."""
     from geoclip.photos.elsewhere import Unusable
-    from geoclip.remote.photo import is_address, shown
+    from geoclip.remote.address import shown
+    from geoclip.remote.photo import is_address
 
     for name in names:
         try:
-            yield from _at(name)
+            yield from _at(name, tars)
         except InputError as error:
             yield Unusable(shown(name) if is_address(name) else name, str(error))
 
 
-def _in_table(name: str, column: str | None) -> "Iterator[Photo]":
+def _in_table(name: str, column: str | None, tars: Tars) -> "Iterator[Photo]":
     from geoclip.photos.elsewhere import Unusable
     from geoclip.tables.photo_list import listed_in
 
@@ -126,6 +138,6 @@ def _in_table(name: str, column: str | None) -> "Iterator[Photo]":
             if row.words is None:
                 yield Unusable(f"{name}: row {row.number}", "The row names no photo, or cannot be read.")
             else:
-                yield from _each([row.words])
+                yield from _each([row.words], tars)
 
     return photos()

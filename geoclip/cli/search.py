@@ -19,7 +19,7 @@ from geoclip.answers.source import index_folder
 from geoclip.cli.map_file import MapFile
 from geoclip.cli.output_options import OutputOptions, options_of
 from geoclip.cli.part_work import SearchWork
-from geoclip.cli.parts import PartJob, run_parts
+from geoclip.cli.parts import PartJob, finish_parts, run_parts
 from geoclip.cli.photo_inputs import photo_inputs, photo_on_stdin
 from geoclip.cli.run_counts import RunCounts
 from geoclip.cli.session import open_embedder, open_locator
@@ -55,6 +55,8 @@ def run(
     means: bool = False,
 ) -> None:
     """Answer for vectors and photos as they come; exit 1 if some could not be read."""
+    if output.parts is not None and output.finish:
+        raise typer.Exit(finish_parts(output.parts, "answers"))
     from geoclip.writers.parts import files_of
 
     target = output.checked()

@@ -65,7 +65,7 @@ def _tower(
 
     path = None
     if pretrained:
-        path = checkpoint or _named_checkpoint() or hub_checkpoint(config)
+        path = checkpoint or named_checkpoint() or hub_checkpoint(config)
     with torch.device("cpu" if path is None else "meta"):  # no memory, no random numbers for weights to be replaced
         module = _built(tower, config, dtype)
     if path is not None:
@@ -75,7 +75,7 @@ def _tower(
     return module.eval().requires_grad_(False)
 
 
-def _named_checkpoint() -> Path | None:
+def named_checkpoint() -> Path | None:
     """Return the file or folder that the environment names."""
     named = os.environ.get("GEOCLIP_CLIP_CHECKPOINT")
     return Path(named).expanduser() if named else None

@@ -5,7 +5,6 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
@@ -22,11 +21,25 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
+class SeekableFile(Protocol):
+    """A file that is read from anywhere, as far as headers need it."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, fewer at the end."""
+
+    def seek(self, position: int, whence: int = 0, /) -> int:
+        """Go to a position."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
 @dataclass(frozen=True)
 class TarMember(Elsewhere):
-    """A photo inside a tar file."""
+    """A photo inside a tar file of this machine."""
 
     shard: str
+    """The tar file's name: of this machine's its path."""
     member: str
     offset: int
     """Where its content begins, in bytes."""
@@ -46,24 +59,31 @@ class TarMember(Elsewhere):
         """See `Elsewhere.content`."""
         if self.size > most:
             raise TooLargeError(self.size, most)
+        content = self._read()
+        if len(content) < self.size:
+            raise self._cut(len(content))
+        return content
+
+    def _cut(self, there: int) -> PhotoError:
+        return PhotoError(f"The tar file ends after {there:,} of the photo's {self.size:,} bytes.")
+
+    def _read(self) -> bytes:
+        """Return the content, or what of it the tar file has."""
         try:
             with Path(self.shard).open("rb", buffering=0) as file:
-                content = os.pread(file.fileno(), self.size, self.offset)
+                return os.pread(file.fileno(), self.size, self.offset)
         except OSError as error:
             raise PhotoError(f"The tar file cannot be read: {error.strerror}.") from error
-        if len(content) < self.size:
-            raise PhotoError(f"The tar file ends after {len(content):,} of the photo's {self.size:,} bytes.")
-        return content
+
+
+def is_named_as_tar(name: str) -> bool:
+    """Return whether a name is one of tar files; compressed ones are named too, to be refused in words."""
+    return name.lower().endswith((".tar", *_COMPRESSED))
 
 
 def is_tar(path: str) -> bool:
-    """Return whether a path names tar files; compressed ones are named too, to be refused in words."""
-    return has_tar_name(path) and not os.path.isdir(path)  # noqa: PTH112 - any text
-
-
-def has_tar_name(path: str) -> bool:
-    """Return whether a path, on this machine or elsewhere, ends as those of tar files do."""
-    return path.lower().endswith((".tar", *_COMPRESSED))
+    """Return whether a path names tar files; a folder may be called like one."""
+    return is_named_as_tar(path) and not os.path.isdir(path)  # noqa: PTH112 - any text
 
 
 def shards_of(pattern: str) -> list[str]:
@@ -72,60 +92,57 @@ def shards_of(pattern: str) -> list[str]:
     Raises:
         InputError: one does not exist, or is compressed; or the pattern names too many.
     """
-    names = [pattern] if os.path.exists(pattern) else expanded(pattern)  # noqa: PTH110 - any text
+    names = names_of(pattern, is_one=os.path.exists)
     for name in names:
-        refuse_compressed(name)
         if not os.path.isfile(name):  # noqa: PTH113 - any text
             raise InputError(f"{name} does not exist, or is not a file; give tar files.")
     return names
 
 
-def expanded(pattern: str) -> list[str]:
+def names_of(pattern: str, is_one: Callable[[str], bool] = lambda name: False) -> list[str]:
     """Return the names that a pattern such as `shard-{000..010}.tar` stands for.
 
+    Args:
+        pattern: of tar files.
+        is_one: whether what looks like a pattern is the name of a file.
+
     Raises:
-        InputError: it names too many.
+        InputError: they are of compressed tar files, or too many.
     """
     names = [pattern]
-    while found := _RANGE.search(names[0]):
+    while not is_one(names[0]) and (found := _RANGE.search(names[0])):
         first, last = int(found[1]), int(found[2])
         if not 0 <= last - first < MAX_SHARDS // len(names):
             raise InputError(f"{pattern} names {last - first + 1:,} tar files; give 1 to {MAX_SHARDS:,}.")
         width = len(found[1])
         numbers = [f"{number:0{width}d}" for number in range(first, last + 1)]
         names = [_RANGE.sub(number, name, count=1) for name in names for number in numbers]
+    if names[0].lower().endswith(_COMPRESSED):
+        raise InputError(
+            f"{names[0]} is compressed; unpack it to a plain .tar, whose members can be read by themselves."
+        )
     return names
-
-
-def refuse_compressed(name: str) -> None:
-    """Refuse a compressed tar file.
-
-    Raises:
-        InputError: by its name it is one.
-    """
-    if name.lower().endswith(_COMPRESSED):
-        raise InputError(f"{name} is compressed; unpack it to a plain .tar, whose members can be read by themselves.")
 
 
 def members_of(shard: str) -> Iterator[Elsewhere]:
     """Yield the photos of a tar file of this machine; see `members_in`."""
     try:
         with Path(shard).open("rb") as file:
-            yield from members_in(file, shard, partial(TarMember, shard))
-    except OSError as error:
+            yield from members_in(file, shard, TarMember)
+    except (OSError, ValueError) as error:
         yield _damaged(shard, error)
 
 
-def members_in(file: "Readable", name: str, photo: Callable[[str, int, int], Elsewhere]) -> Iterator[Elsewhere]:
+def members_in(file: SeekableFile, shard: str, photo: Callable[[str, str, int, int], TarMember]) -> Iterator[Elsewhere]:
     """Yield the photos of a tar file in their order; only headers are read. What folders leave out is left out here.
 
     A link or device under a photo's name, and a name that would climb out of a folder, is a row with a reason, and so
     is the file itself where it is damaged: those before are yielded, and nothing behind.
 
     Args:
-        file: is read, and left open.
-        name: what it is called.
-        photo: makes a photo of a member's name, where its content begins, and its size in bytes.
+        file: the tar file.
+        shard: its name.
+        photo: makes a photo of `shard`, its name, where its content begins and how many bytes it has.
     """
     try:
         headers = _Headers(file)
@@ -134,14 +151,14 @@ def members_in(file: "Readable", name: str, photo: Callable[[str, int, int], Els
             if PurePosixPath(member.name).suffix.lower() in SUFFIXES and not (
                 member.isdir() or _is_left_out(member.name)
             ):
-                yield _refused(name, member) or photo(member.name.removeprefix("./"), member.offset_data, member.size)
+                yield _photo(shard, member, photo)
     except (tarfile.TarError, OSError, ValueError, RecursionError, OverflowError) as error:
-        yield _damaged(name, error)
+        yield _damaged(shard, error)
 
 
-def _damaged(name: str, error: Exception) -> Unusable:
+def _damaged(shard: str, error: Exception) -> Unusable:
     said = " ".join(str(error).split())[:100].rstrip(".") or type(error).__name__
-    return Unusable(name, f"The tar file is damaged and was not read further: {said}.")
+    return Unusable(shard, f"The tar file is damaged and was not read further: {said}.")
 
 
 def _onwards(tar: tarfile.TarFile, headers: "_Headers") -> Iterator[tarfile.TarInfo]:
@@ -167,8 +184,7 @@ def _is_left_out(name: str) -> bool:
     return hidden or any(folder.lower() in SYSTEM_FOLDERS for folder in folders)
 
 
-def _refused(shard: str, member: tarfile.TarInfo) -> Unusable | None:
-    """Return a member that is not read as a row with a reason."""
+def _photo(shard: str, member: tarfile.TarInfo, photo: Callable[[str, str, int, int], TarMember]) -> Elsewhere:
     parts = PurePosixPath(member.name).parts
     if not member.isreg() or member.issparse():
         kind = "a link" if member.islnk() or member.issym() else "not an ordinary file"
@@ -176,26 +192,13 @@ def _refused(shard: str, member: tarfile.TarInfo) -> Unusable | None:
     if ".." in parts or member.name.startswith("/"):
         plain = "/".join(part for part in parts if part not in ("..", "/"))
         return Unusable(f"{shard}/{plain}", "The name of this member of the tar file leads out of its folder.")
-    return None
-
-
-class Readable(Protocol):
-    """A file that is read from anywhere."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return so many bytes, fewer at the end."""
-
-    def seek(self, position: int, whence: int = ..., /) -> int:
-        """Go to a position."""
-
-    def tell(self) -> int:
-        """Return the position."""
+    return photo(shard, member.name.removeprefix("./"), member.offset_data, member.size)
 
 
 class _Headers:
     """A file from which headers are read: of one member not more than they may have."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: SeekableFile) -> None:
         self._file, self._read = file, 0
 
     def read_by(self, step: Callable[[], T]) -> T:

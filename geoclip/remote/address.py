@@ -184,4 +184,12 @@ def without_secrets(words: str) -> str:
     return _SECRETS.sub(lambda found: "//" if found[0].startswith("//") else "", words)
 
 
+def shown(address: str) -> str:
+    """Return the address of a file without what may be secret in it."""
+    scheme, host, path, _, _ = split_address(address)
+    if not scheme:
+        return without_secrets(address)
+    return urlunsplit((scheme, host if scheme == "hf" else host.rpartition("@")[2], path, "", ""))
+
+
 _BLOCK = 1 << 22

@@ -1,37 +1,21 @@
-"""One photo at an address: https, s3, gs or hf. Bounded in size and time; tried again where the other side fails."""
+"""One photo at an address: https, s3, gs or hf."""
 
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
-from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
-from geoclip.errors import PhotoError
-from geoclip.photos.elsewhere import Elsewhere, TooLargeError, Unusable
-from geoclip.photos.tar import has_tar_name
-from geoclip.remote.address import (
-    NO_CREDENTIALS,
-    PACKAGES,
-    WEB,
-    first_cause,
-    has_credentials,
-    reason_of,
-    split_address,
-    without_secrets,
-)
-from geoclip.remote.web import web_options
+from geoclip.photos.elsewhere import Elsewhere, Unusable
+from geoclip.photos.tar import is_named_as_tar
+from geoclip.remote.address import NO_CREDENTIALS, PACKAGES, has_credentials, shown, split_address
+from geoclip.remote.content import whole
 
-T = TypeVar("T")
-TOTAL_S = 60.0
-"""For one photo, each time it is tried."""
-WAITS_S = (0.5, 2.0)
-"""Before a photo is tried again."""
-_CHUNK = 1 << 20
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|file:/", re.IGNORECASE)
-_GONE, _REFUSED, _PASSING = (404, 410), (401, 403, 407), (408, 425, 429)
+
+
+def is_tar_at(words: str) -> bool:
+    """Return whether words are the address of tar files that can be read there; see `geoclip.remote.tar`."""
+    scheme, host, path, _, _ = split_address(words)
+    return scheme in PACKAGES and bool(host) and not has_credentials(scheme, host) and is_named_as_tar(path)
 
 
 def is_address(words: str) -> bool:
@@ -46,8 +30,8 @@ def photo_at(address: str) -> Elsewhere | str:
         return unquote(path)
     if scheme in PACKAGES and has_credentials(scheme, host):
         return Unusable(shown(address), f"The address holds a name or a password; {NO_CREDENTIALS}")
-    if has_tar_name(path):
-        return Unusable(shown(address), "A tar file holds many photos, and one is wanted here.")
+    if is_named_as_tar(path):
+        return Unusable(shown(address), "A tar file holds many photos, and here is a place for one.")
     if scheme not in PACKAGES or not host or not path.strip("/"):
         kinds = "file://, https://, http://, s3://, gs:// and hf://"
         return Unusable(shown(address), f"This is not the address of a file that is read; {kinds} are.")
@@ -70,85 +54,4 @@ class RemotePhoto(Elsewhere):
 
     def content(self, most: int) -> bytes:
         """See `Elsewhere.content`."""
-        scheme = urlsplit(self.address).scheme
-        return tried(scheme, lambda: _read(self.address, scheme, most))
-
-
-def tried(scheme: str, fetch: Callable[[], T]) -> T:
-    """Fetch something at an address, again where that may help.
-
-    Raises:
-        PhotoError: it cannot be had, or the package for this kind of address is not installed.
-    """
-    if find_spec(PACKAGES[scheme]) is None:
-        raise PhotoError(f"{scheme}:// needs the package {PACKAGES[scheme]}, which this installation lacks.")
-    for wait in (*WAITS_S, None):
-        try:
-            return fetch()
-        except PhotoError:
-            raise
-        except Exception as found:  # each kind of address has errors of its own
-            error = first_cause(found) if scheme in WEB and not isinstance(found, TimeoutError) else found
-            if wait is None or not _may_pass(error):
-                raise PhotoError(_sentence(error)) from None
-        time.sleep(wait)
-    raise AssertionError
-
-
-def _read(address: str, scheme: str, most: int) -> bytes:
-    files, until = file_system(scheme), time.monotonic() + TOTAL_S
-    path = files._strip_protocol(address)
-    if scheme in WEB:
-        # one request: with a size given, whatever it is, the server is not asked for it first
-        opened = files.open(path, "rb", block_size=0, size=1)
-        size = opened.r.content_length
-    else:
-        opened = files.open(path, "rb", block_size=1 << 22)
-        size = opened.size
-    with opened as file:
-        if size is not None and size > most:
-            raise TooLargeError(size, most)
-        content = bytearray()
-        while chunk := file.read(_CHUNK):
-            content += chunk
-            if len(content) > most:
-                raise TooLargeError(None, most)
-            if time.monotonic() > until:
-                raise PhotoError(f"Fetching it takes longer than {TOTAL_S:g} s.")
-    return bytes(content)
-
-
-@lru_cache(maxsize=8)
-def file_system(scheme: str) -> Any:
-    """Return fsspec's file system for a kind of address; it remembers nothing of what is there."""
-    import fsspec
-
-    options = web_options(TOTAL_S) if scheme in WEB else {}
-    return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Return whether the next try may succeed."""
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return status >= 500 or status in _PASSING
-    return not isinstance(error, FileNotFoundError | PermissionError | ValueError | TypeError)
-
-
-def _sentence(error: BaseException) -> str:
-    status = getattr(error, "status", None)
-    if isinstance(error, TimeoutError):
-        return "The server does not answer in time."
-    if isinstance(error, FileNotFoundError) or status in _GONE:
-        return "There is no such file at this address."
-    if isinstance(error, PermissionError) or status in _REFUSED or "Credentials" in type(error).__name__:
-        return "Access to this address is refused; it needs credentials, or others."
-    return f"It cannot be fetched: {reason_of(error)}."
-
-
-def shown(address: str) -> str:
-    """Return an address without what may be secret in it."""
-    scheme, host, path, _, _ = split_address(address)
-    if not scheme:
-        return without_secrets(address)
-    return urlunsplit((scheme, host if scheme == "hf" else host.rpartition("@")[2], path, "", ""))
+        return whole(self.address, most)

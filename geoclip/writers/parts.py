@@ -65,29 +65,39 @@ class Finished(NamedTuple):
     """Rows with an error in place of an answer."""
 
 
-class PartFolder(Generic[Row]):
-    """The folder of a job. It can be pickled, for processes that write its files.
+class PartFiles:
+    """The files of a job, made or not.
 
     Args:
-        folder: is made.
-        kind: what the rows are.
-        names: (N,) of the inputs, in order.
-        options: all that rows depend on beside them.
+        folder: of the job.
+        kind: what the rows are, as its plan names it.
+        count: of the inputs.
         rows: of a file.
-
-    Raises:
-        InputError: the folder is of another job, or holds something else.
     """
 
-    def __init__(
-        self, folder: Path, kind: PartKind[Row], names: Sequence[str], options: Mapping[str, Any], rows: int
-    ) -> None:
-        self.folder, self.kind, self._count, self._rows = folder, kind, len(names), rows
-        digest = hashlib.sha256()
-        for name in names:
-            digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-        wanted = {"kind": kind.name, "inputs": f"{len(names)}, {digest.hexdigest()}", "part_rows": rows}
-        self._claim(wanted | {name: str(value) for name, value in sorted(options.items())})
+    def __init__(self, folder: Path, kind: str, count: int, rows: int) -> None:
+        self.folder, self._kind, self._count, self._rows = folder, kind, count, rows
+
+    @classmethod
+    def begun(cls, folder: Path, kind: str) -> "PartFiles":
+        """Return the files of the job that a folder's plan names; neither inputs nor options are looked at.
+
+        Raises:
+            InputError: there is no job of this kind.
+        """
+        path = folder / PLAN
+        try:
+            plan = json.loads(path.read_text(encoding="utf-8"))
+            count, rows = int(plan["inputs"].partition(",")[0]), int(plan["part_rows"])
+            if count < 0 or rows < 1:
+                raise ValueError
+        except FileNotFoundError as error:
+            raise InputError(f"{folder} holds no {PLAN}, so no job was begun there; run its parts first.") from error
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged; begin again with another --parts.") from error
+        if plan.get("kind") != kind:
+            raise InputError(f"{folder} holds a job of {plan.get('kind')}, not of {kind}; finish it as it was begun.")
+        return cls(folder, kind, count, rows)
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -105,6 +115,72 @@ class PartFolder(Generic[Row]):
     def rows(self, number: int) -> slice:
         """Return which of the inputs a file has."""
         return slice(number * self._rows, min((number + 1) * self._rows, self._count))
+
+    def finish(self) -> Finished:
+        """Check that all files are there and whole, and nothing beside them, and write the manifest.
+
+        Raises:
+            InputError: some are missing or damaged, or the folder holds something else; the sentence says which.
+        """
+        if lacking := self.missing():
+            raise InputError(
+                f"{len(lacking)} of {len(self)} files are missing in {self.folder}: {ranges(lacking)}; run their parts "
+                "again."
+            )
+        own = {self.path(number).name for number in range(len(self))}
+        if other := min((path.name for path in _content(self.folder) if path.name not in own), default=None):
+            raise InputError(
+                f"{self.folder} holds {other}, which is not of this job and would be read with it; move it away."
+            )
+        files, failed = [], 0
+        for number in range(len(self)):
+            path, (rows, errors) = self.path(number), self._checked(number)
+            failed += errors
+            files.append({"name": path.name, "rows": rows, "failed": errors, "sha256": sha256_of(path)})
+        record = {"kind": f"geoclip-planet {self._kind}", "rows": self._count, "failed": failed, "files": files}
+        with written_whole(self.folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        return Finished(len(files), self._count, failed)
+
+    def _checked(self, number: int) -> tuple[int, int]:
+        """Return the rows of a file, and how many of them have an error."""
+        wanted = self.rows(number)
+        try:
+            errors = pq.read_table(self.path(number), columns=["error"])["error"]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.path(number)} is damaged; remove it and run its part again.") from error
+        if len(errors) != wanted.stop - wanted.start:
+            raise InputError(
+                f"{self.path(number)} has {len(errors)} rows and should have {wanted.stop - wanted.start}; remove it "
+                "and run its part again."
+            )
+        return len(errors), len(errors) - errors.null_count
+
+
+class PartFolder(PartFiles, Generic[Row]):
+    """The folder of a job. It can be pickled, for processes that write its files.
+
+    Args:
+        folder: is made.
+        kind: what the rows are.
+        names: (N,) of the inputs, in order.
+        options: all that rows depend on beside them.
+        rows: of a file.
+
+    Raises:
+        InputError: the folder is of another job, or holds something else.
+    """
+
+    def __init__(
+        self, folder: Path, kind: PartKind[Row], names: Sequence[str], options: Mapping[str, Any], rows: int
+    ) -> None:
+        super().__init__(folder, kind.name, len(names), rows)
+        self.kind = kind
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        wanted = {"kind": kind.name, "inputs": f"{len(names)}, {digest.hexdigest()}", "part_rows": rows}
+        self._claim(wanted | {name: str(value) for name, value in sorted(options.items())})
 
     def write(self, number: int, rows: Iterable[Row]) -> Iterator[Row]:
         """Write a file whole; yield the rows as they come, those with an error too.
@@ -128,57 +204,10 @@ class PartFolder(Generic[Row]):
                     "meanwhile, so begin again with another --parts."
                 )
 
-    def finish(self) -> Finished:
-        """Check that all files are there and whole, and nothing beside them, and write the manifest.
-
-        Raises:
-            InputError: some are missing or damaged, or the folder holds something else; the sentence says which.
-        """
-        if lacking := self.missing():
-            raise InputError(
-                f"{len(lacking)} of {len(self)} files are missing in {self.folder}: {ranges(lacking)}; run their parts "
-                "again."
-            )
-        own = {self.path(number).name for number in range(len(self))}
-        if other := min((path.name for path in self._content() if path.name not in own), default=None):
-            raise InputError(
-                f"{self.folder} holds {other}, which is not of this job and would be read with it; move it away."
-            )
-        files, failed = [], 0
-        for number in range(len(self)):
-            path, (rows, errors) = self.path(number), self._checked(number)
-            failed += errors
-            files.append({"name": path.name, "rows": rows, "failed": errors, "sha256": sha256_of(path)})
-        record = {"kind": f"geoclip-planet {self.kind.name}", "rows": self._count, "failed": failed, "files": files}
-        with written_whole(self.folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Finished(len(files), self._count, failed)
-
-    def _content(self) -> Iterator[Path]:
-        """Yield what a reader of the folder would read."""
-        return self.folder.glob("[!._]*")
-
-    def _checked(self, number: int) -> tuple[int, int]:
-        """Return the rows of a file, and how many of them have an error."""
-        wanted = self.rows(number)
-        try:
-            errors = pq.read_table(self.path(number), columns=["error"])["error"]
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{self.path(number)} is damaged; remove it and run its part again.") from error
-        if len(errors) != wanted.stop - wanted.start:
-            raise InputError(
-                f"{self.path(number)} has {len(errors)} rows and should have {wanted.stop - wanted.start}; remove it "
-                "and run its part again."
-            )
-        return len(errors), len(errors) - errors.null_count
-
     def _claim(self, wanted: dict[str, Any]) -> None:
         path = self.folder / PLAN
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder} is a file; give a folder with --parts.")
+        check_folder(self.folder)
         if not path.exists():
-            if self.folder.exists() and (other := next(self._content(), None)):
-                raise InputError(f"{self.folder} holds {other.name} and no {PLAN}; give an empty folder with --parts.")
             with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         try:
@@ -192,6 +221,23 @@ class PartFolder(Generic[Row]):
                 f"{self.folder} holds a job that differs in {words}; give the inputs and options that it was begun "
                 "with, or another --parts."
             )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not of a job, nor can be.
+
+    Raises:
+        InputError: it is a file, or holds something and no plan.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder with --parts.")
+    if not (folder / PLAN).exists() and (other := next(_content(folder), None)):
+        raise InputError(f"{folder} holds {other.name} and no {PLAN}; give an empty folder with --parts.")
+
+
+def _content(folder: Path) -> Iterator[Path]:
+    """Yield what a reader of a folder would read."""
+    return folder.glob("[!._]*")
 
 
 def files_of(path: str) -> list[str]:

@@ -19,6 +19,7 @@ from index.building.accuracy import Arithmetic, smooth_from
 from index.building.block_job import BlockJob, MakeBlocks
 from index.building.block_store import BlockStore, join, send_grid
 from index.building.blocks import block_path, encode_block, read_blocks, write_block
+from index.building.built_already import gallery_inside, is_built
 from index.building.levels import write_levels
 from index.building.parts import Blocks
 from index.building.plan import BuildPlan, block_cells_for
@@ -34,10 +35,11 @@ from index.building.working_folder import (
     read_grid,
     save_grid,
     shared,
+    working_folder,
 )
 from index.encoder import Encoder
 from index.files import written_whole
-from index.grid.cells import Cells, areas_km2, centres, children, parents, resolution, spacing_km
+from index.grid.cells import Cells, areas_km2, centres, children, resolution, spacing_km
 from index.parts import Part, ranges
 from index.storage.artifact import check_replaceable, seal
 from index.storage.directory import CELLS, GALLERY, PRIOR
@@ -112,15 +114,22 @@ def build_part(
     *,
     report: OnStage,
     store: BlockStore | None = None,
-) -> None:
+) -> bool:
     """Encode the blocks of one part of a build that are not there yet; arguments and errors as for `build`.
 
     Other processes, on this machine or on others that see the same folder or store, may encode other parts or the same
     one. With a store, nothing else needs to see the folder.
+
+    Returns:
+        Whether there was something to do: not where the index of this request is there, and no other one was begun.
     """
-    with shared(_replaceable(target, replace=True), request.described()) as work:
+    target = _replaceable(target, replace=True)
+    if is_built(request, target) and not working_folder(target).exists():
+        return False
+    with shared(target, request.described()) as work:
         begun = _begun(work, request, encoder, report, store)
         _encode(begun, request, encoder, report, part.numbers(len(begun.plan)), keep_copies=False)
+    return True
 
 
 def finish(
@@ -261,11 +270,7 @@ def _seal(begun: _Begun, request: Request, encoder: Encoder, target: Path, repor
 
 def _gallery_and_prior(request: Request, cells: Cells) -> tuple[Gallery, Prior]:
     """Return the part of the gallery that lies in the grid, and the prior it gives."""
-    gallery = request.gallery
-    inside = np.isin(parents(gallery.cells, request.coarse_res), cells)
-    gallery = replace_fields(
-        gallery, lat_lng=gallery.lat_lng[inside], counts=gallery.counts[inside], cells=gallery.cells[inside]
-    )
+    gallery = gallery_inside(request, cells)
     return gallery, Prior.fit(cells, areas_km2(cells), gallery)
 
 

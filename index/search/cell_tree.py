@@ -88,7 +88,9 @@ class CellTree:
         if joined >= many:
             least = least_of_many
             opened, _ = _opened(inner, least)
-        whole, stands, mass, above, leaf, bounds = _by_resolution(*leaves._replace(cells=ids), inner, opened, finest)
+        whole, stands, mass, above, leaf, bounds = _by_resolution(
+            ids, leaves.mass, leaves.begins, inner, opened, finest
+        )
         return cls(least, finest, whole.view(np.uint64), stands.view(np.uint64), mass, above, leaf, bounds)
 
     def heavy(self, least: float) -> list[tuple[Cells, Floats]]:
@@ -118,10 +120,8 @@ def _begins(ids: _Ids) -> NDArray[np.int8]:
     begins = np.zeros(len(ids), np.int8)
     for row in range(1, len(ids)):
         differing = np.float64((ids[row] ^ ids[row - 1]) & _POSITION_BITS)
-        first_bit = (
-            differing.view(np.int64) >> 52
-        ) - 1023  # the exponent; this way the loop becomes a few instructions
-        begins[row] = max(15 - first_bit // 3, 0)
+        first_bit = (differing.view(np.int64) >> 52) - 1023  # the exponent: the loop becomes a few instructions
+        begins[row] = max(int(15 - first_bit // 3), 0)
     return begins
 
 
@@ -144,12 +144,12 @@ class _Inner(NamedTuple):
     """(M,) the row of the parent; -1 for resolution 0."""
     first: _Rows
     """(M,) the first leaf in it."""
-    count: _Rows
-    """(M,) leaves in it."""
+    held: _Rows
+    """(M,) how many leaves are in it."""
     mass: Floats
     """(M,) of these."""
     above_leaves: _Rows
-    """(L,) the row of each leaf's parent, -1 for resolution 0; of a leaf above others the row of the cell that it is."""
+    """(L,) the row of each leaf's parent, -1 for resolution 0; of a leaf above others that of the cell it is."""
 
 
 @compiled
@@ -175,7 +175,7 @@ def _inner(ids: _Ids, mass: Floats, begins: NDArray[np.int8]) -> _Inner:
             above[made] = path[deeper - 1] if deeper else -1
             path[deeper] = made
             made += 1
-        depth = max(res, begin)
+        depth = int(max(res, begin))
         here = path[depth - 1] if depth else -1
         above_leaves[row] = here
         if here >= 0:
@@ -201,7 +201,7 @@ def _opened(inner: _Inner, least: float) -> tuple[_Bools, int]:
 def _by_resolution(
     ids: _Ids, leaf_mass: Floats, begins: NDArray[np.int8], inner: _Inner, opened: _Bools, finest: int
 ) -> tuple[_Ids, _Ids, Floats, Floats, _Bools, NDArray[np.int64]]:
-    """Return the arrays of a `CellTree`, from `cells` to `bounds`: the children of opened cells (M,), and leaves (L,)."""
+    """Return the arrays of a `CellTree`, from `cells` to `bounds`: children of opened cells (M,), and leaves (L,)."""
     ends = np.zeros(2 * finest + 4, np.int64)  # of the cells of each resolution, then of the rests in these
     for row in range(len(opened)):
         if inner.above[row] < 0 or opened[inner.above[row]]:
@@ -224,7 +224,7 @@ def _by_resolution(
                 ends[res] += 1
                 digits = (1 << (3 * (15 - res))) - 1  # of finer resolutions
                 cells[at] = (first & ~(_LEVEL_BITS << _LEVEL_SHIFT)) | (res << _LEVEL_SHIFT) | digits
-                stands[at] = first if inner.count[row] == 1 else cells[at]
+                stands[at] = first if inner.held[row] == 1 else cells[at]
                 mass[at], leaf[at] = inner.mass[row], False
                 above[at] = math.inf if parent < 0 else inner.mass[parent]
             row += 1

@@ -101,7 +101,7 @@ def _reached(km: Floats, mass: Floats, share: float) -> float:
         if share <= less:
             high = nearer
         elif share <= less + equal or further == high:
-            return pivot
+            return float(pivot)
         else:
             low, share = further, share - less - equal
     return km[low] if low < len(km) else math.inf

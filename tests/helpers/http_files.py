@@ -22,6 +22,8 @@ class FileServer(ThreadingHTTPServer):
         self.ranges = True
         self.cuts = dict[str, int]()
         """How many of the answers with a file will end in the middle."""
+        self.fails = dict[str, int]()
+        """How many of the next answers for a file are that the server is busy."""
         super().__init__(("127.0.0.1", 0), partial(_Handler))
         self._scheme = "http"
         if tls is not None:
@@ -52,6 +54,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.server.redirect)
             self.end_headers()
             return
+        if self.server.fails.get(name):
+            self.server.fails[name] -= 1
+            self.send_response(503)
+            self.end_headers()
+            return
         if not path.is_file():
             self.send_response(404)
             self.end_headers()
@@ -62,6 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         stop = min(int(found[2]) + 1, len(content)) if found and found[2] else len(content)
         if found and start >= len(content):
             self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -14,9 +14,11 @@ from geoclip.distance import haversine_km
 from geoclip.encoders.location import LocationEncoder
 from geoclip.errors import InputError
 from geoclip.files import cache_dir
+from geoclip.release.directory import Release
 from tests.helpers.builds import contents
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.sealing import resealed
+from tests.helpers.small_release import small_release
 
 REGION = "disk:47.37,8.54,15"
 PLACES = np.array([[47.3769, 8.5417], [47.40, 8.50], [47.33, 8.58]])
@@ -63,6 +65,27 @@ def test_parts_make_the_same_index(planet: Path, tmp_path: Path) -> None:
         assert done.exit_code == finished, done.stderr
         assert ("1 of 1 blocks are missing" in done.stderr) == (finished == 2)
     assert contents(target) == contents(planet)
+    done = geoclip("build", target, "--region", REGION, "--part", "1/2")  # a scheduler repeats it
+    assert (done.exit_code, "is there, made of all parts with these options" in done.stderr) == (0, True), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts"]
+    done = geoclip("build", target, "--region", "disk:47.3,8.5,9", "--part", "2/2")  # of another index, to replace it
+    assert (done.exit_code, f"Part 2/2 is in {target}.building" in done.stderr) == (0, True), done.stderr
+
+
+def test_an_index_does_not_depend_on_where_its_model_lay(planet: Path, release: Release, tmp_path: Path) -> None:
+    small = small_release(tmp_path / "small")
+    for source, name in ((release.path, None), (small.weights, f"of the model {small.release.model_digest[:12]}")):
+        made = []
+        for folder in ("one", "other"):
+            weights = Path(shutil.copytree(source, tmp_path / f"{name}" / folder))
+            done = geoclip("build", tmp_path / f"{name} {folder}", "--weights", weights, "--region", REGION)
+            assert done.exit_code == 0, done.stderr
+            made.append(contents(tmp_path / f"{name} {folder}"))
+        assert made[0] == made[1]
+        if name is None:
+            assert made[0] == contents(planet)
+        else:
+            assert json.loads(made[0]["manifest.json"])["gallery"]["source"] == name
 
 
 def test_parts_that_share_no_folder_make_the_same_index(planet: Path, tmp_path: Path) -> None:

@@ -235,9 +235,15 @@ def test_a_plan_says_what_was_used_and_not_where_it_was(
     assert len(kept) == 3
     assert not [path for path in kept if "hunter2" in path.read_text()]
     own = ("--weights", str(small_towers.weights), "--region", str(tmp_path / "box.geojson"))
-    assert search(vectors, tmp_path / "job", *own, "--finish")[0] == 0
+    assert search(vectors, tmp_path / "job", *own)[0] == 0
+    clip = Path(shutil.copy(small_towers.clip, tmp_path / "clip.safetensors"))
+    copy = ("embed", photo, "--weights", small_towers.weights, "--clip-checkpoint", clip, "--parts", tmp_path / "own")
+    assert geoclip(*copy).exit_code == 0
+    clip.write_bytes(clip.read_bytes()[::-1])  # another of the same size
+    done = geoclip(*copy)
+    assert (done.exit_code, "differs in clip path;" in done.stderr) == (2, True), done.stderr
     (tmp_path / "box.geojson").write_text((tmp_path / "box.geojson").read_text().replace("40", "41"))
-    code, said = search(vectors, tmp_path / "job", *own, "--finish")
+    code, said = search(vectors, tmp_path / "job", *own)
     assert (code, "differs in region;" in said) == (2, True), said
 
 
@@ -247,6 +253,25 @@ def small_outline(folder: Path) -> Path:
     ring = [[-40, -40], [40, -40], [40, 40], [-40, 40], [-40, -40]]
     path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     return path
+
+
+def test_finishing_needs_neither_inputs_nor_model(vectors: Path, tmp_path: Path) -> None:
+    """Only what all parts agreed on when they wrote."""
+    mine = Path(shutil.copy(vectors, tmp_path / "vectors.npy"))
+    assert search(mine, tmp_path / "job")[0] == 0
+    mine.unlink()
+    empty = {"GEOCLIP_CACHE": str(tmp_path / "empty")}
+    for command, kind in (("embed", "vectors"), ("search", "answers"), ("locate", "answers")):
+        done = geoclip(command, "--parts", tmp_path / "job", "--finish", environment=empty)
+        if kind == "vectors":
+            assert_refused(done, "holds a job of answers, not of vectors")
+        else:
+            assert (done.exit_code, "is whole: 6 files, 23 rows" in done.stderr) == (0, True), done.stderr
+    assert_refused(geoclip("search", "--parts", tmp_path / "none", "--finish"), "no job was begun there")
+    assert not (tmp_path / "none").exists()
+    for plan in ("{}", "[]", '{"inputs": "x, y", "part_rows": 4}', '{"inputs": "1, y", "part_rows": 0}'):
+        (tmp_path / "job" / "_plan.json").write_text(plan)
+        assert_refused(geoclip("search", "--parts", tmp_path / "job", "--finish"), "_plan.json is damaged")
 
 
 @pytest.mark.parametrize("beside", [("-o", "x.parquet"), ("--resume",), ("--features",), ("places.csv",)])

@@ -26,14 +26,18 @@ def test_a_tar_file_at_an_address_of_this_machine_is_opened(tmp_path: Path) -> N
     assert (member.shard, member.content(10)) == (str(shard), b"abc")
 
 
-def test_a_compressed_tar_file_elsewhere_is_refused_and_in_a_list_a_row(tmp_path: Path) -> None:
-    address = "https://user:secret@example.org/shard.tar.gz?sig=secret"
+@pytest.mark.parametrize(
+    ("name", "said"), [("shard.tar.gz", "is compressed; unpack it"), ("s-{1..0}.tar", "names 0 tar files")]
+)
+def test_tar_files_that_are_not_read_are_refused_or_a_row(tmp_path: Path, name: str, said: str) -> None:
+    """Nothing is asked of the server, and nothing secret is said."""
+    address = f"https://user:secret@example.org/{name}?sig=secret"
     listed = tmp_path / "list.txt"
     listed.write_text(f"{address}\nhttps://example.org/1.jpg\n")
-    with pytest.raises(InputError, match=r"^https://example.org/shard.tar.gz is compressed"):
-        photo_inputs([address], None)
+    with pytest.raises(InputError, match=said) as refused:
+        list(photo_inputs([address], None))
     row, photo = photo_inputs([], listed)
     assert isinstance(row, Unusable)
-    assert "compressed" in row.reason
-    assert "secret" not in row.name + row.reason
+    assert (row.name, row.reason) == (f"https://example.org/{name}", str(refused.value))
+    assert "secret" not in row.reason
     assert isinstance(photo, RemotePhoto)

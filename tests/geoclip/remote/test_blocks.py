@@ -19,6 +19,7 @@ from moto.s3.models import S3Backend, s3_backends
 from numpy.typing import NDArray
 
 from geoclip.errors import InputError
+from geoclip.remote import blocks
 from geoclip.remote.address import UnreachableError
 from geoclip.remote.blocks import BucketOfBlocks, FolderOfBlocks, open_blocks
 from index.building.block_store import BlockStore
@@ -331,10 +332,11 @@ def test_credentials_are_not_said(s3: dict[str, str], address: str, tmp_path: Pa
         ),
         ("s3://", "is not an address of a folder"),
         ("s3://me:hunter2@[half/blocks", "Nothing can be kept at s3://[half/blocks; give"),
-        ("gs://bucket/blocks", "gs:// needs gcsfs, which this installation lacks"),
+        ("gs://bucket/blocks", "gs:// needs not_there, which this installation lacks"),
     ],
 )
-def test_places_that_are_refused(words: str, complaint: str) -> None:
+def test_places_that_are_refused(words: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(blocks._PACKAGES, "gs", "not_there")
     with pytest.raises(InputError) as found:
         open_blocks(words)
     assert complaint in str(found.value)

@@ -17,7 +17,8 @@ from geoclip.errors import PhotoError
 from geoclip.photos.decode import DecodeLimits, Photo, read_photo
 from geoclip.photos.elsewhere import AHEAD, Elsewhere, TooLargeError, Unusable, ahead
 from geoclip.photos.pool import decode_all
-from geoclip.remote import photo as remote
+from geoclip.remote import content as remote
+from geoclip.remote.address import PACKAGES
 from geoclip.remote.photo import RemotePhoto, photo_at
 from tests.helpers.commands import assert_refused, geoclip
 from tests.helpers.http_files import FileServer, serving
@@ -29,7 +30,7 @@ from tests.helpers.small_release import SmallRelease
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails is tried again without waiting; connections of other tests are not used."""
     monkeypatch.setattr(remote, "WAITS_S", (0.0, 0.0))
-    remote.file_system.cache_clear()
+    remote._file_system.cache_clear()
 
 
 @pytest.fixture
@@ -63,7 +64,8 @@ def test_photos_of_a_server_are_those_of_its_files(server: FileServer) -> None:
     assert asked.count("4.png") == 4  # one request a time
 
 
-def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
+def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGES, "gs", "not_there")
     (server.folder / "page.png").write_text("<html>not found</html>")
     photos = [f"{server.address}/{name}" for name in ("none.png", "page.png", "0.png")]
     addresses = [*photos, "ftp://host/a.jpg", "memory://a.jpg", "https://", f"{server.address}/", "gs://bucket/a.jpg"]
@@ -76,7 +78,7 @@ def test_what_cannot_be_had_is_a_row_with_a_reason(server: FileServer) -> None:
         "This is not a photo in a known format",
         None,
         *[not_read] * 4,
-        "gs:// needs the package gcsfs",
+        "gs:// needs the package not_there",
         not_read,
         *["A tar file holds many photos"] * 2,
     ]
@@ -124,7 +126,7 @@ def test_redirects_elsewhere_and_without_end_are_refused(server: FileServer, whe
 def test_a_server_that_is_not_there_and_one_that_is_slow(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ConnectionRefusedError" in reason(photo_at("http://127.0.0.1:1/a.jpg"))
     monkeypatch.setattr(remote, "TOTAL_S", 0.5)
-    remote.file_system.cache_clear()
+    remote._file_system.cache_clear()
     server.change = lambda name, content: content if time.sleep(1.5) is None else b""  # type: ignore[func-returns-value]
     begun = time.monotonic()
     assert reason(photo_at(f"{server.address}/0.png")) == "The server does not answer in time."
@@ -214,7 +216,7 @@ def test_photos_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        remote.file_system.cache_clear()
+        remote._file_system.cache_clear()
         assert reason(good).startswith("Access to this address is refused")
     finally:
         server.stop()

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, children_counts, parents, resolutions
+from index.search.circles import circles_km
 from index.search.discs import Discs, Gain, Mean
 from index.search.posterior import Posterior
 
@@ -95,6 +96,12 @@ def mixed(seed: int, leaves: int = 500, where: tuple[float, float] = (46.0, 8.0)
     cells = np.concatenate((siblings[~np.isin(siblings, coarse)], opened))
     mass = rng.exponential(size=len(cells)) ** 3 * np.where(resolutions(cells) == 3, 0.2, 1.0)
     return posterior(cells, mass, 9)
+
+
+def unit(points: Floats) -> Floats:
+    """Points (N, 2) as unit vectors."""
+    lat, lng = np.radians(points).T
+    return np.stack((np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)), axis=1)
 
 
 PLACES = [(46.6, 8.2), (0.0, 0.0), (-17.2, 179.96), (89.8, 40.0), (-89.9, -100.0), (64.7, -179.999)]
@@ -214,6 +221,51 @@ def test_the_whole_is_reached() -> None:
     three = Discs.of(Posterior(cells_at([(0, 0), (0, 1), (0, 2)], 11), np.array([0.6, 0.3, 0.1]), 11))
     assert three.mass.sum() < 1  # in floating point
     assert three.radius(np.zeros(2), 1.0) == pytest.approx(km_between(np.zeros(2), three.lat_lng).max(), abs=0.06)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_circles_hold_what_they_are_to_hold_whatever_else_is_asked(seed: int) -> None:
+    """Of claimed masses, most of them 0 and many alike, too: the share within the radius is found again by `shares`."""
+    rng = np.random.default_rng(seed)
+    discs = Discs.of(mixed(seed, where=PLACES[seed]))
+    spots = discs.lat_lng[rng.integers(0, len(discs.mass), 6)]
+    mass = np.round(discs.mass * (rng.random((6, len(discs.mass))) < [[1], [1], [0.5], [0.1], [0.05], [0]]), 4)
+    wanted = mass.sum(axis=1) * np.array([0.9, 0.1, 0.5, 0.99, 0.5, 0.5])
+    units = unit(spots)
+    radii = circles_km(discs.spreads(units, wanted, mass))
+    for row in range(5):
+        held = [
+            float(discs.shares(spots[row : row + 1], km)[0] @ mass[row]) for km in radii[row] * [1 - 1e-5, 1 + 1e-5]
+        ]
+        assert held[0] - 1e-6 <= wanted[row] <= held[1] + 1e-6
+        assert circles_km(discs.spreads(units[row : row + 1], wanted[row : row + 1], mass[row : row + 1])) == radii[row]
+    assert radii[5] == pytest.approx(HALF_WAY_ROUND_KM)  # nothing is there to be held
+    assert circles_km(discs.spreads(units[:0], [])).shape == (0,)
+
+
+# Nearness
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nearness_is_the_mean_of_shares_over_distances(seed: int) -> None:
+    """Far outside a disc that of its centre; inside and on all distances from the shares at 4,000 of them."""
+    rng = np.random.default_rng(seed)
+    cells = np.concatenate([cells_at(rng.normal((46, 8), 3, (20, 2)), res) for res in (2, 4, 6, 9)])
+    discs = Discs.of(posterior(np.unique(cells), finest=9))
+    spots = np.concatenate((discs.lat_lng[:20], rng.normal((46, 8), 5, (30, 2)), [[-40.0, 170.0]]))
+    found = discs.nearness(unit(spots))
+    assert found.shape == (51, len(discs.mass))
+    assert found.dtype == np.float32
+    distances = np.geomspace(1.0, 2500.0, 4001)
+    middles = np.sqrt(distances[1:] * distances[:-1])
+    expected = np.mean([discs.shares(spots, km) for km in middles], axis=0)
+    outside = km_between(spots, discs.lat_lng) > discs.radii_km
+    np.testing.assert_allclose(found[outside], expected[outside], atol=0.02)
+    np.testing.assert_allclose(found[~outside], expected[~outside], atol=0.06)  # of a disc cut at 1 km the mean is cut
+    chords = 2 * RADIUS_KM * np.sin(km_between(spots, discs.lat_lng) / (2 * RADIUS_KM))  # straight through the Earth
+    away = np.clip(chords, 1.0, 2500.0)
+    np.testing.assert_allclose(found[outside], 1 - np.log(away[outside]) / np.log(2500.0), atol=2e-4)
+    assert found[-1].max() == 0
 
 
 # What is looked at
