@@ -166,17 +166,24 @@ class PlaceTree(NamedTuple):
 
         See `PlaceNames.shares`.
         """
-        countries, kept, sums = _sums(nodes, mass, self.within, self.country, self.first, max(least, 1e-300))
-        order = np.lexsort((kept, -sums))
-        cuts = np.searchsorted(self.first, kept[order], side="right")
-        rows = [order[cuts == level][:most] for level in range(3)]
-        country, region, city = (self._areas(level, kept[own], sums[own]) for level, own in enumerate(rows))
-        return self._of_continents(countries, least, most), country, region, city
+        sums = _sums(nodes, mass, self.within, self.country, self.first)
+        sums[0] = 0.0
+        bounds = [0, *self.first.tolist(), len(sums)]
+        country, region, city = (
+            self._foremost(level, sums, bounds[level : level + 2], least, most) for level in range(3)
+        )
+        return self._of_continents(sums[: self.first[0]], least, most), country, region, city
 
-    def _areas(self, level: int, nodes: Nodes, sums: Floats) -> Areas:
+    def _foremost(self, level: int, sums: Floats, bounds: list[int], least: float, most: int) -> Areas:
+        """Return the areas of a kind with at least a probability, and always the first, but not more than so many."""
+        own = sums[slice(*bounds)]
+        enough = np.flatnonzero(own >= max(least, 1e-300))
+        if not len(enough) and own.max(initial=0.0) > 0:
+            enough = np.array([own.argmax()])
+        rows = enough[np.argsort(-own[enough], kind="stable")[:most]]
         return tuple(
             Area(name[2 - level], ", ".join(dict.fromkeys(filter(None, name[3 - level : 3]))), name.code, probability)
-            for name, probability in zip(self.names(nodes), sums.tolist(), strict=True)
+            for name, probability in zip(self.names(rows + bounds[0]), own[rows].tolist(), strict=True)
         )
 
     def _of_continents(self, countries: Floats, least: float, most: int) -> Areas:
@@ -190,58 +197,33 @@ class PlaceTree(NamedTuple):
 
 
 @compiled
-def _sums(
-    nodes: Nodes, mass: Floats, within: Rows, country: Rows, first: Nodes, least: float
-) -> tuple[Floats, Nodes, Floats]:
-    """Sum the mass (N,) of nodes by country, region and city.
+def _sums(nodes: Nodes, mass: Floats, within: Rows, country: Rows, first: Nodes) -> Floats:
+    """Return the mass of each node with all that lies in it.
+
+    No area has more than what it lies in, as masses are added to both in one order.
 
     Args:
-        nodes: (N,) some of them several times.
+        nodes: (N,) some of them several times; neighbours are often of one region.
         mass: (N,)
         within: (nodes,) see `PlaceTree`.
         country: (first city,) of countries and regions.
         first: (2,) the first region and the first city.
-        least: areas with less, above 0, are left out, but never the most probable of a kind.
-
-    Returns:
-        The mass of each country; the areas (A,) of all kinds that are not left out, and theirs.
     """
-    sums, found, kept = np.zeros(len(within)), np.empty(3 * len(nodes), np.int32), 0
-    most, foremost = np.zeros(3), np.zeros(3, np.int32)
-    row = 0
-    while row < len(nodes):
-        above, held = within[nodes[row]], 0.0
-        while row < len(nodes) and within[nodes[row]] == above:
-            if nodes[row] >= first[1]:
-                kept += _added(nodes[row], mass[row], 2, least, sums, most, foremost, found[kept:])
+    sums, first_region, first_city = np.zeros(len(within)), first[0], first[1]
+    above, held = np.int64(0), 0.0
+    for row in range(len(nodes) + 1):
+        own = np.int64(within[nodes[row]]) if row < len(nodes) else np.int64(-1)
+        if own != above:
+            if above >= first_region:
+                sums[above] += held
+                above = np.int64(country[above])
+            sums[above] += held
+            above, held = own, 0.0
+        if row < len(nodes):
+            if nodes[row] >= first_city:
+                sums[nodes[row]] += mass[row]
             held += mass[row]
-            row += 1
-        if above >= first[0]:
-            kept += _added(above, held, 1, least, sums, most, foremost, found[kept:])
-            above = country[above]
-        if above > 0:
-            kept += _added(above, held, 0, least, sums, most, foremost, found[kept:])
-    for level in range(3):
-        if 0 < most[level] < least:
-            found[kept] = foremost[level]
-            kept += 1
-    areas = found[:kept].astype(np.int64)
-    return sums[: first[0]].copy(), areas, sums[areas]
-
-
-@compiled
-def _added(
-    area: int, mass: float, level: int, least: float, sums: Floats, most: Floats, foremost: Rows, found: Rows
-) -> bool:
-    """Add to the sum of an area and to what `_sums` finds; return whether it has been found just now."""
-    before = sums[area]
-    sums[area] = before + mass
-    if sums[area] > most[level]:
-        most[level], foremost[level] = sums[area], area
-    if before < least <= sums[area]:
-        found[0] = area
-        return True
-    return False
+    return sums
 
 
 def _continents(codes: list[str]) -> tuple[list[str], Nodes]:

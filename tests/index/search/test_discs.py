@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.grid.cells import Cells, base_cells, cells_at, centres, children, children_counts, parents, resolutions
-from index.search.circles import circles_km
+from index.search.circles import Spreads, circles_km
 from index.search.discs import Discs, Gain, Mean
 from index.search.posterior import Posterior
 
@@ -232,13 +232,18 @@ def test_circles_hold_what_they_are_to_hold_whatever_else_is_asked(seed: int) ->
     mass = np.round(discs.mass * (rng.random((6, len(discs.mass))) < [[1], [1], [0.5], [0.1], [0.05], [0]]), 4)
     wanted = mass.sum(axis=1) * np.array([0.9, 0.1, 0.5, 0.99, 0.5, 0.5])
     units = unit(spots)
-    radii = circles_km(discs.spreads(units, wanted, mass))
+    spreads = discs.spreads(units, wanted, mass)
+    radii = circles_km(spreads)
     for row in range(5):
         held = [
-            float(discs.shares(spots[row : row + 1], km)[0] @ mass[row]) for km in radii[row] * [1 - 1e-5, 1 + 1e-5]
+            float(discs.shares(spots[row : row + 1], km)[0] @ mass[row])
+            for km in radii[row] * np.array([1 - 1e-5, 1 + 1e-5])
         ]
         assert held[0] - 1e-6 <= wanted[row] <= held[1] + 1e-6
-        assert circles_km(discs.spreads(units[row : row + 1], wanted[row : row + 1], mass[row : row + 1])) == radii[row]
+        alone = circles_km(
+            Spreads(spreads.away_km[row : row + 1], spreads.radii_km, mass[row : row + 1], wanted[row : row + 1])
+        )
+        assert alone == radii[row]
     assert radii[5] == pytest.approx(HALF_WAY_ROUND_KM)  # nothing is there to be held
     assert circles_km(discs.spreads(units[:0], [])).shape == (0,)
 
