@@ -67,7 +67,7 @@ def _serve(kind: str, numbers: Sequence[int], folder: Path, seed: int, pipe: Any
     touched: list[str] = []
     work = folder / f"{kind} {numbers[0]}"
     work.mkdir()
-    tempfile.tempdir = str(work)
+    tempfile.tempdir = os.environ["NUMBA_CACHE_DIR"] = str(work)  # else what is compiled is kept beside the source
     os.chdir(work)
     attempt = KINDS[kind](work)
     now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
