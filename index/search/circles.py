@@ -40,35 +40,40 @@ def circles_km(spreads: Spreads) -> Floats:
 @compiled
 def _circles(away: Floats, radii: Floats, mass: Floats, shares: Floats) -> Floats:
     """Return what `circles_km` does."""
-    result = np.empty(len(shares))
+    result, some = np.empty(len(shares)), np.empty((3, len(radii)))
     for row in range(len(shares)):
-        some = np.flatnonzero(mass[row] > 0)
+        count = 0
+        for disc in range(len(radii)):
+            if mass[row, disc] > 0:
+                some[0, count], some[1, count], some[2, count] = away[row, disc], radii[disc], mass[row, disc]
+                count += 1
         share = shares[row] - 1e-12  # all of a distribution may sum up to a little less than 1
-        result[row] = _circle(away[row][some], radii[some], mass[row][some], share)
+        result[row] = _circle(some[0, :count], some[1, :count], some[2, :count], share)
     return result
 
 
 @compiled
 def _circle(away: Floats, radii: Floats, mass: Floats, share: float) -> float:
-    """Return the radius of one circle, for discs (L,) all of which have some mass.
+    """Return the radius of one circle, for discs (L,) all of which have some mass; those that are cut are moved.
 
     It is sought between the least and the largest that it can have: were each disc inside as soon as it is touched, and
     were none before all of it is.
     """
-    high = min(_reached(away + radii, mass, share), HALF_ROUND_KM)
-    low = min(max(_reached(away - radii, mass, share), 0.0), high)
+    begun, done = np.empty(len(away)), np.empty(len(away))
+    for disc in range(len(away)):
+        begun[disc], done[disc] = away[disc] - radii[disc], away[disc] + radii[disc]
+    high = min(_reached(done, mass, share), HALF_ROUND_KM)
+    low = min(max(_reached(begun, mass, share), 0.0), high)
     if low >= high:
         return high
-    cut = np.empty(len(away), np.int64)
-    count = 0
+    cut = 0
     for disc in range(len(away)):
         if away[disc] + radii[disc] <= low:
             share -= mass[disc]
         elif away[disc] - radii[disc] < high:
-            cut[count] = disc
-            count += 1
-    cut = cut[:count]
-    return _holding(away[cut], radii[cut], mass[cut], share, low, high)
+            away[cut], radii[cut], mass[cut] = away[disc], radii[disc], mass[disc]
+            cut += 1
+    return _holding(away[:cut], radii[:cut], mass[:cut], share, low, high)
 
 
 @compiled
